@@ -1,0 +1,124 @@
+"""A release: what an environment runs, immutable and content-addressed.
+
+A manifest (`<releases>/<name>.yaml`) describes it; config names it as `<name>@sha256:<digest>`, so that a manifest which
+was changed after it was named is refused.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SHA256 = r"sha256:[0-9a-f]{64}"
+_IMAGE = re.compile(rf"^[^\s@]+@{SHA256}$")
+_ID = re.compile(rf"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{{0,62}})@(?P<digest>{SHA256})$")
+
+ImageByDigest = Annotated[str, Field(pattern=_IMAGE.pattern)]
+Sha256 = Annotated[str, Field(pattern=rf"^{SHA256}$")]
+
+
+class ReleaseError(ValueError):
+    """A release id or manifest that cannot be used; the message names file, field and fix."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Model(_Frozen):
+    """The model's weights: where they are and what they must hash to."""
+
+    name: str
+    version: str
+    uri: str
+    sha256: Sha256
+
+
+class ServingEngine(_Frozen):
+    """The program that serves the model, and its flags in order."""
+
+    name: str
+    flags: tuple[str, ...] = ()
+
+
+class Provenance(_Frozen):
+    """Where the release came from. Not part of the digest: the same content built twice is the same release."""
+
+    git_commit: str | None = None
+    training_data: str | None = None
+    seed: int | None = None
+
+
+class Release(_Frozen):
+    """One release; `digest` identifies it."""
+
+    name: str
+    model: Model
+    image: ImageByDigest
+    engine: ServingEngine
+    prompt_version: str | None = None
+    adapters: tuple[str, ...] = ()
+    provenance: Provenance = Provenance()
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` over everything that decides behaviour, as canonical JSON."""
+        content = self.model_dump(mode="json", exclude={"provenance", "name"})
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def id(self) -> str:
+        """`<name>@sha256:<hex>`: what config, record and reports call it."""
+        return f"{self.name}@{self.digest}"
+
+    def for_storage(self) -> dict[str, Any]:
+        """The manifest with its digest, as JSON-ready data."""
+        return {**self.model_dump(mode="json"), "digest": self.digest}
+
+
+def split_id(release_id: str) -> tuple[str, str]:
+    """Name and digest of `<name>@sha256:<hex>`.
+
+    Raises `ReleaseError` for anything else."""
+    match = _ID.match(release_id)
+    if match is None:
+        raise ReleaseError(f"{release_id!r} names no digest; write <name>@sha256:<64 hex digits>")
+    return match["name"], match["digest"]
+
+
+def load(folder: Path, release_id: str) -> Release:
+    """The release that `release_id` names, from its manifest in `folder`.
+
+    Raises `ReleaseError` when the manifest is missing, malformed, or no longer what the digest says."""
+    name, digest = split_id(release_id)
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
+        raise ReleaseError(f"no manifest {path}; the folder holds: {known}")
+    release = parse(path)
+    if release.digest != digest:
+        raise ReleaseError(f"{path} has digest {release.digest}, not {digest}; releases are immutable: make a new one")
+    return release
+
+
+def parse(path: Path) -> Release:
+    """The release in a manifest file, its name taken from the file's.
+
+    Raises `ReleaseError` with a line a fault."""
+    try:
+        return Release(name=path.stem, **(yaml.safe_load(path.read_text()) or {}))
+    except ValidationError as error:
+        raise ReleaseError("\n".join(_fault(path, e) for e in error.errors())) from None
+    except (yaml.YAMLError, TypeError) as error:
+        raise ReleaseError(f"{path}: not a release manifest: {error}") from None
+
+
+def _fault(path: Path, error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    fix = "name it by digest: <image>@sha256:<64 hex digits>" if field == "image" else error["msg"]
+    return f"{path}: {field} = {error.get('input')!r}: {fix}"
