@@ -1,0 +1,320 @@
+"""The gate in front of the production listener: the effects of a move, around the decision in `resolve`.
+
+`SwitchGate.before` runs as the listener's before-hook: it claims the move, raises floors and waits until the environments
+that are to carry weight are ready; it raises `SwitchRefused` and leaves the weights alone when they do not get there.
+`SwitchGate.after` runs as the after-hook and confirms the move in the record.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from turnout_components.live import LiveCloud, Target, shares
+from turnout_components.resolve import Decision, Live, SwitchConfig, SwitchRefused, parity, resolve
+from turnout_components.switch_record import (
+    Claim,
+    Conflict,
+    EnvironmentState,
+    Operator,
+    RecordStore,
+    Retained,
+    SwitchRecord,
+    Traffic,
+)
+
+LEASE = timedelta(seconds=30)
+POLL = 0.5
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def observe(cloud: LiveCloud, record: SwitchRecord | None) -> Live:
+    """What the cloud says about the record's listener, weights by environment in percent."""
+    if record is None or record.listener is None:
+        return Live(None)
+    gone = record.claim is not None and record.claim.by.is_gone()
+    weights = cloud.weights(record.listener)
+    if weights is None:
+        return Live(None, gone)
+    names = {state.target_group: name for name, state in record.environments.items()}
+    return Live(shares({names.get(arn, arn): weight for arn, weight in weights.items()}), gone)
+
+
+def decide(
+    store: RecordStore, cloud: LiveCloud, config: SwitchConfig, *, settle: bool, clock: Callable[[], datetime] = utc_now
+) -> Decision:
+    """Reads record and cloud and resolves; with `settle` (never in a preview) writes the record that the decision corrects.
+
+    Raises `SwitchRefused`, `RecordError`."""
+    while True:
+        record = store.read()
+        decision = resolve(config, record, observe(cloud, record), clock())
+        if not settle or decision.record is None:
+            return decision
+        with contextlib.suppress(Conflict):
+            store.write(decision.record)
+            return decision
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An environment as the update has deployed it."""
+
+    target_group: str
+    group: str | None
+    release: str | None
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class _Readiness:
+    needed: int
+    ready: int
+    targets: list[Target]
+    group: str | None
+
+
+class SwitchGate:
+    """One update's gate. `notify` gets a line whenever what it waits for changes."""
+
+    def __init__(
+        self,
+        store: RecordStore,
+        cloud: LiveCloud,
+        config: SwitchConfig,
+        *,
+        timeout: timedelta,
+        operator: Operator | None = None,
+        notify: Callable[[str], None] = lambda line: None,
+        clock: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._cloud = cloud
+        self._config = config
+        self._timeout = timeout
+        self._operator = operator or Operator.current()
+        self._notify = notify
+        self._clock = clock
+        self._sleep = sleep
+        self._token: str | None = None
+        self._renewal: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+
+    async def before(self, environments: Mapping[str, Candidate], weights: Mapping[str, int]) -> None:
+        """Returns when the listener may be created or updated with `weights` (percent by environment).
+
+        Raises `SwitchRefused`; then nothing has moved and the claim is released."""
+        record = await asyncio.to_thread(self._store.read)
+        live = await asyncio.to_thread(observe, self._cloud, record)
+        decision = resolve(self._config, record, live, self._clock())
+        if decision.traffic.weights != dict(weights):
+            raise SwitchRefused(f"what is to happen changed since the update began ({decision.reason}); run it again")
+        if not decision.moves:
+            return
+        record = decision.record or record or SwitchRecord(key=self._store.key)
+        await self._claim(record, decision.traffic)
+        self._renewal = asyncio.create_task(self._renew())
+        raised: dict[str, int] = {}
+        try:
+            await self._wait_until_ready(environments, decision.traffic, live.weights or {}, raised)
+        except BaseException:
+            await self._give_up(environments, raised)
+            raise
+
+    async def after(self, listener: str, environments: Mapping[str, Candidate]) -> None:
+        """Confirms the move, or enters a changed release in the record when nothing moved.
+
+        Raises `SwitchRefused` when the claim was broken; then the record's weights are back in force."""
+        states = {
+            name: EnvironmentState(target_group=e.target_group, group=e.group, release=e.release)
+            for name, e in environments.items()
+        }
+        if self._renewal is not None:
+            self._renewal.cancel()
+        async with self._writing:
+            await asyncio.to_thread(self._confirm, listener, states)
+
+    async def _claim(self, record: SwitchRecord, to: Traffic) -> None:
+        self._token = uuid4().hex
+        now = self._clock()
+        bake = self._config.standby.bake.total_seconds()
+        claim = Claim(token=self._token, by=self._operator, began=now, expires=now + LEASE, to=to, bake=bake)
+        try:
+            await asyncio.to_thread(self._store.write, record.changed(claim=claim))
+        except Conflict:
+            self._token = None
+            raise SwitchRefused(
+                "somebody else began to move traffic at this moment; run `turnout status`, then run this again"
+            ) from None
+
+    async def _renew(self) -> None:
+        while True:
+            await self._sleep(LEASE.total_seconds() / 3)
+            await self._update_claim()
+
+    async def _update_claim(self, **fields: object) -> None:
+        """Renews our claim with these fields changed.
+
+        Raises `SwitchRefused` when it is ours no more."""
+
+        def renewed(record: SwitchRecord) -> SwitchRecord:
+            if record.claim is None or record.claim.token != self._token:
+                raise SwitchRefused(f"the move was called off; traffic stays at {record.traffic}")
+            return record.changed(claim=record.claim.model_copy(update={**fields, "expires": self._clock() + LEASE}))
+
+        async with self._writing:
+            await asyncio.to_thread(self._store.update, renewed)
+
+    async def _wait_until_ready(
+        self, environments: Mapping[str, Candidate], to: Traffic, carrying: Mapping[str, int], raised: dict[str, int]
+    ) -> None:
+        deadline = self._clock() + self._timeout
+        told = ""
+        while True:
+            if self._renewal is not None and self._renewal.done():
+                self._renewal.result()
+            in_service = await asyncio.to_thread(self._in_service, environments)
+            needed = self._needed(environments, to, carrying, in_service)
+            await asyncio.to_thread(self._raise_minimums, environments, needed, raised)
+            readiness = await asyncio.to_thread(self._readiness, environments, needed)
+            if all(r.ready >= r.needed for r in readiness.values()):
+                retained = self._retained(to, environments, in_service)
+                await self._update_claim(floors=needed, retained=retained)
+                return
+            story = "; ".join(_told(name, r) for name, r in readiness.items())
+            if self._clock() >= deadline:
+                raise SwitchRefused(
+                    f"not ready after {self._timeout.total_seconds():.0f} s, so the weights stay ({story}). "
+                    "Look at the standby's servers (`turnout status`, `turnout local logs`), then run this again"
+                )
+            if story != told:
+                self._notify(f"waiting: {story}")
+                told = story
+            await self._sleep(POLL)
+
+    def _in_service(self, environments: Mapping[str, Candidate]) -> dict[str, int]:
+        groups = {name: self._cloud.group(e.group) if e.group else None for name, e in environments.items()}
+        return {name: len(group.in_service) if group else 0 for name, group in groups.items()}
+
+    def _needed(
+        self,
+        environments: Mapping[str, Candidate],
+        to: Traffic,
+        carrying: Mapping[str, int],
+        in_service: Mapping[str, int],
+    ) -> dict[str, int]:
+        counts = parity(to.weights, carrying, in_service)
+        needed = {name: max(count, environments[name].minimum, 1) for name, count in counts.items()}
+        for name, count in needed.items():
+            if count > environments[name].maximum:
+                raise SwitchRefused(
+                    f"{name} would need {count} instances to take over and its maximum is {environments[name].maximum}; "
+                    f"raise turnout:pool.maximum to {count} or more"
+                )
+        return needed
+
+    def _raise_minimums(
+        self, environments: Mapping[str, Candidate], needed: Mapping[str, int], raised: dict[str, int]
+    ) -> None:
+        for name, count in needed.items():
+            group = environments[name].group
+            found = self._cloud.group(group) if group else None
+            if found is not None and found.minimum < count:
+                raised.setdefault(name, found.minimum)
+                self._cloud.set_minimum(found.name, count)
+
+    def _readiness(self, environments: Mapping[str, Candidate], needed: Mapping[str, int]) -> dict[str, _Readiness]:
+        return {
+            name: _Readiness(
+                count,
+                *ready_targets(self._cloud, environments[name].target_group, environments[name].group),
+                environments[name].group,
+            )
+            for name, count in needed.items()
+        }
+
+    def _retained(
+        self, to: Traffic, environments: Mapping[str, Candidate], in_service: Mapping[str, int]
+    ) -> Retained | None:
+        record = self._store.read()
+        if record is None or record.traffic is None or record.traffic.active == to.active:
+            return None
+        left = record.traffic.active
+        release = environments[left].release
+        if release is None:
+            return None
+        until = self._clock() + self._config.standby.retain_for
+        return Retained(environment=left, release=release, minimum=in_service[left], until=until)
+
+    async def _give_up(self, environments: Mapping[str, Candidate], raised: Mapping[str, int]) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+
+        def released(record: SwitchRecord) -> SwitchRecord:
+            ours = record.claim is not None and record.claim.token == self._token
+            return record.changed(claim=None) if ours else record
+
+        def restore() -> None:
+            for name, minimum in raised.items():
+                group = environments[name].group
+                if group:
+                    self._cloud.set_minimum(group, minimum)
+            self._store.update(released)
+
+        async with self._writing:
+            with contextlib.suppress(Exception):
+                await asyncio.to_thread(restore)
+
+    def _confirm(self, listener: str, states: Mapping[str, EnvironmentState]) -> None:
+        token, now = self._token, self._clock()
+
+        def confirmed(record: SwitchRecord) -> SwitchRecord:
+            entered = record.changed(listener=listener, environments=dict(states))
+            if token is None:
+                changed = {n: s.release for n, s in states.items()} != {
+                    n: s.release for n, s in record.environments.items()
+                }
+                return entered.noted(now, str(self._operator), "deploy") if changed else entered
+            if record.claim is None or record.claim.token != token:
+                raise _Broken(record)
+            return entered.confirmed(record.claim, now)
+
+        try:
+            self._store.update(confirmed)
+        except _Broken as broken:
+            traffic = broken.record.traffic
+            if traffic is not None:
+                self._cloud.set_weights(listener, {states[name].target_group: w for name, w in traffic.weights.items()})
+            raise SwitchRefused(
+                f"the move was called off while it happened; the weights are back at {traffic}"
+            ) from None
+
+
+class _Broken(Exception):
+    def __init__(self, record: SwitchRecord) -> None:
+        self.record = record
+
+
+def ready_targets(cloud: LiveCloud, target_group: str, group: str | None) -> tuple[int, list[Target]]:
+    """How many targets are healthy and belong to the group that was made for the release; and all targets."""
+    targets = cloud.targets(target_group)
+    found = cloud.group(group) if group else None
+    members = found.in_service if found else frozenset()
+    return sum(t.state == "healthy" and t.id in members for t in targets), targets
+
+
+def _told(name: str, readiness: _Readiness) -> str:
+    states = sorted(
+        f"{t.id} {t.state}{f' ({t.reason})' if t.reason else ''}" for t in readiness.targets if t.state != "healthy"
+    )
+    detail = ", ".join(states[:5]) + (f" and {len(states) - 5} more" if len(states) > 5 else "")
+    return f"{name}: {readiness.ready} of {readiness.needed} healthy targets of {readiness.group}" + (
+        f": {detail}" if detail else ""
+    )

@@ -1,0 +1,106 @@
+"""The switch's view of the cloud: a listener's weights, target health and groups' sizes, read and changed by AWS's API."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+IN_SERVICE = "InService"
+
+
+@dataclass(frozen=True)
+class Group:
+    """An auto scaling group: its bounds and the instances in service."""
+
+    name: str
+    minimum: int
+    maximum: int
+    desired: int
+    in_service: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target's health under AWS's names (`healthy`, `unhealthy`, `initial`, `draining`, `unused`)."""
+
+    id: str
+    state: str
+    reason: str = ""
+
+
+class LiveCloud:
+    """The calls that the gate and a rollback make. Clients are boto3's (`elbv2`, `autoscaling`)."""
+
+    def __init__(self, elbv2: Any, autoscaling: Any) -> None:
+        self._elbv2 = elbv2
+        self._autoscaling = autoscaling
+
+    def weights(self, listener: str) -> dict[str, int] | None:
+        """Weight by target group ARN of the listener's default action; None when the listener is gone."""
+        action = self._forward(listener)
+        if action is None:
+            return None
+        return {group["TargetGroupArn"]: group.get("Weight", 1) for group in _target_groups(action)}
+
+    def set_weights(self, listener: str, weights: Mapping[str, int]) -> None:
+        """Puts these weights (by target group ARN) in force and leaves the rest of the action as it is.
+
+        Raises `LookupError` when the listener is gone."""
+        action = self._forward(listener)
+        if action is None:
+            raise LookupError(f"listener {listener} is gone")
+        config = action.get("ForwardConfig", {})
+        groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
+        forward = {**config, "TargetGroups": groups}
+        self._elbv2.modify_listener(
+            ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": forward}]
+        )
+
+    def group(self, name: str) -> Group | None:
+        """The group of that name, or None."""
+        found = self._autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+        if not found:
+            return None
+        group = found[0]
+        ids = frozenset(i["InstanceId"] for i in group["Instances"] if i["LifecycleState"] == IN_SERVICE)
+        return Group(name, group["MinSize"], group["MaxSize"], group["DesiredCapacity"], ids)
+
+    def set_minimum(self, name: str, minimum: int) -> None:
+        """Sets the group's minimum; a desired capacity below it follows ("UpdateAutoScalingGroup", EC2 Auto Scaling API)."""
+        group = self.group(name)
+        sizes: dict[str, int] = {"MinSize": minimum}
+        if group is not None and group.desired < minimum:
+            sizes["DesiredCapacity"] = minimum
+        self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, **sizes)
+
+    def targets(self, target_group: str) -> list[Target]:
+        """Every registered target with its health."""
+        found = self._elbv2.describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
+        return [
+            Target(t["Target"]["Id"], t["TargetHealth"]["State"], t["TargetHealth"].get("Reason", "")) for t in found
+        ]
+
+    def _forward(self, listener: str) -> dict[str, Any] | None:
+        try:
+            found = self._elbv2.describe_listeners(ListenerArns=[listener])["Listeners"]
+        except self._elbv2.exceptions.ListenerNotFoundException:
+            return None
+        return next((a for a in found[0]["DefaultActions"] if a["Type"] == "forward"), {})
+
+
+def _target_groups(action: Mapping[str, Any]) -> list[dict[str, Any]]:
+    groups = action.get("ForwardConfig", {}).get("TargetGroups")
+    if groups:
+        return list(groups)
+    return [{"TargetGroupArn": action["TargetGroupArn"], "Weight": 1}] if action.get("TargetGroupArn") else []
+
+
+def shares(weights: Mapping[str, int]) -> dict[str, int]:
+    """Relative weights (an ALB's 0–999) as percent, rounded so that they sum to 100; all 0 stays all 0."""
+    total = sum(weights.values())
+    if total == 0:
+        return dict.fromkeys(weights, 0)
+    exact = {key: 100 * weight / total for key, weight in weights.items()}
+    rounded = {key: int(share) for key, share in exact.items()}
+    for key in sorted(exact, key=lambda k: rounded[k] - exact[k])[: 100 - sum(rounded.values())]:
+        rounded[key] += 1
+    return rounded

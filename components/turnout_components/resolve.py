@@ -1,0 +1,257 @@
+"""What the switch is to do: one pure decision that program, hooks, rollback and rollouts share.
+
+`resolve(config, record, live, now)` weighs what the stack's config wants, what the record remembers and what the load
+balancer does, and says which weights an update leaves in force, how large the pools are, and what the record must say.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from turnout_components.release import split_id
+from turnout_components.switch_record import SwitchRecord, Traffic
+
+
+class SwitchRefused(Exception):
+    """The switch does not do what was asked; nothing was moved. The message says why and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if message.startswith("switch: ") else f"switch: {message}")
+
+
+class Keep(StrEnum):
+    """How the standby is kept after the bake."""
+
+    FULL = "full"
+    WARM = "warm"
+    COLD = "cold"
+
+
+@dataclass(frozen=True)
+class StandbyPolicy:
+    """How the environment that traffic has left is kept for rollback."""
+
+    keep: Keep = Keep.FULL
+    retain_for: timedelta = timedelta(hours=24)
+    bake: timedelta = timedelta(minutes=10)
+    warm_minimum: int = 1
+    discard: str | None = None
+    """The retained release (name or id) that may be thrown away before `retain_for` is over."""
+
+
+@dataclass(frozen=True)
+class EnvironmentConfig:
+    """One environment as config wants it; `release` is an id (`name@sha256:…`) or None: no pool."""
+
+    release: str | None
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class SwitchConfig:
+    """The stack's wish."""
+
+    traffic: Traffic
+    environments: Mapping[str, EnvironmentConfig]
+    standby: StandbyPolicy = StandbyPolicy()
+
+
+@dataclass(frozen=True)
+class Live:
+    """What was found in the cloud: `weights` in percent by environment, None when the listener is gone."""
+
+    weights: Mapping[str, int] | None
+    claimant_gone: bool = False
+    """The process that holds the record's claim is known to be dead."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """A pool's bounds."""
+
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an update does. `record` is the record as it must be before the update (None: leave it)."""
+
+    traffic: Traffic
+    moves: bool
+    reason: str
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+    record: SwitchRecord | None = None
+
+
+def resolve(config: SwitchConfig, record: SwitchRecord | None, live: Live, now: datetime) -> Decision:
+    """The decision for one update.
+
+    Raises `SwitchRefused` when somebody else moves traffic, config and record have both changed, a release would change
+    under traffic or be thrown away while it is retained, a release is marked unstable, or a floor is above a maximum.
+    """
+    if record is None or record.traffic is None or live.weights is None:
+        return _first(config, record)
+    refuse_claim(record, live, now)
+    settled = _settle(record, live, now)
+    traffic, reason = _precedence(config, settled)
+    moves = traffic.weights != dict(live.weights)
+    _check_releases(config, settled, traffic, now)
+    _check_unstable(config, settled, traffic, live.weights)
+    if config.traffic == settled.traffic:
+        settled = settled.changed(config_base=config.traffic)
+    sizes = {name: _size(name, config, settled, traffic, moves, now) for name in config.environments}
+    return Decision(traffic, moves, reason, sizes, None if settled == record else settled)
+
+
+def parity(weights: Mapping[str, int], carrying: Mapping[str, int], in_service: Mapping[str, int]) -> dict[str, int]:
+    """Instances that each environment gaining weight needs: its new share of all that serve now, rounded up.
+
+    `weights` are the new shares, `carrying` those in force (percent), `in_service` the live counts."""
+    total = sum(in_service.get(name, 0) for name, weight in carrying.items() if weight > 0)
+    gaining = [name for name, weight in weights.items() if weight > carrying.get(name, 0)]
+    return {name: math.ceil(weights[name] * total / 100) for name in gaining}
+
+
+def _first(config: SwitchConfig, record: SwitchRecord | None) -> Decision:
+    void = record.voided() if record is not None and record.traffic is not None else None
+    if record is not None:
+        _check_unstable(config, record, config.traffic, {})
+    sizes = {name: Size(e.minimum, e.maximum) for name, e in config.environments.items()}
+    return Decision(config.traffic, True, f"first deployment: {config.traffic}", sizes, void)
+
+
+def refuse_claim(record: SwitchRecord, live: Live, now: datetime) -> None:
+    """Raises `SwitchRefused` while a claim of somebody who may still be alive holds."""
+    claim = record.claim
+    if claim is None or claim.expires <= now or live.claimant_gone:
+        return
+    left = math.ceil((claim.expires - now).total_seconds())
+    raise SwitchRefused(
+        f"{claim.by} is moving traffic: {record.traffic} → {claim.to}, since {claim.began:%H:%M:%S} UTC; "
+        f"the claim holds for {left} s more unless renewed. Wait and run this again, or break it with `turnout rollback`"
+    )
+
+
+def _settle(record: SwitchRecord, live: Live, now: datetime) -> SwitchRecord:
+    assert record.traffic is not None and live.weights is not None
+    weights = dict(live.weights)
+    if weights == record.traffic.weights:
+        return record.changed(claim=None)
+    if set(weights) != set(record.traffic.weights):
+        raise SwitchRefused(
+            f"the listener forwards to {sorted(weights)}, the record knows {sorted(record.traffic.weights)}: "
+            "somebody changed the listener by hand; put its target groups back, then run this again"
+        )
+    heaviest = max(weights, key=lambda name: (weights[name], name == record.traffic.active))  # type: ignore[union-attr]
+    return record.settled(Traffic(active=heaviest, weights=weights), now)
+
+
+def _precedence(config: SwitchConfig, record: SwitchRecord) -> tuple[Traffic, str]:
+    wanted, recorded, base = config.traffic, record.traffic, record.config_base
+    assert recorded is not None
+    if wanted == recorded:
+        return recorded, f"no move: {recorded}"
+    if wanted == base:
+        return recorded, (
+            f"the record wins: {recorded}; config still says {wanted} and has not changed since. "
+            f"Commit: turnout:traffic.active: {recorded.active}"
+        )
+    if base is None or recorded == base:
+        return wanted, f"move: {recorded} → {wanted}"
+    raise SwitchRefused(
+        f"config and record have both changed since they last agreed ({base}): config says {wanted}, "
+        f"traffic is at {recorded}. Set turnout:traffic.active to {recorded.active} to keep it there, "
+        f"or run `turnout flip {wanted.active}` to move it"
+    )
+
+
+def _check_releases(config: SwitchConfig, record: SwitchRecord, traffic: Traffic, now: datetime) -> None:
+    carrying = record.traffic.weights if record.traffic else {}
+    for name, wanted in config.environments.items():
+        state = record.environments.get(name)
+        deployed = state.release if state else None
+        if traffic.weights.get(name, 0) > 0 and wanted.release is None:
+            raise SwitchRefused(
+                f"{name} is to carry {traffic.weights[name]} % and has no release; set turnout:environments.{name}.release"
+            )
+        if deployed is None or _digest(deployed) == _digest(wanted.release):
+            continue
+        if carrying.get(name, 0) > 0:
+            other = next((n for n in config.environments if carrying.get(n, 0) == 0), "the standby")
+            raise SwitchRefused(
+                f"{name} carries {carrying[name]} % of requests: its release stays {deployed}. "
+                f"Deploy {wanted.release} to the standby (turnout:environments.{other}.release) and flip"
+            )
+        _check_discard(name, deployed, config.standby, record, now)
+
+
+def _check_discard(name: str, deployed: str, policy: StandbyPolicy, record: SwitchRecord, now: datetime) -> None:
+    kept = record.retained
+    if (
+        kept is None
+        or kept.environment != name
+        or record.flipped_at is None
+        or _digest(kept.release) != _digest(deployed)
+    ):
+        return
+    until = record.flipped_at + policy.retain_for
+    if now >= until or policy.discard in (deployed, split_id(deployed)[0]):
+        return
+    raise SwitchRefused(
+        f"{name} keeps {split_id(deployed)[0]} for rollback until {until:%Y-%m-%d %H:%M:%S} UTC; "
+        f"to give it up now set turnout:traffic.standby.discard to {split_id(deployed)[0]}"
+    )
+
+
+def _check_unstable(config: SwitchConfig, record: SwitchRecord, traffic: Traffic, carrying: Mapping[str, int]) -> None:
+    for name, weight in traffic.weights.items():
+        release = config.environments[name].release
+        mark = record.unstable.get(_digest(release) or "")
+        if mark is not None and weight > carrying.get(name, 0):
+            raise SwitchRefused(
+                f"{mark.release} was marked unstable on {mark.at:%Y-%m-%d %H:%M} UTC by {mark.by} ({mark.reason}) and gets no "
+                f"traffic. Deploy another release to {name}, or run `turnout releases accept {split_id(mark.release)[0]}`"
+            )
+
+
+def _size(name: str, config: SwitchConfig, record: SwitchRecord, traffic: Traffic, moves: bool, now: datetime) -> Size:
+    wanted = config.environments[name]
+    if traffic.weights.get(name, 0) == 0 and _is_retained(name, wanted, record):
+        return _retained_size(wanted, config.standby, record, moves, now)
+    floor = record.floors.get(name)
+    minimum = wanted.minimum
+    if floor is not None and (floor.until is None or now < floor.until):
+        minimum = max(minimum, floor.minimum)
+    if minimum > wanted.maximum:
+        raise SwitchRefused(
+            f"{name} needs at least {minimum} instances (its floor since the last move) and its maximum is {wanted.maximum}; "
+            f"raise turnout:pool.maximum to {minimum} or more"
+        )
+    return Size(minimum, wanted.maximum)
+
+
+def _is_retained(name: str, wanted: EnvironmentConfig, record: SwitchRecord) -> bool:
+    kept = record.retained
+    return kept is not None and kept.environment == name and _digest(kept.release) == _digest(wanted.release)
+
+
+def _retained_size(
+    wanted: EnvironmentConfig, policy: StandbyPolicy, record: SwitchRecord, moves: bool, now: datetime
+) -> Size:
+    assert record.retained is not None
+    full = Size(max(wanted.minimum, record.retained.minimum), max(wanted.maximum, record.retained.minimum))
+    if moves or record.flipped_at is None or now < record.flipped_at + policy.bake:
+        return full
+    if now >= record.flipped_at + policy.retain_for or policy.keep is Keep.COLD:
+        return Size(0, 0)
+    if policy.keep is Keep.WARM:
+        return Size(min(policy.warm_minimum, wanted.minimum), wanted.maximum)
+    return full
+
+
+def _digest(release: str | None) -> str | None:
+    return release.partition("@")[2] if release else None

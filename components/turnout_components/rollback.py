@@ -1,0 +1,116 @@
+"""Rollback without Pulumi: the load balancer first, then the record.
+
+Needs what the record holds and AWS's API, nothing else: it works while an update hangs, from any host.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from turnout_components.gate import ready_targets, utc_now
+from turnout_components.live import LiveCloud
+from turnout_components.resolve import SwitchRefused
+from turnout_components.switch_record import Operator, RecordError, RecordStore, SwitchRecord, Traffic
+
+POLL = 0.5
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What a rollback did. `seconds` runs from its beginning until the load balancer's API answered."""
+
+    before: Traffic
+    after: Traffic
+    release: str | None
+    unstable: str | None
+    seconds: float
+
+
+def rollback(
+    store: RecordStore,
+    cloud: LiveCloud,
+    *,
+    operator: Operator,
+    reason: str = "rolled back by hand",
+    now_at_any_size: bool = False,
+    timeout: timedelta = timedelta(minutes=15),
+    notify: Callable[[str], None] = lambda line: None,
+    clock: Callable[[], datetime] = utc_now,
+    sleep: Callable[[float], None] = time.sleep,
+) -> RolledBack:
+    """Gives all traffic back to the environment that had it before, breaks any claim, marks the release that was left.
+
+    Waits until the standby has as many healthy targets as it had at the flip; with `now_at_any_size` one is enough.
+    Raises `SwitchRefused` (nothing moved), `RecordError`.
+    """
+    began = time.monotonic()
+    record = store.read()
+    if record is None or record.traffic is None or record.listener is None:
+        raise SwitchRefused("nothing is deployed, so there is nothing to roll back")
+    to, left = _target(record)
+    _wait_for_capacity(record, cloud, to, now_at_any_size, timeout, notify, clock, sleep)
+    cloud.set_weights(record.listener, {record.environments[name].target_group: w for name, w in to.weights.items()})
+    seconds = time.monotonic() - began
+    state = record.environments.get(left)
+    bad = state.release if state else None
+    size = {to.active: _capacity(record, cloud, to.active)[0]}
+    try:
+        store.update(lambda r: r.rolled_back(to, clock(), str(operator), bad, reason, size))
+    except RecordError as error:
+        raise RecordError(
+            f"traffic is back at {to}, but the record could not be written: {error}; the next `turnout up` settles it"
+        ) from error
+    before = record.claim.to if record.claim else record.traffic
+    return RolledBack(before, to, record.environments[to.active].release, bad, seconds)
+
+
+def _target(record: SwitchRecord) -> tuple[Traffic, str]:
+    """Where traffic goes back to, and the environment that it leaves."""
+    traffic = record.traffic
+    assert traffic is not None
+    if record.claim is not None:
+        left = next(
+            (n for n, w in record.claim.to.weights.items() if w > traffic.weights.get(n, 0)), record.claim.to.active
+        )
+        return traffic, left
+    if record.retained is None:
+        raise SwitchRefused(
+            f"no standby is kept for rollback (traffic: {traffic}; the last move was no flip, or it was rolled back already). "
+            "Use `turnout flip` to move traffic"
+        )
+    return Traffic.all_to(record.retained.environment, tuple(traffic.weights)), traffic.active
+
+
+def _capacity(record: SwitchRecord, cloud: LiveCloud, name: str) -> tuple[int, str | None]:
+    state = record.environments[name]
+    return ready_targets(cloud, state.target_group, state.group)[0], state.group
+
+
+def _wait_for_capacity(
+    record: SwitchRecord,
+    cloud: LiveCloud,
+    to: Traffic,
+    at_any_size: bool,
+    timeout: timedelta,
+    notify: Callable[[str], None],
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None],
+) -> None:
+    kept = record.retained
+    needed = 1 if at_any_size or record.claim is not None or kept is None else max(kept.minimum, 1)
+    deadline = clock() + timeout
+    told = False
+    while (found := _capacity(record, cloud, to.active))[0] < needed:
+        ready, group = found
+        if group is None or at_any_size or clock() >= deadline:
+            raise SwitchRefused(
+                f"{to.active} has {ready} healthy targets and needs {needed}; the weights stay. See `turnout status`"
+            )
+        if not told:
+            cloud.set_minimum(group, needed)
+            notify(
+                f"{to.active} has {ready} of {needed} healthy targets: raised its minimum and waiting; --now moves at once"
+            )
+            told = True
+        sleep(POLL)

@@ -1,0 +1,326 @@
+"""The switch record: the permanent, shared memory of one service's switch, in DynamoDB.
+
+It outlives the stack, is written with conditions only, and holds what a rollback needs without Pulumi. All changes of it
+are methods here; `RecordStore` reads and writes it.
+"""
+
+import getpass
+import os
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+HISTORY_LENGTH = 50
+DEFAULT_TABLE = "turnout-switch"
+
+
+class RecordError(Exception):
+    """The record cannot be read or written; the message says what to do."""
+
+
+class TableMissing(RecordError):
+    """The record's table does not exist."""
+
+
+class Conflict(RecordError):
+    """Somebody else wrote the record since it was read."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Traffic(_Frozen):
+    """Which environment is active, and each environment's share of requests in percent."""
+
+    active: str
+    weights: dict[str, int]
+
+    @classmethod
+    def all_to(cls, active: str, environments: list[str] | tuple[str, ...]) -> "Traffic":
+        """Every request to one environment."""
+        return cls(active=active, weights={name: 100 if name == active else 0 for name in environments})
+
+    def __str__(self) -> str:
+        return " / ".join(
+            f"{name} {weight}" for name, weight in sorted(self.weights.items(), key=lambda w: (-w[1], w[0]))
+        )
+
+
+class Operator(_Frozen):
+    """Who runs a command, and as which process."""
+
+    name: str
+    host: str
+    pid: int
+
+    @classmethod
+    def current(cls) -> "Operator":
+        return cls(name=getpass.getuser(), host=socket.gethostname(), pid=os.getpid())
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.host} (pid {self.pid})"
+
+    def is_gone(self) -> bool:
+        """True when the process ran on this host and runs no more; on another host nobody can tell."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+class Floor(_Frozen):
+    """A minimum that an environment's pool must not fall below, until a time (None: until it is lifted)."""
+
+    minimum: int
+    until: datetime | None = None
+
+
+class Retained(_Frozen):
+    """The standby that is kept for rollback: its release and how many instances it had at the flip."""
+
+    environment: str
+    release: str
+    minimum: int
+    until: datetime | None = None
+
+
+class EnvironmentState(_Frozen):
+    """What stands behind an environment: enough to find it without Pulumi."""
+
+    target_group: str
+    group: str | None = None
+    release: str | None = None
+
+
+class Claim(_Frozen):
+    """A move in progress: who moves traffic to what, and until when the claim holds unless it is renewed."""
+
+    token: str
+    by: Operator
+    began: datetime
+    expires: datetime
+    to: Traffic
+    bake: float
+    """Seconds for which the floors hold after the move."""
+    floors: dict[str, int] = {}
+    retained: Retained | None = None
+
+
+class Unstable(_Frozen):
+    """Why a release gets no traffic until `turnout releases accept`."""
+
+    release: str
+    at: datetime
+    by: str
+    reason: str
+
+
+class HistoryEntry(_Frozen):
+    """One thing that happened to the switch: create, flip, weights, rollback, settle, deploy or accept."""
+
+    at: datetime
+    by: str
+    kind: str
+    traffic: Traffic | None = None
+    releases: dict[str, str | None] = {}
+    note: str = ""
+
+
+class SwitchRecord(_Frozen):
+    """The record of one service in one stack. `generation` counts writes and is the condition of the next."""
+
+    key: str
+    generation: int = 0
+    listener: str | None = None
+    traffic: Traffic | None = None
+    config_base: Traffic | None = None
+    flipped_at: datetime | None = None
+    floors: dict[str, Floor] = {}
+    retained: Retained | None = None
+    claim: Claim | None = None
+    environments: dict[str, EnvironmentState] = {}
+    unstable: dict[str, Unstable] = {}
+    history: tuple[HistoryEntry, ...] = ()
+
+    def changed(self, **fields: Any) -> "SwitchRecord":
+        """A copy with these fields replaced."""
+        return self.model_copy(update=fields)
+
+    def voided(self) -> "SwitchRecord":
+        """After a destroy: what belonged to the listener is void, unstable marks and history stay."""
+        return SwitchRecord(key=self.key, generation=self.generation, unstable=self.unstable, history=self.history)
+
+    def noted(self, now: datetime, by: str, kind: str, note: str = "") -> "SwitchRecord":
+        """With one more line of history that tells the state of this record."""
+        releases = {name: state.release for name, state in self.environments.items()}
+        entry = HistoryEntry(at=now, by=by, kind=kind, traffic=self.traffic, releases=releases, note=note)
+        return self.changed(history=(*self.history, entry)[-HISTORY_LENGTH:])
+
+    def confirmed(self, claim: Claim, now: datetime) -> "SwitchRecord":
+        """The claimed move has happened: traffic, floors and the retained standby are as the claim says."""
+        active_changed = self.traffic is not None and self.traffic.active != claim.to.active
+        until = now + timedelta(seconds=claim.bake)
+        kind = "create" if self.traffic is None else "flip" if active_changed else "weights"
+        return self.changed(
+            traffic=claim.to,
+            config_base=claim.to,
+            flipped_at=now if active_changed else self.flipped_at,
+            retained=claim.retained if active_changed else self.retained,
+            floors={name: Floor(minimum=minimum, until=until) for name, minimum in claim.floors.items()},
+            claim=None,
+        ).noted(now, str(claim.by), kind)
+
+    def settled(self, live: Traffic, now: datetime) -> "SwitchRecord":
+        """Traffic is found elsewhere than recorded, and nobody is moving it: the record follows what is live.
+
+        A claim left behind by a crash is completed when live is where it wanted to go, else dropped."""
+        if self.claim is not None and self.claim.to.weights == live.weights:
+            note = f"completed the move that {self.claim.by} began"
+            return self.confirmed(self.claim, now).noted(now, "turnout", "settle", note)
+        note = f"recorded {self.traffic}, found {live}"
+        return self.changed(traffic=live, claim=None, retained=None).noted(now, "turnout", "settle", note)
+
+    def rolled_back(
+        self, to: Traffic, now: datetime, by: str, bad: str | None, reason: str, floors: dict[str, int]
+    ) -> "SwitchRecord":
+        """Traffic is back; any claim is broken and the release that was left (id, or None) is marked unstable."""
+        unstable = dict(self.unstable)
+        if bad is not None:
+            unstable[bad.partition("@")[2]] = Unstable(release=bad, at=now, by=by, reason=reason)
+        return self.changed(
+            traffic=to,
+            flipped_at=now,
+            floors={name: Floor(minimum=minimum) for name, minimum in floors.items()},
+            retained=None,
+            claim=None,
+            unstable=unstable,
+        ).noted(now, by, "rollback", reason)
+
+    def acknowledged(self) -> "SwitchRecord":
+        """Takes what is recorded for what config has said, so that config that says otherwise is a new wish."""
+        return self.changed(config_base=self.traffic)
+
+    def accepted(self, release: str, now: datetime, by: str) -> "SwitchRecord":
+        """The release (id, digest or name) may carry traffic again.
+
+        Raises `KeyError` when it is not marked unstable."""
+        for digest, mark in self.unstable.items():
+            if release in (digest, mark.release, mark.release.partition("@")[0]):
+                rest = {key: value for key, value in self.unstable.items() if key != digest}
+                return self.changed(unstable=rest).noted(now, by, "accept", mark.release)
+        raise KeyError(release)
+
+
+class DynamoDB(Protocol):
+    """The calls of a boto3 DynamoDB client that the store makes."""
+
+    def get_item(self, **kwargs: Any) -> Any: ...
+    def put_item(self, **kwargs: Any) -> Any: ...
+
+
+class RecordStore:
+    """Reads and writes the record of `<service>/<stack>`; every write has the generation that was read as its condition."""
+
+    def __init__(self, client: DynamoDB, table: str, service: str, stack: str) -> None:
+        self._client = client
+        self._table = table
+        self.key = f"{service}/{stack}"
+
+    def read(self) -> SwitchRecord | None:
+        """The record, or None before the first deployment.
+
+        Raises `TableMissing`; `RecordError` when the item was written by a newer Turnout or by hand."""
+        try:
+            found = self._client.get_item(TableName=self._table, Key={"id": {"S": self.key}}, ConsistentRead=True)
+        except Exception as error:
+            raise _translated(error, self._table) from error
+        item = found.get("Item")
+        if item is None:
+            return None
+        try:
+            return SwitchRecord.model_validate_json(item["body"]["S"])
+        except (KeyError, ValidationError) as error:
+            raise RecordError(
+                f"switch record {self.key} in table {self._table} cannot be read ({error}); "
+                "it was written by another version of Turnout or by hand: use that version, or restore the item"
+            ) from None
+
+    def write(self, record: SwitchRecord) -> SwitchRecord:
+        """Writes `record` if nobody wrote since it was read; returns it with its new generation.
+
+        Raises `Conflict`, `TableMissing`."""
+        written = record.changed(generation=record.generation + 1)
+        item = {
+            "id": {"S": self.key},
+            "generation": {"N": str(written.generation)},
+            "body": {"S": written.model_dump_json()},
+        }
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
+        if record.generation:
+            condition = {
+                "ConditionExpression": "generation = :read",
+                "ExpressionAttributeValues": {":read": {"N": str(record.generation)}},
+            }
+        try:
+            self._client.put_item(TableName=self._table, Item=item, **condition)
+        except Exception as error:
+            raise _translated(error, self._table) from error
+        return written
+
+    def update(self, change: Callable[[SwitchRecord], SwitchRecord], attempts: int = 20) -> SwitchRecord:
+        """Reads, changes and writes, again while others write in between.
+
+        Raises `RecordError` when there is no record; `Conflict` after the last attempt; whatever `change` raises."""
+        for attempt in range(1, attempts + 1):
+            record = self.read()
+            if record is None:
+                raise RecordError(
+                    f"no switch record {self.key} in table {self._table}: nothing is deployed; run `turnout up`"
+                )
+            try:
+                return self.write(change(record))
+            except Conflict:
+                if attempt == attempts:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def _translated(error: Exception, table: str) -> Exception:
+    response: Any = getattr(error, "response", {})
+    code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
+    if code == "ConditionalCheckFailedException":
+        return Conflict("the switch record was written by somebody else in the meantime; run the command again")
+    if code == "ResourceNotFoundException":
+        return TableMissing(f"table {table} for the switch record does not exist; make it once with `turnout init`")
+    return error
+
+
+def create_table(client: Any, table: str, protect: bool) -> bool:
+    """Makes the record's table (on demand; with `protect` deletion protection and point-in-time recovery).
+
+    Returns False when it exists already."""
+    try:
+        client.create_table(
+            TableName=table,
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+            DeletionProtectionEnabled=protect,
+        )
+    except client.exceptions.ResourceInUseException:
+        return False
+    client.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    if protect:
+        client.update_continuous_backups(
+            TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
+    return True
