@@ -220,9 +220,7 @@ class SwitchGate:
                 )
         return needed
 
-    def _raise_minimums(
-        self, environments: Mapping[str, Candidate], needed: Mapping[str, int], raised: dict[str, int]
-    ) -> None:
+    def _raise_minimums(self, environments: Mapping[str, Candidate], needed: Mapping[str, int], raised: dict[str, int]) -> None:
         for name, count in needed.items():
             group = environments[name].group
             found = self._cloud.group(group) if group else None
@@ -240,9 +238,7 @@ class SwitchGate:
             for name, count in needed.items()
         }
 
-    def _retained(
-        self, to: Traffic, environments: Mapping[str, Candidate], in_service: Mapping[str, int]
-    ) -> Retained | None:
+    def _retained(self, to: Traffic, environments: Mapping[str, Candidate], in_service: Mapping[str, int]) -> Retained | None:
         record = self._store.read()
         if record is None or record.traffic is None or record.traffic.active == to.active:
             return None
@@ -278,9 +274,7 @@ class SwitchGate:
         def confirmed(record: SwitchRecord) -> SwitchRecord:
             entered = record.changed(listener=listener, environments=dict(states))
             if token is None:
-                changed = {n: s.release for n, s in states.items()} != {
-                    n: s.release for n, s in record.environments.items()
-                }
+                changed = {n: s.release for n, s in states.items()} != {n: s.release for n, s in record.environments.items()}
                 return entered.noted(now, str(self._operator), "deploy") if changed else entered
             if record.claim is None or record.claim.token != token:
                 raise _Broken(record)
@@ -292,9 +286,7 @@ class SwitchGate:
             traffic = broken.record.traffic
             if traffic is not None:
                 self._cloud.set_weights(listener, {states[name].target_group: w for name, w in traffic.weights.items()})
-            raise SwitchRefused(
-                f"the move was called off while it happened; the weights are back at {traffic}"
-            ) from None
+            raise SwitchRefused(f"the move was called off while it happened; the weights are back at {traffic}") from None
 
 
 class _Broken(Exception):

@@ -51,9 +51,7 @@ class LiveCloud:
         config = action.get("ForwardConfig", {})
         groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
         forward = {**config, "TargetGroups": groups}
-        self._elbv2.modify_listener(
-            ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": forward}]
-        )
+        self._elbv2.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": forward}])
 
     def group(self, name: str) -> Group | None:
         """The group of that name, or None."""
@@ -75,9 +73,7 @@ class LiveCloud:
     def targets(self, target_group: str) -> list[Target]:
         """Every registered target with its health."""
         found = self._elbv2.describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
-        return [
-            Target(t["Target"]["Id"], t["TargetHealth"]["State"], t["TargetHealth"].get("Reason", "")) for t in found
-        ]
+        return [Target(t["Target"]["Id"], t["TargetHealth"]["State"], t["TargetHealth"].get("Reason", "")) for t in found]
 
     def _forward(self, listener: str) -> dict[str, Any] | None:
         try:

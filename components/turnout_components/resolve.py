@@ -137,7 +137,8 @@ def refuse_claim(record: SwitchRecord, live: Live, now: datetime) -> None:
 
 
 def _settle(record: SwitchRecord, live: Live, now: datetime) -> SwitchRecord:
-    assert record.traffic is not None and live.weights is not None
+    assert record.traffic is not None
+    assert live.weights is not None
     weights = dict(live.weights)
     if weights == record.traffic.weights:
         return record.changed(claim=None)
@@ -191,12 +192,7 @@ def _check_releases(config: SwitchConfig, record: SwitchRecord, traffic: Traffic
 
 def _check_discard(name: str, deployed: str, policy: StandbyPolicy, record: SwitchRecord, now: datetime) -> None:
     kept = record.retained
-    if (
-        kept is None
-        or kept.environment != name
-        or record.flipped_at is None
-        or _digest(kept.release) != _digest(deployed)
-    ):
+    if kept is None or kept.environment != name or record.flipped_at is None or _digest(kept.release) != _digest(deployed):
         return
     until = record.flipped_at + policy.retain_for
     if now >= until or policy.discard in (deployed, split_id(deployed)[0]):
@@ -239,9 +235,7 @@ def _is_retained(name: str, wanted: EnvironmentConfig, record: SwitchRecord) -> 
     return kept is not None and kept.environment == name and _digest(kept.release) == _digest(wanted.release)
 
 
-def _retained_size(
-    wanted: EnvironmentConfig, policy: StandbyPolicy, record: SwitchRecord, moves: bool, now: datetime
-) -> Size:
+def _retained_size(wanted: EnvironmentConfig, policy: StandbyPolicy, record: SwitchRecord, moves: bool, now: datetime) -> Size:
     assert record.retained is not None
     full = Size(max(wanted.minimum, record.retained.minimum), max(wanted.maximum, record.retained.minimum))
     if moves or record.flipped_at is None or now < record.flipped_at + policy.bake:

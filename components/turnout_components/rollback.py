@@ -70,9 +70,7 @@ def _target(record: SwitchRecord) -> tuple[Traffic, str]:
     traffic = record.traffic
     assert traffic is not None
     if record.claim is not None:
-        left = next(
-            (n for n, w in record.claim.to.weights.items() if w > traffic.weights.get(n, 0)), record.claim.to.active
-        )
+        left = next((n for n, w in record.claim.to.weights.items() if w > traffic.weights.get(n, 0)), record.claim.to.active)
         return traffic, left
     if record.retained is None:
         raise SwitchRefused(
@@ -109,8 +107,6 @@ def _wait_for_capacity(
             )
         if not told:
             cloud.set_minimum(group, needed)
-            notify(
-                f"{to.active} has {ready} of {needed} healthy targets: raised its minimum and waiting; --now moves at once"
-            )
+            notify(f"{to.active} has {ready} of {needed} healthy targets: raised its minimum and waiting; --now moves at once")
             told = True
         sleep(POLL)

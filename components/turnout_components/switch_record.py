@@ -45,9 +45,7 @@ class Traffic(_Frozen):
         return cls(active=active, weights={name: 100 if name == active else 0 for name in environments})
 
     def __str__(self) -> str:
-        return " / ".join(
-            f"{name} {weight}" for name, weight in sorted(self.weights.items(), key=lambda w: (-w[1], w[0]))
-        )
+        return " / ".join(f"{name} {weight}" for name, weight in sorted(self.weights.items(), key=lambda w: (-w[1], w[0])))
 
 
 class Operator(_Frozen):
@@ -283,9 +281,7 @@ class RecordStore:
         for attempt in range(1, attempts + 1):
             record = self.read()
             if record is None:
-                raise RecordError(
-                    f"no switch record {self.key} in table {self._table}: nothing is deployed; run `turnout up`"
-                )
+                raise RecordError(f"no switch record {self.key} in table {self._table}: nothing is deployed; run `turnout up`")
             try:
                 return self.write(change(record))
             except Conflict:
@@ -320,7 +316,5 @@ def create_table(client: Any, table: str, protect: bool) -> bool:
         return False
     client.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     if protect:
-        client.update_continuous_backups(
-            TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-        )
+        client.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
     return True
