@@ -185,7 +185,10 @@ class SwitchGate:
             await asyncio.to_thread(self._raise_minimums, environments, needed, raised)
             readiness = await asyncio.to_thread(self._readiness, environments, needed)
             if all(r.ready >= r.needed for r in readiness.values()):
-                retained = self._retained(to, environments, in_service)
+                in_service = await asyncio.to_thread(self._in_service, environments)
+                if self._needed(environments, to, carrying, in_service) != needed:
+                    continue
+                retained = await asyncio.to_thread(self._retained, to, environments, in_service)
                 await self._update_claim(floors=needed, retained=retained)
                 return
             story = "; ".join(_told(name, r) for name, r in readiness.items())

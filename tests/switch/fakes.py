@@ -1,0 +1,100 @@
+"""In-memory stand-ins for the seams of the switch: DynamoDB, the load balancer and auto scaling groups."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from turnout_components.live import Group, Target
+
+BLUE_TG, GREEN_TG, LISTENER = "arn:tg/blue", "arn:tg/green", "arn:listener/production"
+START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
+
+
+class ClientError(Exception):
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.response = {"Error": {"Code": code}}
+
+
+class FakeDynamoDB:
+    """get_item and put_item with the two conditions that the store uses."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Any] = {}
+        self.before_put: Callable[[], None] | None = None
+        self.missing = False
+
+    def get_item(self, *, Key: Any, **_: Any) -> Any:
+        if self.missing:
+            raise ClientError("ResourceNotFoundException")
+        item = self.items.get(Key["id"]["S"])
+        return {"Item": item} if item else {}
+
+    def put_item(self, *, Item: Any, ConditionExpression: str, ExpressionAttributeValues: Any = None, **_: Any) -> None:
+        if self.before_put:
+            act, self.before_put = self.before_put, None
+            act()
+        present = self.items.get(Item["id"]["S"])
+        if ConditionExpression == "attribute_not_exists(id)":
+            met = present is None
+        else:
+            met = present is not None and present["generation"] == ExpressionAttributeValues[":read"]
+        if not met:
+            raise ClientError("ConditionalCheckFailedException")
+        self.items[Item["id"]["S"]] = Item
+
+
+@dataclass
+class FakeCloud:
+    """What LiveCloud would find; `calls` tells the order of writes."""
+
+    listener_weights: dict[str, int] | None = None
+    groups: dict[str, Group] = field(default_factory=dict)
+    health: dict[str, list[Target]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    on_set_minimum: Callable[[str, int], None] | None = None
+
+    def weights(self, listener: str) -> dict[str, int] | None:  # noqa: ARG002
+        return self.listener_weights
+
+    def set_weights(self, listener: str, weights: dict[str, int]) -> None:  # noqa: ARG002
+        self.calls.append(f"weights {dict(weights)}")
+        self.listener_weights = dict(weights)
+
+    def group(self, name: str) -> Group | None:
+        return self.groups.get(name)
+
+    def set_minimum(self, name: str, minimum: int) -> None:
+        self.calls.append(f"minimum {name} {minimum}")
+        group = self.groups[name]
+        self.groups[name] = Group(name, minimum, group.maximum, max(group.desired, minimum), group.in_service)
+        if self.on_set_minimum:
+            self.on_set_minimum(name, minimum)
+
+    def targets(self, target_group: str) -> list[Target]:
+        return self.health.get(target_group, [])
+
+    def serve(
+        self, name: str, target_group: str, count: int, *, minimum: int = 1, maximum: int = 10, state: str = "healthy"
+    ) -> None:
+        """`count` instances of the group in service, all with this target state."""
+        ids = [f"i-{name}-{n}" for n in range(count)]
+        self.groups[name] = Group(name, minimum, maximum, max(count, minimum), frozenset(ids))
+        self.health[target_group] = [Target(i, state) for i in ids]
+
+
+class Clock:
+    """A clock that moves when somebody sleeps."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self.now = now
+        self.on_sleep: Callable[[], None] | None = None
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def sleep_now(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        if self.on_sleep:
+            self.on_sleep()

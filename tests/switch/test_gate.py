@@ -1,0 +1,209 @@
+"""The gate's effects, against an in-memory cloud: order, floors, claims, failures."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from fakes import BLUE_TG, GREEN_TG, LISTENER, START, Clock, FakeCloud, FakeDynamoDB
+from test_resolve import BLUE, ELSEWHERE, GREEN, ONE, THREE, TWO, claim, config
+from turnout_components.gate import Candidate, SwitchGate, decide
+from turnout_components.live import Target
+from turnout_components.resolve import SwitchRefused
+from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, SwitchRecord
+
+ME = Operator(name="bob", host="here", pid=2)
+STATES = {
+    "blue": EnvironmentState(target_group=BLUE_TG, group="g-blue", release=ONE),
+    "green": EnvironmentState(target_group=GREEN_TG, group="g-green", release=TWO),
+}
+CANDIDATES = {
+    "blue": Candidate(BLUE_TG, "g-blue", ONE, 2, 6),
+    "green": Candidate(GREEN_TG, "g-green", TWO, 2, 6),
+}
+
+
+class World:
+    """A deployed service with blue active and a healthy standby."""
+
+    def __init__(self) -> None:
+        self.db, self.cloud, self.clock = FakeDynamoDB(), FakeCloud({BLUE_TG: 100, GREEN_TG: 0}), Clock()
+        self.store = RecordStore(self.db, "turnout-switch", "s", "dev")
+        self.store.write(SwitchRecord(key="s/dev", listener=LISTENER, traffic=BLUE, config_base=BLUE, environments=STATES))
+        self.cloud.serve("g-blue", BLUE_TG, 2)
+        self.cloud.serve("g-green", GREEN_TG, 2)
+        self.said: list[str] = []
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds >= 5:  # the claim's renewal: it never comes due in these tests
+            await asyncio.Event().wait()
+        self.clock.sleep_now(seconds)
+        await asyncio.sleep(0)
+
+    def gate(self, wish=None, timeout: float = 5) -> SwitchGate:
+        return SwitchGate(
+            self.store,
+            self.cloud,  # type: ignore[arg-type]
+            wish or config(GREEN),
+            timeout=timedelta(seconds=timeout),
+            operator=ME,
+            notify=self.said.append,
+            clock=self.clock,
+            sleep=self._sleep,
+        )
+
+    @property
+    def record(self) -> SwitchRecord:
+        found = self.store.read()
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_a_flip_claims_waits_and_is_recorded(world):
+    gate = world.gate()
+    await gate.before(CANDIDATES, GREEN.weights)
+    assert world.record.claim.to == GREEN
+    assert world.record.traffic == BLUE
+    world.cloud.set_weights(LISTENER, {BLUE_TG: 0, GREEN_TG: 100})
+    await gate.after(LISTENER, CANDIDATES)
+    record = world.record
+    assert (record.traffic, record.config_base, record.claim, record.flipped_at) == (GREEN, GREEN, None, START)
+    assert (record.retained.environment, record.retained.release, record.retained.minimum) == ("blue", ONE, 2)
+    assert record.floors["green"].minimum == 2
+    assert record.history[-1].kind == "flip"
+
+
+async def test_an_autoscaled_active_hands_over_to_as_many(world):
+    world.cloud.serve("g-blue", BLUE_TG, 5)
+    world.cloud.serve("g-green", GREEN_TG, 1)
+    world.cloud.on_set_minimum = lambda name, n: world.cloud.serve(name, GREEN_TG, n, minimum=n)
+    gate = world.gate()
+    await gate.before(CANDIDATES, GREEN.weights)
+    assert "minimum g-green 5" in world.cloud.calls
+    assert world.record.claim.floors == {"green": 5}
+    assert world.record.claim.retained.minimum == 5
+
+
+async def test_the_active_growing_while_the_gate_waits_raises_the_floor_again(world):
+    world.cloud.serve("g-green", GREEN_TG, 1)
+
+    def grow(name: str, n: int) -> None:
+        if n == 2:
+            world.cloud.serve("g-blue", BLUE_TG, 4)
+        world.cloud.serve(name, GREEN_TG, n, minimum=n)
+
+    world.cloud.serve("g-green", GREEN_TG, 1)
+    world.cloud.on_set_minimum = grow
+    await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.record.claim.floors == {"green": 4}
+
+
+async def test_a_parity_above_the_maximum_is_refused_and_nothing_is_raised(world):
+    world.cloud.serve("g-blue", BLUE_TG, 7)
+    with pytest.raises(SwitchRefused, match="turnout:pool.maximum to 7"):
+        await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.cloud.calls == []
+    assert world.record.claim is None
+
+
+@pytest.mark.parametrize("state", ["unhealthy", "initial", "draining", "unused"])
+async def test_a_candidate_that_is_not_healthy_keeps_the_weights_and_releases_the_claim(world, state):
+    world.cloud.serve("g-green", GREEN_TG, 2, state=state)
+    with pytest.raises(SwitchRefused, match=f"0 of 2 healthy targets of g-green.*i-g-green-0 {state}"):
+        await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.cloud.listener_weights == {BLUE_TG: 100, GREEN_TG: 0}
+    assert (world.record.traffic, world.record.claim) == (BLUE, None)
+
+
+async def test_healthy_targets_of_another_release_s_group_do_not_count(world):
+    world.cloud.health[GREEN_TG] = [Target("i-old-0", "healthy"), Target("i-old-1", "healthy")]
+    with pytest.raises(SwitchRefused, match="0 of 2 healthy"):
+        await world.gate().before(CANDIDATES, GREEN.weights)
+
+
+async def test_a_failed_gate_puts_a_raised_minimum_back(world):
+    world.cloud.serve("g-blue", BLUE_TG, 5)
+    world.cloud.serve("g-green", GREEN_TG, 1, minimum=1)
+    with pytest.raises(SwitchRefused):
+        await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.cloud.calls == ["minimum g-green 5", "minimum g-green 1"]
+
+
+async def test_a_second_operator_is_told_who_moves_traffic(world):
+    world.store.update(lambda r: r.changed(claim=claim()))
+    with pytest.raises(SwitchRefused, match="ann@another-host"):
+        await world.gate().before(CANDIDATES, GREEN.weights)
+
+
+async def test_of_two_who_claim_at_the_same_moment_one_is_refused(world):
+    world.db.before_put = lambda: world.store.update(lambda r: r.changed(claim=claim()))
+    with pytest.raises(SwitchRefused, match="somebody else began"):
+        await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.record.claim.by == ELSEWHERE
+
+
+async def test_weights_that_the_program_declared_on_stale_facts_are_refused(world):
+    world.store.update(lambda r: r.changed(config_base=GREEN))
+    with pytest.raises(SwitchRefused, match="changed since the update began"):
+        await world.gate().before(CANDIDATES, GREEN.weights)
+
+
+async def test_a_claim_broken_in_mid_flip_puts_the_weights_back(world):
+    gate = world.gate()
+    await gate.before(CANDIDATES, GREEN.weights)
+    world.store.update(lambda r: r.rolled_back(BLUE, START, "ann", TWO, "slow", {}))
+    world.cloud.set_weights(LISTENER, {BLUE_TG: 0, GREEN_TG: 100})
+    with pytest.raises(SwitchRefused, match="weights are back at blue 100"):
+        await gate.after(LISTENER, CANDIDATES)
+    assert world.cloud.listener_weights == {BLUE_TG: 100, GREEN_TG: 0}
+    assert world.record.traffic == BLUE
+
+
+async def test_a_claim_broken_while_the_gate_waits_ends_the_wait(world):
+    world.cloud.serve("g-green", GREEN_TG, 2, state="initial")
+    gate = world.gate(timeout=600)
+
+    def break_then_heal() -> None:
+        if world.clock.now > START + timedelta(seconds=3):
+            world.cloud.serve("g-green", GREEN_TG, 2)
+            world.store.update(lambda r: r.changed(claim=None))
+
+    world.clock.on_sleep = break_then_heal
+    with pytest.raises(SwitchRefused, match="called off"):
+        await gate.before(CANDIDATES, GREEN.weights)
+
+
+async def test_a_new_release_on_the_standby_is_entered_without_a_gate(world):
+    world.cloud.health[BLUE_TG] = [Target("i-g-blue-0", "unhealthy")]
+    candidates = {**CANDIDATES, "green": Candidate(GREEN_TG, "g-green-3", THREE, 2, 6)}
+    gate = world.gate(config(BLUE, green=THREE))
+    await gate.before(candidates, BLUE.weights)
+    await gate.after(LISTENER, candidates)
+    assert world.record.environments["green"] == EnvironmentState(target_group=GREEN_TG, group="g-green-3", release=THREE)
+    assert world.record.history[-1].kind == "deploy"
+    assert world.record.traffic == BLUE
+
+
+async def test_the_first_deployment_waits_for_its_minimum_and_makes_the_record():
+    world = World()
+    world.db.items.clear()
+    world.cloud.listener_weights = None
+    world.cloud.serve("g-blue", BLUE_TG, 1, minimum=2)
+    gate = world.gate(config(BLUE))
+    world.clock.on_sleep = lambda: world.cloud.serve("g-blue", BLUE_TG, 2, minimum=2)
+    await gate.before(CANDIDATES, BLUE.weights)
+    await gate.after(LISTENER, CANDIDATES)
+    assert (world.record.traffic, world.record.listener, world.record.flipped_at) == (BLUE, LISTENER, None)
+    assert any("1 of 2 healthy" in line for line in world.said)
+
+
+def test_decide_settles_the_record_only_when_asked(world):
+    world.cloud.listener_weights = {BLUE_TG: 0, GREEN_TG: 100}
+    decide(world.store, world.cloud, config(GREEN), settle=False, clock=world.clock)
+    assert world.record.traffic == BLUE
+    decide(world.store, world.cloud, config(GREEN), settle=True, clock=world.clock)
+    assert world.record.traffic == GREEN

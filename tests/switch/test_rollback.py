@@ -1,0 +1,100 @@
+"""Rollback: the balancer first, then the record; what it refuses."""
+
+from datetime import timedelta
+
+import pytest
+from fakes import BLUE_TG, GREEN_TG, START, FakeDynamoDB
+from test_gate import ME, World
+from test_resolve import BLUE, GREEN, ONE, TWO, claim
+from turnout_components.resolve import SwitchRefused
+from turnout_components.rollback import RolledBack, rollback
+from turnout_components.switch_record import RecordError, RecordStore, Retained
+
+
+@pytest.fixture
+def flipped() -> World:
+    world = World()
+    kept = Retained(environment="blue", release=ONE, minimum=2)
+    world.store.update(lambda r: r.changed(traffic=GREEN, config_base=GREEN, retained=kept, flipped_at=START))
+    world.cloud.listener_weights = {BLUE_TG: 0, GREEN_TG: 100}
+    return world
+
+
+def back(world: World, **options: object) -> RolledBack:
+    return rollback(  # type: ignore[arg-type]
+        world.store,
+        world.cloud,
+        operator=ME,
+        clock=world.clock,
+        sleep=world.clock.sleep_now,
+        timeout=timedelta(seconds=5),
+        notify=world.said.append,
+        **options,
+    )
+
+
+def test_traffic_goes_back_and_the_bad_release_is_marked(flipped):
+    done = back(flipped, reason="slow")
+    assert (done.before, done.after, done.release, done.unstable) == (GREEN, BLUE, ONE, TWO)
+    assert flipped.cloud.listener_weights == {BLUE_TG: 100, GREEN_TG: 0}
+    record = flipped.record
+    assert (record.traffic, record.config_base, record.retained) == (BLUE, GREEN, None)
+    assert next(iter(record.unstable.values())).release == TWO
+    assert record.history[-1].kind == "rollback"
+
+
+def test_the_balancer_is_called_before_the_record_is_written(flipped):
+    flipped.db.before_put = lambda: flipped.cloud.calls.append("record")
+    back(flipped)
+    assert flipped.cloud.calls == [f"weights { ({BLUE_TG: 100, GREEN_TG: 0}) }", "record"]
+
+
+def test_a_record_that_cannot_be_written_does_not_hide_that_traffic_is_back(flipped):
+    flipped.db.before_put = lambda: setattr(flipped.db, "missing", True) or flipped.db.items.clear()
+    with pytest.raises(RecordError, match="traffic is back at blue 100 / green 0"):
+        back(flipped)
+    assert flipped.cloud.listener_weights == {BLUE_TG: 100, GREEN_TG: 0}
+
+
+def test_a_rollback_in_mid_flip_breaks_the_claim(flipped):
+    flipped.store.update(lambda r: r.changed(traffic=BLUE, config_base=BLUE, retained=None, claim=claim()))
+    done = back(flipped)
+    assert (done.after, done.unstable) == (BLUE, TWO)
+    assert flipped.record.claim is None
+    assert flipped.cloud.listener_weights == {BLUE_TG: 100, GREEN_TG: 0}
+
+
+def test_a_second_rollback_has_nothing_to_go_back_to(flipped):
+    back(flipped)
+    with pytest.raises(SwitchRefused, match="no standby is kept"):
+        back(flipped)
+
+
+def test_a_standby_without_healthy_targets_gets_nothing(flipped):
+    flipped.cloud.serve("g-blue", BLUE_TG, 2, state="unhealthy", minimum=2)
+    with pytest.raises(SwitchRefused, match="0 healthy targets and needs 2"):
+        back(flipped)
+    with pytest.raises(SwitchRefused, match="needs 1"):
+        back(flipped, now_at_any_size=True)
+    assert flipped.cloud.listener_weights == {BLUE_TG: 0, GREEN_TG: 100}
+
+
+def test_a_warm_standby_is_raised_to_its_size_at_the_flip_first(flipped):
+    flipped.cloud.serve("g-blue", BLUE_TG, 1)
+    flipped.clock.on_sleep = lambda: flipped.cloud.serve("g-blue", BLUE_TG, 2, minimum=2)
+    back(flipped)
+    assert flipped.cloud.calls[0] == "minimum g-blue 2"
+    assert "1 of 2" in flipped.said[0]
+
+
+def test_now_moves_at_once_with_one_healthy_target(flipped):
+    flipped.cloud.serve("g-blue", BLUE_TG, 1)
+    back(flipped, now_at_any_size=True)
+    assert flipped.cloud.calls == [f"weights { ({BLUE_TG: 100, GREEN_TG: 0}) }"]
+
+
+def test_without_a_record_it_says_that_nothing_is_deployed():
+    world = World()
+    world.store = RecordStore(FakeDynamoDB(), "turnout-switch", "s", "dev")
+    with pytest.raises(SwitchRefused, match="nothing is deployed"):
+        back(world)

@@ -1,0 +1,57 @@
+"""The record's conditional writes and its words."""
+
+import pytest
+from fakes import FakeDynamoDB
+from hypothesis import given
+from hypothesis import strategies as st
+from test_gate import World
+from turnout_components.live import shares
+from turnout_components.naming import balancer_logical_name, group_name
+from turnout_components.switch_record import Conflict, RecordError, RecordStore, SwitchRecord, TableMissing
+
+
+@pytest.fixture
+def store() -> RecordStore:
+    return RecordStore(FakeDynamoDB(), "turnout-switch", "s", "dev")
+
+
+def test_a_write_on_a_stale_read_conflicts(store):
+    first = store.write(SwitchRecord(key=store.key))
+    store.write(first)
+    with pytest.raises(Conflict):
+        store.write(first)
+    with pytest.raises(Conflict):
+        store.write(SwitchRecord(key=store.key))
+
+
+def test_update_tries_again_when_somebody_wrote_in_between():
+    world = World()
+    world.db.before_put = lambda: world.store.update(lambda r: r.changed(flipped_at=None))
+    before = world.record.generation
+    world.store.update(lambda r: r.acknowledged())
+    assert world.record.generation == before + 2
+
+
+def test_a_missing_table_names_turnout_init(store):
+    store._client.missing = True
+    with pytest.raises(TableMissing, match="turnout init"):
+        store.read()
+
+
+def test_an_item_of_another_version_is_refused_not_guessed(store):
+    store._client.items[store.key] = {"generation": {"N": "1"}, "body": {"S": '{"key": "s/dev", "new_field": 1}'}}
+    with pytest.raises(RecordError, match="another version of Turnout"):
+        store.read()
+
+
+@given(st.dictionaries(st.text(min_size=1), st.integers(0, 999), min_size=1, max_size=5))
+def test_relative_weights_become_percent_that_sum_to_100(weights):
+    percent = shares(weights)
+    assert sum(percent.values()) == (100 if any(weights.values()) else 0)
+    assert all((percent[k] == 0) for k, w in weights.items() if w == 0)
+
+
+@given(st.text("abcdefghij-", min_size=1, max_size=60))
+def test_names_fit_the_limits_of_aws(service):
+    assert len(balancer_logical_name(service)) + 8 <= 32
+    assert len(group_name(service[:40], "green", "sha256:" + "0" * 64)) <= 255
