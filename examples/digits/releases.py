@@ -1,0 +1,77 @@
+"""Write the example's release manifests and print their ids: `python -m examples.digits.releases`.
+
+To be run after every change of the server, its image.toml or a model: a manifest names all of them by digest. A test
+compares the committed manifests with what this would write.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from turnout.cloud.images import read
+from turnout_components.release import Release
+
+FOLDER = Path(__file__).parent
+SEED = 20240
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A release of the example: which model it serves, what the server is told, and what it is there for."""
+
+    model: str
+    purpose: str
+    flags: tuple[str, ...] = ()
+    training_data: str = "scikit-learn digits, training half"
+
+
+VARIANTS = {
+    "digits-1.0.0": Variant("1.0.0", "a linear classifier"),
+    "digits-2.0.0": Variant("2.0.0", "a small network, better at the task"),
+    "digits-3.0.0-bad": Variant(
+        "2.0.0", "2.0.0's model in a server that fails and is slow", ("--error-rate=0.05", "--latency-ms=60", "--seed=3")
+    ),
+    "digits-4.0.0-wrong": Variant(
+        "4.0.0", "healthy and fast, and worse at the task", training_data="scikit-learn digits, training half, labels broken"
+    ),
+}
+
+
+def manifests(folder: Path = FOLDER) -> dict[str, str]:
+    """Text of every manifest by release name, from the models and the image in `folder`."""
+    image = read(folder).reference
+    return {name: _manifest(folder, variant, image) for name, variant in VARIANTS.items()}
+
+
+def _manifest(folder: Path, variant: Variant, image: str) -> str:
+    path = folder / "models" / f"{variant.model}.onnx"
+    content: dict[str, Any] = {
+        "model": {
+            "name": "digits",
+            "version": variant.model,
+            "uri": f"file:models/{path.name}",
+            "sha256": "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest(),
+        },
+        "image": image,
+        "engine": {"name": "onnxruntime", "flags": list(variant.flags)},
+        "provenance": {"training_data": variant.training_data, "seed": SEED},
+    }
+    return f"# {variant.purpose}; written by `python -m examples.digits.releases`\n" + yaml.safe_dump(
+        content, sort_keys=False, width=120
+    )
+
+
+def release_ids(texts: dict[str, str]) -> dict[str, str]:
+    """The id that config uses for each manifest, by release name."""
+    return {name: Release(name=name, **yaml.safe_load(text)).id for name, text in texts.items()}
+
+
+if __name__ == "__main__":
+    written = manifests()
+    for name, text in written.items():
+        (FOLDER / "releases" / f"{name}.yaml").write_text(text)
+    for release_id in release_ids(written).values():
+        print(release_id)
