@@ -1,0 +1,48 @@
+"""`python -m turnout.cloud`: the daemon that `turnout.cloud.client.start` runs."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+
+def main() -> int:
+    """Runs one cloud until SIGTERM, SIGINT or, attached, the end of standard input."""
+    parser = argparse.ArgumentParser(prog="python -m turnout.cloud")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--images", type=Path, action="append", default=[])
+    parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--attached", action="store_true")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+
+    from turnout.cloud.daemon import AlreadyRunning, Cloud
+    from turnout.cloud.envoy import EnvoyError
+
+    try:
+        cloud = Cloud(options.home, options.root, options.images, options.speed)
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: cloud.end())
+        if options.attached:
+            threading.Thread(target=_end_with_parent, args=(cloud.end,), daemon=True).start()
+        cloud.run()
+    except (AlreadyRunning, EnvoyError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _end_with_parent(end: Callable[[], None]) -> None:
+    sys.stdin.buffer.read()
+    end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""The local cloud's daemon: everything started, kept in step, and ended together."""
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import psutil
+
+from turnout.cloud import processes
+from turnout.cloud.compute import Compute
+from turnout.cloud.control_plane import ControlPlane
+from turnout.cloud.envoy import Envoy
+from turnout.cloud.health import HealthBook
+from turnout.cloud.load_balancer import LoadBalancer
+from turnout.cloud.moto_state import api_lock, extend_moto, read_world
+from turnout.cloud.ports import Ports
+from turnout.cloud.prober import Prober
+from turnout.cloud.processes import Registry
+from turnout.cloud.world import World
+
+logger = logging.getLogger(__name__)
+
+_CALM, _BUSY = 0.5, 0.05
+"""Seconds between two looks when nothing, and when something, is on its way."""
+_END_GRACE = 5.0
+
+
+class AlreadyRunning(RuntimeError):
+    """Another cloud holds the home's lock."""
+
+
+class Cloud:
+    """One local cloud in `home`. Everything that starts processes happens on the thread that calls `run`."""
+
+    def __init__(self, home: Path, root: Path, catalogue: Sequence[Path], speed: float) -> None:
+        self._folder = home / "cloud"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._speed = speed
+        self._lock_file = _hold(self._folder / "lock")
+        self._registry = Registry(self._folder / "processes.json")
+        self._registry.clean()
+        shutil.rmtree(self._folder / "envoy", ignore_errors=True)
+        self._wake = threading.Event()
+        self._over = threading.Event()
+        ports = Ports()
+        self._book = HealthBook(speed=speed)
+        extend_moto(self._book.of_group)
+        self._prober = Prober(self._book, self._wake.set, speed)
+        self._compute = Compute(self._folder, root, catalogue, self._registry, ports)
+        self._envoy = Envoy(self._folder / "envoy", self._registry)
+        self._balancer = LoadBalancer(
+            self._envoy, self._book, self._prober, ports, self._read_world, self._compute.addresses
+        )
+        self._control = ControlPlane(api_lock, self._changed, self.state)
+
+    def run(self) -> None:
+        """Serves until `end` is called; then stops everything."""
+        try:
+            self._envoy.start()
+            self._control.start()
+            self._publish()
+            while not self._over.is_set():
+                self._look()
+        finally:
+            self._stop()
+
+    def end(self) -> None:
+        """Asks `run` to stop; may be called by a signal handler."""
+        self._over.set()
+        self._wake.set()
+
+    def _read_world(self) -> World:
+        world = read_world()
+        self._compute.adopt(world)
+        return world
+
+    def _changed(self) -> None:
+        self._balancer.apply()
+        self._wake.set()
+
+    def _look(self) -> None:
+        self._wake.clear()
+        try:
+            world = self._balancer.apply()
+            self._compute.reconcile(world, self._book.is_held)
+            if self._balancer.progress_drains():
+                self._wake.set()
+        except Exception:
+            logger.exception("the local cloud could not catch up with the account; it tries again")
+        self._wake.wait(_BUSY if self._compute.busy() or self._book.draining() else _CALM)
+
+    def state(self) -> dict[str, Any]:
+        """The document of `GET /_turnout/state`."""
+        world = read_world()
+        return {
+            "endpoint": self._control.endpoint,
+            "load_balancers": self._balancer.describe(world),
+            "target_groups": [
+                {
+                    "arn": group.arn,
+                    "name": group.name,
+                    "targets": [
+                        {
+                            "id": name,
+                            "state": target.state,
+                            "reason": target.reason,
+                            "description": target.description,
+                            "environment": self._compute.environment(name),
+                        }
+                        for name, target in self._book.of_group(group.arn).items()
+                    ],
+                }
+                for group in world.target_groups
+            ],
+            "instances": self._compute.describe(),
+        }
+
+    def _publish(self) -> None:
+        pid = os.getpid()
+        content = {
+            "endpoint": self._control.endpoint,
+            "pid": pid,
+            "started": psutil.Process(pid).create_time(),
+            "speed": self._speed,
+        }
+        processes.write_atomically(self._folder / "state.json", json.dumps(content))
+
+    def _stop(self) -> None:
+        (self._folder / "state.json").unlink(missing_ok=True)
+        self._control.close()
+        self._prober.close()
+        children = [*self._compute.running().values(), *([self._envoy.process] if self._envoy.process else [])]
+        processes.end(children, _END_GRACE)
+        self._registry.clean()
+        self._lock_file.close()
+
+
+def _hold(path: Path) -> TextIO:
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise AlreadyRunning(f"a local cloud already runs in {path.parent.parent}; stop it first") from None
+    return file

@@ -1,0 +1,72 @@
+"""The local cloud's image catalogue: folders that stand for container images, named by their content's digest."""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+MANIFEST = "image.toml"
+_REFERENCE = re.compile(r"^local/(?P<name>[^@]+)@sha256:(?P<digest>[0-9a-f]{64})$")
+
+
+class ImageError(ValueError):
+    """An image that cannot be found or read; the message says which, where and what to do."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A folder with an `image.toml`: `command` starts the server, `digest` is `sha256:<hex>`."""
+
+    name: str
+    folder: Path
+    command: tuple[str, ...]
+    digest: str
+
+    @property
+    def reference(self) -> str:
+        """What a release manifest writes under `image`."""
+        return f"local/{self.name}@{self.digest}"
+
+
+def digest(folder: Path) -> str:
+    """`sha256:<hex>` over `image.toml` and the files that it lists: name NUL bytes NUL, in order of name.
+
+    Raises `ImageError` when a file is missing."""
+    return read(folder).digest
+
+
+def read(folder: Path) -> Image:
+    """The image in `folder`.
+
+    Raises `ImageError` when its manifest or a file that it lists is missing or malformed."""
+    path = folder / MANIFEST
+    try:
+        manifest = tomllib.loads(path.read_text())
+        name, files, command = manifest["name"], manifest["files"], manifest["command"]
+        content = hashlib.sha256()
+        for file in sorted({MANIFEST, *files}):
+            content.update(file.encode() + b"\0" + (folder / file).read_bytes() + b"\0")
+    except KeyError as error:
+        raise ImageError(f"{path}: {error} is missing; it needs name, files and command") from None
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ImageError(f"{path}: {error}") from None
+    return Image(name, folder, tuple(command), f"sha256:{content.hexdigest()}")
+
+
+def find(reference: str, folders: Iterable[Path]) -> Image:
+    """The image that `reference` names, from every `image.toml` below `folders`.
+
+    Raises `ImageError` when none has this name and digest, and says what the catalogue holds instead."""
+    match = _REFERENCE.match(reference)
+    if match is None:
+        raise ImageError(f"image {reference!r} is not in the local catalogue; name it local/<name>@sha256:<64 hex>")
+    places = list(folders)
+    held = [read(path.parent) for folder in places for path in sorted(folder.rglob(MANIFEST))]
+    for image in held:
+        if image.reference == reference:
+            return image
+    known = ", ".join(image.reference for image in held) or "nothing"
+    where = ", ".join(str(folder) for folder in places) or "no folder"
+    raise ImageError(f"image {reference} is not below {where}, which holds {known}; rebuild the release's manifest")

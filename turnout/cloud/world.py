@@ -1,0 +1,133 @@
+"""What the AWS control plane holds that decides about traffic and processes, as plain frozen data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A forward action: weight by target group (its ARN), in the API's order."""
+
+    weights: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class FixedResponse:
+    """A fixed-response action."""
+
+    status: int
+    content_type: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """A redirect action with the API's fields (`Protocol`, `Host`, `Port`, `Path`, `Query`, `StatusCode`)."""
+
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """An action or a condition that the local cloud does not act out; `what` names it."""
+
+    what: str
+
+
+Action = Forward | FixedResponse | Redirect | Unsupported
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A listener's rule; `conditions` in the API's shape; the default rule has none and comes last."""
+
+    arn: str
+    conditions: tuple[Mapping[str, Any], ...]
+    action: Action
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listener with its rules in order of priority."""
+
+    arn: str
+    port: int
+    protocol: str
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class Balancer:
+    """An application load balancer. `idle_timeout` in seconds."""
+
+    arn: str
+    name: str
+    region: str
+    idle_timeout: int
+    listeners: tuple[Listener, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A target group's health check; times in seconds; `matcher` as in the API ("200", "200-299", "200,204")."""
+
+    path: str
+    interval: float
+    timeout: float
+    healthy_threshold: int
+    unhealthy_threshold: int
+    matcher: str
+
+
+@dataclass(frozen=True)
+class TargetGroup:
+    """A target group. `targets`: registered instances, not terminated; `stopped`: those of them that do not run;
+    `delay`: deregistration delay in seconds."""
+
+    arn: str
+    name: str
+    region: str
+    port: int
+    check: Check
+    delay: float
+    algorithm: str
+    targets: tuple[str, ...]
+    stopped: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Group:
+    """An auto scaling group. `instances`: those in service, with their user data as text; `metrics`: those enabled."""
+
+    name: str
+    region: str
+    minimum: int
+    maximum: int
+    desired: int
+    instances: Mapping[str, str]
+    metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything of one account, all regions."""
+
+    balancers: tuple[Balancer, ...] = ()
+    target_groups: tuple[TargetGroup, ...] = ()
+    groups: tuple[Group, ...] = field(default=())
+
+    def used(self) -> frozenset[str]:
+        """ARNs of the target groups that a listener or rule forwards to; weight 0 counts as used."""
+        return frozenset(
+            arn
+            for balancer in self.balancers
+            for listener in balancer.listeners
+            for rule in listener.rules
+            if isinstance(rule.action, Forward)
+            for arn, _ in rule.action.weights
+        )
+
+    def in_service(self) -> dict[str, Group]:
+        """The group of each in-service instance."""
+        return {instance: group for group in self.groups for instance in group.instances}
