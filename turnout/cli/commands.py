@@ -1,0 +1,189 @@
+"""Every command's arguments. What a command does is imported when it runs: `rollback` must start fast."""
+
+# ruff: noqa: ARG001 -- `as_json` works by its callback
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from turnout.cli.errors import EXIT_CODES, explain
+from turnout.cli.session import JsonOption, StackOption, screen
+
+
+class _Group(TyperGroup):
+    """Ends a command that failed with its message and exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, (TyperException, typer.Abort, typer.Exit)) or os.environ.get("TURNOUT_DEBUG"):
+                raise
+            code, message = explain(error)
+            screen().error(code, message)
+            raise typer.Exit(int(code)) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    name="turnout",
+    help="Blue-green deployments of AI models: two environments, one switch.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+)
+releases = typer.Typer(help="What was released, and what was marked unstable.", no_args_is_help=True)
+local = typer.Typer(help="The local cloud: AWS's API, model servers and a load balancer on this machine.", no_args_is_help=True)
+app.add_typer(releases, name="releases")
+app.add_typer(local, name="local")
+
+
+@app.command()
+def init(stack: StackOption = "local", as_json: JsonOption = False) -> None:
+    """Make the switch record's table, once for a cloud; what exists is left alone."""
+    from turnout.cli.setup import init
+
+    init(stack)
+
+
+@app.command()
+def up(stack: StackOption = "local", as_json: JsonOption = False) -> None:
+    """Bring the stack to what its config says, behind the gate."""
+    from turnout.cli.deploying import deploy
+
+    deploy(stack, "up")
+
+
+@app.command()
+def preview(stack: StackOption = "local", as_json: JsonOption = False) -> None:
+    """Show what `up` would do; touches nothing. A stack in AWS needs no account where Pulumi is not installed."""
+    from turnout.cli.deploying import deploy
+
+    deploy(stack, "preview")
+
+
+@app.command()
+def destroy(
+    stack: StackOption = "local",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the whole stack down. The switch record's history and its table stay."""
+    from turnout.cli.deploying import destroy
+
+    destroy(stack, yes)
+
+
+@app.command()
+def flip(
+    environment: Annotated[str | None, typer.Argument(help="Who is to be active; default: the standby.")] = None,
+    to: Annotated[str | None, typer.Option(help="Shares instead of all traffic: blue=90,green=10.")] = None,
+    stack: StackOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Move traffic: set turnout:traffic in the stack's config, and `up`. What is refused leaves config as it was."""
+    from turnout.cli.flipping import flip
+
+    flip(stack, environment, to)
+
+
+@app.command()
+def rollback(
+    now: Annotated[bool, typer.Option("--now", help="One healthy target in the standby is enough.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it is written into the record.")] = "rolled back by hand",
+    stack: StackOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Give all traffic back to the environment that had it before. Uses no Pulumi; breaks a move that is under way."""
+    from turnout.cli.rolling_back import roll_back
+
+    roll_back(stack, now, reason)
+
+
+@app.command()
+def status(stack: StackOption = "local", as_json: JsonOption = False) -> None:
+    """Who is active, who is ready, who moves traffic, what is kept."""
+    from turnout.cli.status import show
+
+    show(stack)
+
+
+@releases.command("list")
+def releases_list(stack: StackOption = "local", as_json: JsonOption = False) -> None:
+    """Every release that has a manifest, where it runs, what is unstable, and what happened."""
+    from turnout.cli.releases import show
+
+    show(stack)
+
+
+@releases.command("accept")
+def releases_accept(
+    release: Annotated[str, typer.Argument(help="Name, digest or id of a release that is marked unstable.")],
+    stack: StackOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Let a release that was marked unstable carry traffic again."""
+    from turnout.cli.releases import accept
+
+    accept(stack, release)
+
+
+@local.command("start")
+def local_start(
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder with image.toml files; repeat it for more. Default: the folder above turnout:releases."),
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.1, help="Divides the cloud's own waits (docs/local-cloud.md).")] = 1.0,
+    stack: StackOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Start the local cloud of this project in the background."""
+    from turnout.cli.local import start
+
+    start(stack, images or [], speed)
+
+
+@local.command("stop")
+def local_stop(as_json: JsonOption = False) -> None:
+    """Stop the local cloud, and everything that it runs."""
+    from turnout.cli.local import stop
+
+    stop()
+
+
+@local.command("status")
+def local_status(as_json: JsonOption = False) -> None:
+    """What the local cloud balances, serves and runs."""
+    from turnout.cli.local import status
+
+    status()
+
+
+@local.command("logs")
+def local_logs(
+    instance: Annotated[str | None, typer.Argument(help="An instance's id, or a part of it; default: the cloud.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what the cloud, or one instance, has logged."""
+    from turnout.cli.local import logs
+
+    logs(instance, follow)
+
+
+@app.command()
+def demo(
+    report: Annotated[Path, typer.Option(help="Where the report goes (docs/report.md).")] = Path("report.json"),
+    as_json: JsonOption = False,
+) -> None:
+    """Tell the whole story under traffic: deploy, flip, a bad release, rollback."""
+    from turnout.cli.demo import demo
+
+    demo(report)

@@ -1,0 +1,54 @@
+"""`turnout up`, `preview` and `destroy`: a deployment, shown."""
+
+import sys
+from typing import Any
+
+import typer
+
+from turnout.cli.errors import CommandFailed, Exit
+from turnout.cli.progress import DeploymentProgress, summary
+from turnout.cli.session import Session, screen
+from turnout.deploy import Operation, Outcome, check, engine_of, run
+
+
+def deploy(stack: str, operation: Operation) -> None:
+    """Runs the operation and ends the command with its exit code."""
+    finish(execute(Session(stack), operation))
+
+
+def destroy(stack: str, yes: bool) -> None:
+    """Destroys after a question, which only a terminal can answer."""
+    session = Session(stack)
+    check(session.stack, "destroy", engine_of(session.stack))
+    if not yes:
+        if screen().as_json or not sys.stdin.isatty():
+            raise CommandFailed(Exit.REFUSED, f"destroy takes all of stack {stack} down; say --yes")
+        if not typer.confirm(f"Take all of stack {stack} ({session.stack.service}, {session.stack.cloud}) down?"):
+            raise CommandFailed(Exit.REFUSED, "nothing was destroyed")
+    finish(execute(session, "destroy"))
+
+
+def execute(session: Session, operation: Operation) -> Outcome:
+    """Runs the operation with its progress on the screen."""
+    with DeploymentProgress(screen(), operation) as progress:
+        return run(session.stack, operation, session.home, progress)
+
+
+def finish(outcome: Outcome, **more: Any) -> None:
+    """Shows how it ended. Raises `CommandFailed` with the outcome's code where it failed."""
+    if outcome.code:
+        raise CommandFailed(Exit(outcome.code), "\n".join(outcome.errors) or f"{outcome.operation} failed")
+    out = screen()
+    out.line(summary(outcome))
+    for name, value in outcome.outputs.items():
+        out.line(f"  {name}: {value}")
+    out.result(
+        {
+            "operation": outcome.operation,
+            "engine": outcome.engine,
+            "changes": dict(outcome.changes),
+            "seconds": outcome.seconds,
+            "outputs": dict(outcome.outputs),
+            **more,
+        }
+    )

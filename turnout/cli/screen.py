@@ -1,0 +1,43 @@
+"""What commands write: tables and lines for people, or one JSON document for programs."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+class Screen:
+    """Where one command's output goes. With `as_json` stdout has the document alone, and progress goes to stderr."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    @property
+    def console(self) -> "Console":
+        """The console for progress and tables."""
+        from rich.console import Console
+
+        return Console(file=sys.stderr if self.as_json else sys.stdout, highlight=False, soft_wrap=True)
+
+    def line(self, text: str) -> None:
+        """A plain line for people; nothing in JSON."""
+        if not self.as_json:
+            print(text, flush=True)
+
+    def show(self, renderable: "RenderableType") -> None:
+        """A table or the like for people; nothing in JSON."""
+        if not self.as_json:
+            self.console.print(renderable)
+
+    def result(self, document: Any) -> None:
+        """The JSON document; nothing for people."""
+        if self.as_json:
+            print(json.dumps(document, indent=2, default=str), flush=True)
+
+    def error(self, code: int, message: str) -> None:
+        """What went wrong: on stderr, and in JSON as `{"error": {"code", "message"}}` on stdout."""
+        self.result({"error": {"code": int(code), "message": message}})
+        lines = message.splitlines() or [message]
+        print("\n".join([f"error: {lines[0]}", *(f"       {line}" for line in lines[1:])]), file=sys.stderr, flush=True)
