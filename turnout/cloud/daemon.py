@@ -22,6 +22,7 @@ from turnout.cloud.moto_state import api_lock, extend_moto, read_world
 from turnout.cloud.ports import Ports
 from turnout.cloud.prober import Prober
 from turnout.cloud.processes import Registry
+from turnout.cloud.reporter import Reporter
 from turnout.cloud.world import World
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Cloud:
         self._balancer = LoadBalancer(
             self._envoy, self._book, self._prober, ports, self._read_world, self._compute.addresses
         )
+        self._reporter = Reporter(self._envoy, self._book, read_world, self._compute.running, speed)
         self._control = ControlPlane(api_lock, self._changed, self.state)
 
     def run(self) -> None:
@@ -64,6 +66,7 @@ class Cloud:
         try:
             self._envoy.start()
             self._control.start()
+            self._reporter.start()
             self._publish()
             while not self._over.is_set():
                 self._look()
@@ -135,6 +138,7 @@ class Cloud:
         (self._folder / "state.json").unlink(missing_ok=True)
         self._control.close()
         self._prober.close()
+        self._reporter.close()
         children = [*self._compute.running().values(), *([self._envoy.process] if self._envoy.process else [])]
         processes.end(children, _END_GRACE)
         self._registry.clean()

@@ -56,6 +56,7 @@ def bootstrap(folder: Path) -> dict[str, Any]:
     """What Envoy starts with: listeners and clusters from `folder`, admin on a loopback port of the kernel's choice."""
     return {
         "node": {"id": "turnout", "cluster": "turnout"},
+        "stats_flush_interval": "1s",
         "admin": {"address": _socket("127.0.0.1", 0)},
         "dynamic_resources": {"lds_config": _source(folder / "lds.json"), "cds_config": _source(folder / "cds.json")},
         "layered_runtime": {
@@ -167,6 +168,7 @@ def _listener(listener: Listener, balancer: Balancer, port: int, folder: Path) -
             {"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}}
         ],
         "use_remote_address": True,
+        "skip_xff_append": True,
         "generate_request_id": False,
         "preserve_external_request_id": True,
         "server_name": "awselb/2.0",

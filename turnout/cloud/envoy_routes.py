@@ -12,6 +12,12 @@ from turnout.cloud.world import FixedResponse, Forward, Listener, Redirect, Rule
 
 _REDIRECT_CODES = {"HTTP_301": "MOVED_PERMANENTLY", "HTTP_302": "FOUND"}
 
+_CLIENT_ADDRESS = {
+    "header": {"key": "x-forwarded-for", "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"},
+    "append_action": "APPEND_IF_EXISTS_OR_ADD",
+}
+"""Envoy's own way puts the machine's address in place of a loopback client."""
+
 
 class UnsupportedRule(ValueError):
     """A condition or action that the local cloud does not act out; the message names it."""
@@ -40,7 +46,9 @@ def route_configuration(listener: Listener) -> dict[str, Any]:
     return {
         "name": listener_name(listener.arn),
         "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
+        "request_headers_to_remove": ["x-envoy-external-address"],
         "request_headers_to_add": [
+            _CLIENT_ADDRESS,
             _header("x-forwarded-port", str(listener.port)),
             *([_header("x-forwarded-proto", "https")] if listener.protocol == "HTTPS" else []),
         ],

@@ -12,6 +12,7 @@ from typing import Any
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import AutoScalingBackend, autoscaling_backends
 from moto.autoscaling.responses import AutoScalingResponse
+from moto.cloudwatch.models import MetricDatumBase
 from moto.elbv2.exceptions import TargetGroupNotFoundError, TargetNotRunning
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, elbv2_backends
 
@@ -133,6 +134,7 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]]) -> None:
     _extend_target_health(health_of)
     _extend_replacement()
     _extend_desired_capacity()
+    _extend_statistics()
 
 
 def _extend_target_health(health_of: Callable[[str], Mapping[str, Target]]) -> None:
@@ -185,3 +187,23 @@ def _extend_desired_capacity() -> None:
         return accept(self)
 
     AutoScalingResponse.set_desired_capacity = set_desired_capacity  # type: ignore[method-assign]
+
+
+def _extend_statistics() -> None:
+    """A metric is its name and all of its dimensions ("Metrics concepts", Amazon CloudWatch User Guide); moto's
+    GetMetricStatistics for a load balancer would also add up what is filed under its target groups."""
+    subset = MetricDatumBase.filter
+
+    def matches(
+        self: MetricDatumBase,
+        namespace: str | None,
+        name: str | None,
+        dimensions: list[dict[str, str]],
+        already_present_metrics: list[MetricDatumBase] | None = None,
+    ) -> bool:
+        statistics = already_present_metrics is None
+        if statistics and dimensions and len(dimensions) != len(self.dimensions):
+            return False
+        return subset(self, namespace, name, dimensions, already_present_metrics)
+
+    MetricDatumBase.filter = matches  # type: ignore[method-assign]
