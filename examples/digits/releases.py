@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from turnout_components.release import Release
 
 from turnout.cloud.images import read
-from turnout_components.release import Release
 
 FOLDER = Path(__file__).parent
 SEED = 20240

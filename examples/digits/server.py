@@ -1,7 +1,7 @@
 """The digits model's server: FastAPI in front of ONNX Runtime, one process an instance.
 
     GET  /health                     200 while the process lives
-    GET  /ready?release=<digest>     200 when the model is loaded, the server is not draining and the digest (if given) is its own
+    GET  /ready?release=<digest>     200 when it serves this digest (if given) and is not draining
     POST /v1/predict {"image": [64 numbers 0..16]}  ->  {"digit": 7, "release": "sha256:…", "version": "1.0.0"}
     GET  /metrics                    Prometheus
 
@@ -180,7 +180,9 @@ def build(classifier: Classifier, identity: Identity, faults: Faults, lifecycle:
         try:
             prediction = Prediction.model_validate_json(await request.body())
         except ValidationError as error:
-            return _json(422, {"detail": error.errors(include_url=False, include_context=False, include_input=False), **release})
+            return _json(
+                422, {"detail": error.errors(include_url=False, include_context=False, include_input=False), **release}
+            )
         wait = faults.latency_seconds + (SLOW_SECONDS if request.headers.get("x-slow") == "1" else 0.0)
         if wait:
             await asyncio.sleep(wait)
@@ -203,7 +205,7 @@ class DrainingServer(uvicorn.Server):
         self._lifecycle, self._drain_seconds = lifecycle, drain_seconds
         self._last_busy = 0.0
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- uvicorn's signature
         if sig == signal.SIGTERM and not self._lifecycle.draining:
             self._lifecycle.draining_since = self._last_busy = time.monotonic()
         else:

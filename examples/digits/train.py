@@ -111,7 +111,9 @@ def train(folder: Path) -> None:
     for version, fit in MODELS.items():
         content = export(fit(data), version)
         (folder / "models" / f"{version}.onnx").write_bytes(content)
-        print(f"{version}: {accuracy(content, data):.4f}  {len(content):>6} bytes  sha256:{hashlib.sha256(content).hexdigest()}")
+        print(
+            f"{version}: {accuracy(content, data):.4f}  {len(content):>6} bytes  sha256:{hashlib.sha256(content).hexdigest()}"
+        )
     np.savez_compressed(
         folder / "heldout.npz",
         images=data.heldout_images.astype(np.uint8),

@@ -1,0 +1,1 @@
+"""An open-loop load generator for the digits service, run as a process of its own: `python -m examples.digits.load`."""
