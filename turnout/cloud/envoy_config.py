@@ -80,12 +80,10 @@ def render(
     Raises `UnknownCluster` for a forward to a target group that does not exist."""
     idle = _idle_timeouts(world)
     clusters = {
-        cluster_name(group.arn): _cluster(group, idle.get(group.arn, _IDLE_TIMEOUT), folder)
-        for group in world.target_groups
+        cluster_name(group.arn): _cluster(group, idle.get(group.arn, _IDLE_TIMEOUT), folder) for group in world.target_groups
     }
     endpoints = {
-        cluster_name(group.arn): _assignment(group, health.get(group.arn, {}), addresses)
-        for group in world.target_groups
+        cluster_name(group.arn): _assignment(group, health.get(group.arn, {}), addresses) for group in world.target_groups
     }
     listeners, routes = {}, {}
     for balancer in world.balancers:
@@ -182,9 +180,7 @@ def _listener(listener: Listener, balancer: Balancer, port: int, folder: Path) -
         "name": name,
         "address": _socket("127.0.0.1", port),
         "enable_reuse_port": False,
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-        ],
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
     }
 
 

@@ -156,9 +156,7 @@ def _values(condition: Mapping[str, Any], config: str) -> list[str]:
 
 
 def _query(pairs: Iterable[Mapping[str, str]]) -> str:
-    alternatives = (
-        f"{wildcard(pair['Key']) if 'Key' in pair else '[^=&]*'}={wildcard(pair['Value'])}" for pair in pairs
-    )
+    alternatives = (f"{wildcard(pair['Key']) if 'Key' in pair else '[^=&]*'}={wildcard(pair['Value'])}" for pair in pairs)
     return rf"(?i)[^?]*\?(.*&)?({'|'.join(alternatives)})(&.*)?"
 
 

@@ -54,9 +54,7 @@ def put(data: list[Datum]) -> None:
         cloudwatch_backends[ACCOUNT][datum.region].put_metric_data(datum.namespace, [metric])
 
 
-def balancing(
-    world: World, states: Mapping[str, Mapping[str, str]], before: Reading, now: Reading
-) -> list[Datum]:
+def balancing(world: World, states: Mapping[str, Mapping[str, str]], before: Reading, now: Reading) -> list[Datum]:
     """The load balancers' metrics for the time between two readings. `states`: target states by target group."""
     return [datum for balancer in world.balancers for datum in _balancer(world, balancer, states, before, now)]
 
@@ -160,7 +158,5 @@ def processors(groups: tuple[Group, ...], processes: Mapping[str, psutil.Process
             data.append(Datum(group.region, _EC2, "CPUUtilization", {"InstanceId": instance}, share, "Percent"))
         if shares:
             mean = sum(shares.values()) / len(shares)
-            data.append(
-                Datum(group.region, _EC2, "CPUUtilization", {"AutoScalingGroupName": group.name}, mean, "Percent")
-            )
+            data.append(Datum(group.region, _EC2, "CPUUtilization", {"AutoScalingGroupName": group.name}, mean, "Percent"))
     return data

@@ -52,17 +52,13 @@ def read_world() -> World:
 
 def _balancer(balancer: Any, region: str) -> Balancer:
     idle = int(balancer.attrs.get("idle_timeout.timeout_seconds", _DEFAULT_IDLE_TIMEOUT))
-    return Balancer(
-        balancer.arn, balancer.name, region, idle, tuple(_listener(item) for item in balancer.listeners.values())
-    )
+    return Balancer(balancer.arn, balancer.name, region, idle, tuple(_listener(item) for item in balancer.listeners.values()))
 
 
 def _listener(listener: Any) -> Listener:
     default = [rule for rule in listener.rules.values() if rule.is_default]
     others = sorted((r for r in listener.rules.values() if not r.is_default), key=lambda rule: int(rule.priority))
-    return Listener(
-        listener.arn, int(listener.port), listener.protocol, tuple(_rule(rule) for rule in (*others, *default))
-    )
+    return Listener(listener.arn, int(listener.port), listener.protocol, tuple(_rule(rule) for rule in (*others, *default)))
 
 
 def _rule(rule: Any) -> Rule:

@@ -53,9 +53,7 @@ class Registry:
         write_atomically(self._path, json.dumps(self._entries))
 
 
-def spawn(
-    command: Sequence[str], registry: Registry, log: Path, cwd: Path, env: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
+def spawn(command: Sequence[str], registry: Registry, log: Path, cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Starts `command` in a session of its own, its output in `log`.
 
     Call it on the daemon's main thread: the leash is tied to the thread that starts the child."""
