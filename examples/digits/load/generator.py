@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from examples.digits.load.client import Exchange, Pool
-from examples.digits.load.record import FAST, LOST, RIGHT, WRONG, Record, percentiles_ms, result
+from examples.digits.load.record import FAST, LOST, RIGHT, WRONG, Record, percentiles_ms, result, warm_up
 from examples.digits.load.schedule import Ask, Plan
 
 FIRST_PHASE = "load"
@@ -66,6 +66,7 @@ class Generator:
 
     async def run(self) -> None:
         """Send the plan; returns when the last answer is in or lost."""
+        warm_up()
         self.started_at, self._begin = time.time(), time.perf_counter()
         self._phase_begin = self._begin
         expiry = asyncio.create_task(self._expire())

@@ -110,6 +110,11 @@ def percentiles_ms(seconds: np.ndarray) -> dict[str, float | None]:
     return {"p50_ms": round(p50, 2), "p95_ms": round(p95, 2), "p99_ms": round(p99, 2), "max_ms": round(largest, 2)}
 
 
+def warm_up() -> None:
+    """Make numpy load what it loads on first use (30 ms, in which nothing could be sent)."""
+    percentiles_ms(np.unique(np.ones(2)))
+
+
 def result(record: Record, started_at: float, spans: dict[str, float], **about: Any) -> dict[str, Any]:
     """The result document. `started_at`: Unix seconds; `spans`: seconds that each phase lasted; `about`: fields at the top."""
     rows = record.rows()
