@@ -110,17 +110,21 @@ def run(stack: Stack, operation: Operation, home: Path, progress: Progress, engi
     return Outcome(operation, engine, 0, listener.changes, _since(began), outputs=outputs)
 
 
-def set_traffic(stack: Stack, home: Path, active: str, weights: Mapping[str, int] | None) -> None:
-    """Writes the switch into the stack's config: `active`, and the weights or none of them."""
+def configure(stack: Stack, home: Path, values: Mapping[str, str], remove: tuple[str, ...] = ()) -> None:
+    """Writes the stack's config. Keys are paths below the project's namespace (`traffic.active`)."""
     from pulumi import automation as auto
 
-    engine = engine_of(stack)
-    selected = _select(stack, engine, home, {})
-    traffic = f"{stack.project}:traffic"
-    selected.set_config(f"{traffic}.active", auto.ConfigValue(active), path=True)
-    selected.workspace.remove_config(stack.name, f"{traffic}.weights", path=True)
-    for name, weight in (weights or {}).items():
-        selected.set_config(f"{traffic}.weights.{name}", auto.ConfigValue(str(weight)), path=True)
+    selected = _select(stack, engine_of(stack), home, {})
+    for path in remove:
+        selected.workspace.remove_config(stack.name, f"{stack.project}:{path}", path=True)
+    for path, value in values.items():
+        selected.set_config(f"{stack.project}:{path}", auto.ConfigValue(value), path=True)
+
+
+def set_traffic(stack: Stack, home: Path, active: str, weights: Mapping[str, int] | None) -> None:
+    """Writes the switch into the stack's config: `active`, and the weights or none of them."""
+    shares = {f"traffic.weights.{name}": str(weight) for name, weight in (weights or {}).items()}
+    configure(stack, home, {"traffic.active": active, **shares}, remove=("traffic.weights",))
 
 
 def _environment(stack: Stack, engine: str, home: Path) -> dict[str, str]:

@@ -1,0 +1,28 @@
+"""`turnout demo`: the story on the screen, and its report."""
+
+import json
+from pathlib import Path
+
+from turnout.cli.errors import CommandFailed, Exit
+from turnout.cli.session import Session, screen
+from turnout.demo.run import run
+from turnout.demo.story import DemoFailed
+from turnout.demo.traffic import TrafficError
+from turnout.demo.view import summary
+
+
+def demo(report: Path) -> None:
+    """Runs the demo and writes the report. Raises `CommandFailed` when requests were lost."""
+    session = Session("local")
+    out = screen()
+    try:
+        told = run(session.stack, session.home, out.console)
+    except (DemoFailed, TrafficError) as error:
+        raise CommandFailed(Exit.FAILED, f"{error}\nlogs: {session.home / 'demo'}") from error
+    document = told.model_dump(mode="json")
+    report.write_text(json.dumps(document, indent=2) + "\n")
+    out.show(summary(told))
+    out.line(f"report: {report}")
+    if told.problem:
+        raise CommandFailed(Exit.FAILED, told.problem)
+    out.result(document)

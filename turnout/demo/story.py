@@ -1,0 +1,258 @@
+"""The story, told under traffic: deploy, smoke test, flip, a bad release, rollback.
+
+Everything goes the way an operator's commands go: config, `turnout.deploy` and, for the rollback, the command itself in a
+process of its own.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from turnout_components.release import Release, parse
+from turnout_components.switch_record import create_table
+
+from turnout import deploy, stacks
+from turnout.access import Access
+from turnout.cloud.client import CloudHandle
+from turnout.demo import report as reports
+from turnout.demo.home import DemoHome
+from turnout.demo.report import Report
+from turnout.demo.traffic import Traffic, failed, smoke_test
+from turnout.demo.view import View, one_line
+from turnout.stacks import Stack
+
+OLD, NEW, BAD = "digits-1.0.0", "digits-2.0.0", "digits-3.0.0-bad"
+RATE = 150.0
+_SMOKE_IMAGES = 100
+_STEADY_SECONDS = 5.0
+_BAD_SECONDS = 20.0
+_ROLLBACK_SECONDS = 60.0
+_CHAPTERS = 9
+
+
+class DemoFailed(Exception):
+    """The story cannot go on; the message says where it stopped."""
+
+
+@dataclass
+class _Told:
+    """What the story has measured so far."""
+
+    began: float = field(default_factory=time.monotonic)
+    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    engine: str = ""
+    flip_seconds: float = 0.0
+    rollback_seconds: float = 0.0
+    weights_after_rollback: dict[str, int] = field(default_factory=dict)
+    unstable: list[str] = field(default_factory=list)
+    smoke: dict[str, Any] = field(default_factory=dict)
+
+
+class Story:
+    """One run in `home`, with the releases beside `source`, the stack as the project has it."""
+
+    def __init__(self, source: Stack, home: DemoHome, cloud: CloudHandle, view: View) -> None:
+        self._source, self._home, self._cloud, self._view = source, home, cloud, view
+        self._releases = {name: parse(source.releases / f"{name}.yaml") for name in (OLD, NEW, BAD)}
+        home.write_project(source, self._starting_config)
+        self._stack = stacks.load(home.project, source.name)
+        self._access = Access(self._stack, cloud.endpoint)
+        self._told = _Told()
+        self._chapter = 0
+
+    def run(self) -> Report:
+        """Tells the story and returns its report.
+
+        Raises `DemoFailed`, `TrafficError`."""
+        self._begin_chapter("bring the service up: blue serves 1.0.0")
+        self._init()
+        self._up()
+        traffic = self._send_traffic()
+        self._watch(traffic, "1.0.0 on blue")
+        self._deploy_new(traffic)
+        self._flip_to_new(traffic)
+        self._flip_to_bad(traffic)
+        self._roll_back(traffic)
+        self._watch(traffic, "recovered")
+        result = traffic.finish()
+        self._begin_chapter("take everything down")
+        self._deploy("destroy")
+        return self._report(result)
+
+    def _starting_config(self, config: dict[str, Any]) -> None:
+        config["environments"] = {"blue": {"release": self._releases[OLD].id}, "green": {"release": None}}
+        traffic = {key: value for key, value in config["traffic"].items() if key != "weights"}
+        config["traffic"] = {**traffic, "active": "blue"}
+
+    def _init(self) -> None:
+        create_table(self._access.client("dynamodb"), self._stack.record_table, protect=False)
+
+    def _send_traffic(self) -> Traffic:
+        port = self._port("port")
+        self._begin_chapter(f"{RATE:.0f} requests a second, held-out images, no retries")
+        traffic = Traffic(self._home, self._source.root, self._url(port), RATE, self._view.numbers)
+        if not traffic.wait(lambda now: now["sent"] > 0, 20):
+            raise DemoFailed("the load generator sent nothing within 20 s")
+        return traffic
+
+    def _deploy_new(self, traffic: Traffic) -> None:
+        self._begin_chapter("deploy 2.0.0 to the standby, green")
+        traffic.mark("deploy 2.0.0")
+        self._configure({"environments.green.release": self._releases[NEW].id})
+        self._up()
+        self._begin_chapter("smoke-test green on the test listener; users see none of it")
+        traffic.mark("smoke test")
+        self._smoke(self._releases[NEW])
+
+    def _smoke(self, release: Release) -> None:
+        with np.load(self._source.releases.parent / "heldout.npz") as data:
+            images, labels = data["images"][:_SMOKE_IMAGES].tolist(), data["labels"][:_SMOKE_IMAGES].tolist()
+        found = smoke_test(self._url(self._port("test_port")), "green", images, labels)
+        self._told.smoke = found
+        if found["answered"] < found["asked"] or found["versions"] != [_version(release)]:
+            raise DemoFailed(f"the smoke test of green found {json.dumps(found)}; 2.0.0 was to answer all of it")
+        right = f"{100 * found['accuracy']:.0f} % right"
+        self._view.say(f"{found['answered']} of {found['asked']} images answered by 2.0.0, {right}, p95 {found['p95_ms']} ms")
+
+    def _flip_to_new(self, traffic: Traffic) -> None:
+        self._begin_chapter("flip: green becomes active, blue is kept for rollback")
+        traffic.mark("flip to 2.0.0")
+        began = time.monotonic()
+        self._configure({"traffic.active": "green"})
+        self._up()
+        self._told.flip_seconds = time.monotonic() - began
+        self._view.say(f"flipped in {self._told.flip_seconds:.1f} s: config, refresh, gate, weights, record")
+        self._watch(traffic, "2.0.0 on green")
+
+    def _flip_to_bad(self, traffic: Traffic) -> None:
+        self._begin_chapter("3.0.0-bad goes to blue (giving 1.0.0 up) and, without a smoke test, live")
+        traffic.mark("deploy 3.0.0-bad")
+        self._configure({"environments.blue.release": self._releases[BAD].id, "traffic.standby.discard": OLD})
+        self._up()
+        traffic.mark("flip to 3.0.0-bad")
+        self._configure({"traffic.active": "blue"})
+        self._up()
+        traffic.mark("3.0.0-bad on blue")
+        version = _version(self._releases[BAD])
+        seen = traffic.wait(lambda now: failed(now) >= 10 and now["shares"].get(version, 0) > 0.9, _BAD_SECONDS)
+        if not seen:
+            raise DemoFailed(f"3.0.0-bad answered for {_BAD_SECONDS:.0f} s and nobody saw errors")
+        self._tell(traffic)
+
+    def _roll_back(self, traffic: Traffic) -> None:
+        self._begin_chapter("errors and latency are up: turnout rollback")
+        traffic.mark("rollback")
+        began = time.monotonic()
+        command = self._home.spawn([sys.executable, "-m", "turnout", "rollback", "--json"], self._home.project, leashed=False)
+        groups = self._target_groups()
+        while self._weights(groups).get("blue") != 0:
+            if time.monotonic() - began > _ROLLBACK_SECONDS or command.poll() not in (None, 0):
+                break
+            time.sleep(0.02)
+        self._told.rollback_seconds = time.monotonic() - began
+        output, _ = command.communicate(timeout=_ROLLBACK_SECONDS)
+        done = json.loads(output or b"{}")
+        if command.returncode:
+            raise DemoFailed(f"turnout rollback ended with {command.returncode}: {done.get('error', {}).get('message', '')}")
+        self._told.weights_after_rollback = self._weights(groups)
+        self._view.say(f"0 % for 3.0.0-bad {self._told.rollback_seconds:.2f} s after the command began")
+        self._view.say(f"to commit: {done['config']}")
+        record = self._access.store.read()
+        self._told.unstable = [mark.release for mark in record.unstable.values()] if record else []
+        version = _version(self._releases[BAD])
+        if not traffic.wait(lambda now: version not in now["shares"], _STEADY_SECONDS):
+            raise DemoFailed("3.0.0-bad still answers users after the rollback")
+
+    def _watch(self, traffic: Traffic, phase: str) -> None:
+        traffic.mark(phase)
+        end = time.monotonic() + _STEADY_SECONDS
+        traffic.wait(lambda now: time.monotonic() >= end, _STEADY_SECONDS + 1)
+        self._tell(traffic)
+
+    def _tell(self, traffic: Traffic) -> None:
+        self._view.say(one_line(traffic.latest))
+
+    def _begin_chapter(self, title: str) -> None:
+        self._chapter += 1
+        self._view.phase(self._chapter, _CHAPTERS, title)
+
+    def _configure(self, values: Mapping[str, str]) -> None:
+        deploy.configure(self._stack, self._home.folder, values)
+
+    def _up(self) -> None:
+        self._deploy("up")
+
+    def _deploy(self, operation: deploy.Operation) -> None:
+        outcome = deploy.run(self._stack, operation, self._home.folder, self._view)
+        self._told.engine = outcome.engine
+        if outcome.code:
+            raise DemoFailed(f"{operation} failed:\n" + "\n".join(outcome.errors))
+        changed = ", ".join(f"{count} {name}" for name, count in outcome.changes.items() if count and name != "same")
+        self._view.say(f"{operation}: {changed or 'no changes'} in {outcome.seconds:.1f} s")
+
+    def _port(self, name: str) -> int:
+        ports: dict[str, int] = stacks.section(self._stack, "ingress")
+        return int(ports[name])
+
+    def _url(self, port: int) -> str:
+        for balancer in self._cloud.state()["load_balancers"]:
+            for listener in balancer["listeners"]:
+                if listener["port"] == port:
+                    return str(listener["url"])
+        raise DemoFailed(f"no listener on port {port} at the local load balancer")
+
+    def _target_groups(self) -> dict[str, str]:
+        record = self._access.store.read()
+        if record is None:
+            raise DemoFailed("there is no switch record after the deployment")
+        return {state.target_group: name for name, state in record.environments.items()}
+
+    def _weights(self, groups: Mapping[str, str]) -> dict[str, int]:
+        """The production listener's weights by environment, as the load balancer has them."""
+        for balancer in self._cloud.state()["load_balancers"]:
+            for listener in balancer["listeners"]:
+                if set(listener["weights"]) == set(groups):
+                    return {groups[arn]: weight for arn, weight in listener["weights"].items()}
+        return {}
+
+    def _report(self, result: Mapping[str, Any]) -> Report:
+        told = self._told
+        own = reports.failed_by_releases(result)
+        lost = int(result["requests_lost"]) - own
+        return Report(
+            result="failed" if lost else "passed",
+            problem=f"{lost} requests lost: {result['lost_by_kind']}" if lost else None,
+            engine=told.engine,
+            started_at=told.started_at,
+            seconds=round(time.monotonic() - told.began, 1),
+            requests_sent=result["requests_sent"],
+            requests_lost=lost,
+            requests_failed=own,
+            lost_by_kind=result["lost_by_kind"],
+            flip_seconds=round(told.flip_seconds, 2),
+            rollback_seconds=round(told.rollback_seconds, 3),
+            weights_after_rollback=told.weights_after_rollback,
+            unstable=told.unstable,
+            smoke_test=told.smoke,
+            phases=reports.phases(result, environments()),
+            releases=reports.release_figures(result),
+            versions=reports.versions(),
+        )
+
+
+def environments() -> dict[str, str]:
+    """In which environment each version of the story runs."""
+    return {_version_of(OLD): "blue", _version_of(NEW): "green", _version_of(BAD): "blue"}
+
+
+def _version(release: Release) -> str:
+    return _version_of(release.name)
+
+
+def _version_of(name: str) -> str:
+    return name.removeprefix("digits-")
