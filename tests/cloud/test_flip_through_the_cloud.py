@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import DIGESTS, IMAGES, Account, get, wait_for
+from cloud_account import DIGESTS, IMAGES, Account, get, wait_for
 
 from turnout.cloud import images
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Account, get, running_cloud, wait_for
+from cloud_account import Account, get, running_cloud, wait_for
 
 from turnout.cloud import client
 from turnout.cloud.client import CloudError

@@ -56,7 +56,8 @@ def _end_on_signals(end: Callable[[], None]) -> None:
 
 
 def _end_with_parent(end: Callable[[], None]) -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):
+        pass
     end()
 
 

@@ -42,7 +42,7 @@ class ControlPlane:
         self._changed = changed
         self._state = state
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="api", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="api", daemon=True)
 
     @property
     def endpoint(self) -> str:
