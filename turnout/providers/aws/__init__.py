@@ -1,0 +1,25 @@
+"""AWS as the local cloud serves it: one module a service, the rules of AWS that moto does not keep among them."""
+
+from turnout.providers.aws import (
+    autoscaling,
+    cloudwatch,
+    ec2_network,
+    ec2_routes,
+    elbv2_balancer,
+    elbv2_listener,
+    iam,
+    launch_template,
+    security_group,
+)
+
+TYPES = (
+    *ec2_network.TYPES,
+    *ec2_routes.TYPES,
+    *security_group.TYPES,
+    *launch_template.TYPES,
+    *elbv2_balancer.TYPES,
+    *elbv2_listener.TYPES,
+    *autoscaling.TYPES,
+    *iam.TYPES,
+    *cloudwatch.TYPES,
+)
