@@ -23,6 +23,9 @@ def show(stack: str) -> None:
     out.result(found)
     if not out.as_json:
         out.show(_releases_table(found))
+        for row in found["releases"]:
+            if row["id"]:
+                out.line(row["id"])
         out.show(_history_table(found))
 
 
@@ -79,12 +82,12 @@ def gather(stack: Stack, record: SwitchRecord | None) -> dict[str, Any]:
 
 def _releases_table(found: dict[str, Any]) -> Table:
     table = Table(title="releases", title_justify="left")
-    for column in ("name", "model", "id for the config", "runs in", ""):
+    for column in ("name", "model", "runs in", ""):
         table.add_column(column, overflow="fold")
     for row in found["releases"]:
-        table.add_row(row["name"], row["model"] or "–", row["id"] or "–", ", ".join(row["runs_in"]) or "–", _note(row))
+        table.add_row(row["name"], row["model"] or "–", ", ".join(row["runs_in"]) or "–", _note(row))
     for row in found["without_manifest"]:
-        table.add_row("–", "–", row["id"], ", ".join(row["runs_in"]), "[yellow]its manifest is gone or changed[/]")
+        table.add_row(_name(row["id"]), "–", ", ".join(row["runs_in"]), "[yellow]its manifest is gone or changed[/]")
     return table
 
 
@@ -96,11 +99,15 @@ def _note(row: dict[str, Any]) -> str:
 
 def _history_table(found: dict[str, Any]) -> Table:
     table = Table(title="history, newest first", title_justify="left")
-    for column in ("at (UTC)", "what", "traffic", "releases", "by", "note"):
+    for column in ("at (UTC)", "what", "environments", "by", "note"):
         table.add_column(column, overflow="fold")
     for entry in found["history"][:_HISTORY_SHOWN]:
-        traffic = entry["traffic"]
-        shares = " / ".join(f"{name} {weight}" for name, weight in traffic["weights"].items()) if traffic else "–"
-        names = " / ".join(f"{n}: {(r or '–').partition('@')[0]}" for n, r in entry["releases"].items())
-        table.add_row(entry["at"][:19].replace("T", " "), entry["kind"], shares, names or "–", entry["by"], entry["note"])
+        weights = entry["traffic"]["weights"] if entry["traffic"] else {}
+        environments = "\n".join(f"{n} {weights.get(n, 0):>3} % {_name(r)}" for n, r in entry["releases"].items())
+        at = entry["at"][:19].replace("T", " ")
+        table.add_row(at, entry["kind"], environments or "–", escape(entry["by"].partition(" ")[0]), escape(entry["note"]))
     return table
+
+
+def _name(release: str | None) -> str:
+    return release.partition("@")[0] if release else "–"

@@ -124,7 +124,7 @@ def _table(found: Mapping[str, Any]) -> "Table":
     from rich.table import Table
 
     table = Table(title=f"{found['service']} in stack {found['stack']} ({found['cloud']})", title_justify="left")
-    for column in ("environment", "release", "weight", "live", "targets", "instances"):
+    for column in ("environment", "release", "weight", "live", "targets", "in service (min–max)"):
         table.add_column(column, justify="right" if column in ("weight", "live") else "left")
     for row in found["environments"]:
         table.add_row(
@@ -139,7 +139,7 @@ def _table(found: Mapping[str, Any]) -> "Table":
 
 
 def _instances(sizes: Mapping[str, int] | None) -> str:
-    return f"{sizes['in_service']} in service ({sizes['minimum']}–{sizes['maximum']})" if sizes else "–"
+    return f"{sizes['in_service']} ({sizes['minimum']}–{sizes['maximum']})" if sizes else "–"
 
 
 def _percent(weight: int | None) -> str:
