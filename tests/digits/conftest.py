@@ -83,6 +83,8 @@ class Misbehaving:
     behaviour: Callable[[int], str] = lambda n: "ok"
     requests: int = 0
     connections: int = 0
+    honours_close: bool = True
+    after_close: int = 0
     did: Counter[str] = field(default_factory=Counter)
     resume: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
@@ -90,15 +92,19 @@ class Misbehaving:
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
-            while await self._one(reader, writer):
-                pass
+            closing = False
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.after_close += closing
+                closing = b"Connection: close" in head
+                if not await self._one(head, reader, writer) or (closing and self.honours_close):
+                    break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = await reader.readuntil(b"\r\n\r\n")
+    async def _one(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         length = re.search(rb"Content-Length: (\d+)", head)
         assert length is not None
         await reader.readexactly(int(length[1]))
@@ -123,7 +129,7 @@ class Misbehaving:
         }
         writer.write(answers.get(what, WHOLE))
         await writer.drain()
-        return what in ("ok", "pause", "error", "garble") and b"Connection: close" not in head
+        return what in ("ok", "pause", "error", "garble")
 
 
 @pytest.fixture

@@ -102,6 +102,12 @@ async def test_idle_connections_are_used_again_and_new_ones_close(misbehaving: A
     assert result["connections_opened"] == 50
 
 
+async def test_a_connection_of_its_own_takes_one_request_even_if_the_server_keeps_it_open(misbehaving: Any) -> None:
+    misbehaving.honours_close = False
+    result = await load(misbehaving.port, Plan(rate=200, seconds=0.5, new_connection_share=0.5))
+    assert (result["requests_lost"], misbehaving.after_close) == (0, 0)
+
+
 async def test_answers_are_checked_against_the_label_and_grouped_by_phase(misbehaving: Any) -> None:
     run = generator(misbehaving.port, Plan(rate=200, seconds=1.0))
     running = asyncio.create_task(run.run())
