@@ -1,0 +1,174 @@
+"""Preview, up, refresh and destroy of one stack: the local engine as a library."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+import grpc
+from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
+
+from turnout.engine.engine_service import EngineService
+from turnout.engine.events import Events, Sink
+from turnout.engine.hooks import Hooks
+from turnout.engine.monitor import Monitor
+from turnout.engine.program import Order, ProgramSpec, Running
+from turnout.engine.provider import ResourceType
+from turnout.engine.refresh import adopt, refresh
+from turnout.engine.removal import remove
+from turnout.engine.run import Run
+from turnout.engine.state import Snapshot
+from turnout.engine.store import StackStore
+
+SWITCH_PREFIX = "switch: "
+INTERRUPTED = 130
+_GRPC_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How it ended. `exit_code`: 0 well, 1 failed, 2 the program refused its configuration, 3 the switch refused, 130
+    interrupted. `changes` counts steps by Pulumi's names; `outputs` are the stack's, secrets wrapped."""
+
+    exit_code: int
+    changes: dict[str, int]
+    outputs: dict[str, Any]
+    errors: list[str]
+    seconds: float
+
+
+@dataclass
+class Deployment:
+    """One operation on one stack. `config` has full keys (`turnout:service`); `root` is the folder of Pulumi.yaml."""
+
+    store: StackStore
+    providers: Mapping[str, ResourceType]
+    sink: Sink
+    root: str
+    config: dict[str, str] = field(default_factory=dict)
+    secret_keys: list[str] = field(default_factory=list)
+    organization: str = "organization"
+    parallel: int = 16
+    refresh_first: bool = True
+    """Read every resource before the program's wishes are compared with the state (`options.refresh: always`)."""
+
+    def preview(self, program: ProgramSpec) -> Result:
+        """Says what `up` would do; writes nothing."""
+        return self._with_program(program, dry_run=True)
+
+    def up(self, program: ProgramSpec) -> Result:
+        """Brings the stack to what the program wants."""
+        return self._with_program(program, dry_run=False)
+
+    def refresh(self) -> Result:
+        """Brings the state to what is there; changes nothing in the cloud."""
+        return self._locked(lambda run: refresh(run, self.parallel))
+
+    def destroy(self) -> Result:
+        """Deletes everything that the stack has."""
+        return self._locked(self._destroy)
+
+    def _destroy(self, run: Run) -> None:
+        if self.refresh_first:
+            refresh(run, self.parallel)
+        if not run.errors:
+            remove(run, run.snapshot.ordered(), self.parallel)
+
+    def _with_program(self, program: ProgramSpec, dry_run: bool) -> Result:
+        if not dry_run:
+            return self._locked(lambda run: self._run_program(program, run))
+        return self._finish(self._run(self.store.load(), None), lambda run: self._run_program(program, run))
+
+    def _locked(self, action: Any) -> Result:
+        with self.store.lock():
+            journal = self.store.journal()
+            run = self._run(self.store.load(), journal)
+            try:
+                with journal:
+                    adopt(run)
+                    return self._finish(run, (lambda _run: 1) if run.errors else action)
+            finally:
+                self.store.save(self.store.load())
+
+    def _run(self, snapshot: Snapshot, journal: Any) -> Run:
+        return Run(snapshot, self.providers, Events(self.sink), journal)
+
+    def _finish(self, run: Run, action: Any) -> Result:
+        began = time.monotonic()
+        run.events.prelude({k: "[secret]" if k in self.secret_keys else v for k, v in self.config.items()})
+        code = None
+        try:
+            code = action(run)
+        except KeyboardInterrupt:
+            run.stopping.set()
+            code = INTERRUPTED
+        if code == INTERRUPTED:
+            run.events.say("error", "interrupted: what was begun has ended, what was made is in the state")
+        run.events.summary(maybe_corrupt=False)
+        run.events.cancelled()
+        root = next((s for s in run.snapshot.resources if s.type == "pulumi:pulumi:Stack"), None)
+        outputs = dict(root.outputs) if root else {}
+        seconds = time.monotonic() - began
+        return Result(_exit_code(run, code or 0), dict(run.events.changes), outputs, list(run.errors), seconds)
+
+    def _run_program(self, program: ProgramSpec, run: Run) -> int:
+        hooks, ready = Hooks(run), Event()
+        monitor = Monitor(
+            run, hooks, self.store.project, self.store.stack, self.organization, self.config, self.secret_keys, ready
+        )
+        server = grpc.server(ThreadPoolExecutor(128), options=_GRPC_OPTIONS)
+        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)
+        engine_pb2_grpc.add_EngineServicer_to_server(EngineService(run.events, run.errors), server)
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        running = program.start(self._order(address, run.preview), lambda severity, line: run.events.say(severity, line))
+        try:
+            if self.refresh_first:
+                refresh(run, self.parallel)
+            ready.set()
+            code = _wait(running, run)
+        except KeyboardInterrupt:
+            run.stopping.set()
+            ready.set()
+            running.stop()
+            return INTERRUPTED
+        finally:
+            hooks.close()
+            server.stop(grace=None if run.errors else 1).wait()
+        if code == 0 and not run.errors:
+            doomed = [s for s in run.snapshot.ordered() if s.delete or s.urn not in monitor.executor.seen]
+            remove(run, doomed, self.parallel)
+        return code
+
+    def _order(self, address: str, dry_run: bool) -> Order:
+        return Order(
+            monitor=address,
+            engine=address,
+            project=self.store.project,
+            stack=self.store.stack,
+            organization=self.organization,
+            root=self.root,
+            config=self.config,
+            secret_keys=self.secret_keys,
+            parallel=self.parallel,
+            dry_run=dry_run,
+        )
+
+
+def _wait(running: Running, run: Run) -> int:
+    code = running.wait()
+    if code == 0 and run.errors:
+        return 1
+    return code
+
+
+def _exit_code(run: Run, code: int) -> int:
+    if code == INTERRUPTED:
+        return code
+    if any(error.startswith(SWITCH_PREFIX) for error in run.errors) or code == 3:
+        return 3
+    if run.errors and code != 2:
+        return 1
+    return code

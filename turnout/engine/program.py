@@ -1,0 +1,141 @@
+"""How a program is started: a local one in a process of its own, an inline one through its LanguageRuntime."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc
+
+Say = Callable[[str, str], None]
+"""Takes a severity and a line."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What every program is told."""
+
+    monitor: str
+    engine: str
+    project: str
+    stack: str
+    organization: str
+    root: str
+    config: dict[str, str]
+    secret_keys: list[str]
+    parallel: int
+    dry_run: bool
+
+
+class Running(Protocol):
+    """A started program."""
+
+    def wait(self) -> int: ...
+    def stop(self) -> None: ...
+
+
+class ProgramSpec(Protocol):
+    """Something that can be started as a program."""
+
+    def start(self, order: Order, say: Say) -> Running: ...
+
+
+@dataclass(frozen=True)
+class LocalProgram:
+    """The program in a folder (`main` of Pulumi.yaml) or file; `env` is added to this process's environment."""
+
+    path: Path
+    root: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    python: str = sys.executable
+
+    def start(self, order: Order, say: Say) -> Running:
+        return _LocalRun(self, order, say)
+
+
+@dataclass(frozen=True)
+class InlineProgram:
+    """A function of the caller's process, served as LanguageRuntime at `address`."""
+
+    address: str
+
+    def start(self, order: Order, say: Say) -> Running:  # noqa: ARG002
+        return _InlineRun(self.address, order)
+
+
+class _LocalRun:
+    def __init__(self, program: LocalProgram, order: Order, say: Say) -> None:
+        self._process = subprocess.Popen(
+            [program.python, "-m", "turnout.engine.launch"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=program.root,
+            env={**os.environ, **program.env},
+            text=True,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        line = json.dumps({**vars(order), "program": str(program.path)})
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        self._readers = [
+            threading.Thread(target=_read, args=(self._process.stdout, "info", say), daemon=True),
+            threading.Thread(target=_read, args=(self._process.stderr, "info#err", say), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def wait(self) -> int:
+        code = self._process.wait()
+        for reader in self._readers:
+            reader.join()
+        return code
+
+    def stop(self) -> None:
+        """Lets the program cancel its tasks; kills it when it does not end within ten seconds."""
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+class _InlineRun:
+    def __init__(self, address: str, order: Order) -> None:
+        self._channel = grpc.insecure_channel(address)
+        request = language_pb2.RunRequest(
+            project=order.project,
+            stack=order.stack,
+            organization=order.organization,
+            args=[order.engine],
+            monitor_address=order.monitor,
+            config=order.config,
+            configSecretKeys=order.secret_keys,
+            parallel=order.parallel,
+            dryRun=order.dry_run,
+        )
+        self._call = language_pb2_grpc.LanguageRuntimeStub(self._channel).Run.future(request)
+
+    def wait(self) -> int:
+        try:
+            answer = self._call.result()
+        except grpc.RpcError:
+            return 1
+        finally:
+            self._channel.close()
+        return 1 if answer.error else 0
+
+    def stop(self) -> None:
+        self._call.cancel()
+
+
+def _read(stream: Any, severity: str, say: Say) -> None:
+    for line in stream:
+        say(severity, line.rstrip("\n"))

@@ -1,0 +1,80 @@
+"""What the parts of one update share: state, providers, journal, events."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Event, RLock
+from typing import Any
+from uuid import uuid4
+
+from turnout.engine.events import Events
+from turnout.engine.journal import Journal
+from turnout.engine.plan import PROVIDER_PREFIX, Step
+from turnout.engine.provider import ProviderConfig, ResourceType
+from turnout.engine.state import ResourceState, Snapshot, provider_urn
+from turnout.engine.wire import plain
+
+
+class StepFailed(Exception):
+    """A step failed and was reported; the update ends without the resources that depend on it."""
+
+
+@dataclass
+class Run:
+    """One preview, update, refresh or destroy. `journal` is None in a preview: nothing is written."""
+
+    snapshot: Snapshot
+    providers: Mapping[str, ResourceType]
+    events: Events
+    journal: Journal | None = None
+    lock: RLock = field(default_factory=RLock)
+    stopping: Event = field(default_factory=Event)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def preview(self) -> bool:
+        return self.journal is None
+
+    def type_of(self, token: str) -> ResourceType:
+        """The provider's resource type.
+
+        Raises `LookupError` that names a type which the local engine lacks."""
+        if token not in self.providers:
+            raise LookupError(f"resource type {token} is not supported by the local engine")
+        return self.providers[token]
+
+    def config_of(self, reference: str) -> ProviderConfig:
+        """The inputs of the explicit provider that a resource names (`<urn>::<id>`).
+
+        Raises `LookupError` for a default provider: the kit gives every resource an explicit one."""
+        urn = provider_urn(reference)
+        with self.lock:
+            state = self.snapshot.get(urn)
+        if state is None or not state.type.startswith(PROVIDER_PREFIX):
+            raise LookupError("no explicit provider: give the resource (or its parent component) a provider option")
+        return ProviderConfig({name: _decoded(value) for name, value in plain(state.inputs).items()})
+
+    def begin(self, operation: str, state: ResourceState) -> str:
+        """Journals an intent; returns its token."""
+        token = uuid4().hex
+        assert self.journal is not None
+        self.journal.begin(operation, state.urn, token, state)
+        return token
+
+    def fail(self, message: str, step: Step, state: ResourceState, old: ResourceState | None = None) -> StepFailed:
+        """Reports a failed step; the caller raises what this returns."""
+        with self.lock:
+            self.errors.append(message)
+        self.events.say("error", message, state.urn)
+        self.events.failed(step, state, old)
+        return StepFailed(message)
+
+
+def _decoded(value: Any) -> Any:
+    """Provider inputs that are not strings arrive as JSON text."""
+    if not isinstance(value, str) or not (value.startswith(("{", "[")) or value in ("true", "false")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
