@@ -160,11 +160,13 @@ class _Listener:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._errors: list[str] = []
+        self._program_errors: list[str] = []
         self.changes: dict[str, int] = {}
 
     @property
     def errors(self) -> tuple[str, ...]:
-        return tuple(self._errors)
+        """What the program wrote to stderr, where a refused config is told, and what the engine called an error."""
+        return tuple(dict.fromkeys(self._program_errors + self._errors))
 
     def hear(self, event: Any) -> None:
         if event.resource_pre_event:
@@ -189,7 +191,10 @@ class _Listener:
             return
         if event.severity == "error":
             self._errors.append(text)
-        self._progress.message(event.severity, text)
+        elif event.severity == "info#err":
+            self._program_errors.append(text)
+        else:
+            self._progress.message(event.severity, text)
 
 
 def _plain(operation: Any) -> str:

@@ -87,14 +87,6 @@ def load(root: Path, name: str) -> Stack:
     return _stack(root, project, name, file, config)
 
 
-def section(stack: Stack, key: str) -> dict[str, Any]:
-    """A part of the stack's config that holds keys (`ingress`, `pool`, …), as written.
-
-    Raises `StackError` when it is missing."""
-    config = _read(stack.file).get("config") or {}
-    return _mapping({key: config.get(f"{stack.project}:{key}")}, key, stack.file, stack.project)
-
-
 def _stack(root: Path, project: str, name: str, file: Path, config: Mapping[str, Any]) -> Stack:
     cloud = _text(config, "cloud", file, project)
     if cloud not in _CLOUDS:

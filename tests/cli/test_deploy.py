@@ -121,6 +121,19 @@ def test_the_end_of_an_engine_becomes_a_documented_code(
     assert outcome.errors
 
 
+def test_a_refused_config_is_told_by_the_programs_lines_and_not_by_the_engines_alone(
+    project: Path, scripted: Callable[[ScriptedStack], ScriptedStack]
+) -> None:
+    fault = "turnout:pool.minimum = 9: is above pool.maximum"
+    end = "Program exited with non-zero exit code: 2"
+    told = [event(diagnosticEvent={"message": m, "severity": s}) for m, s in ((end, "error"), (fault, "info#err"))]
+    scripted(ScriptedStack(*told, error=failure(255, "error: update failed")))
+    recorder = Recorder()
+    outcome = deploy.run(stacks.load(project, "local"), "up", project, recorder)
+    assert (outcome.code, outcome.errors) == (2, (fault, end))
+    assert len(recorder.heard) == 1
+
+
 def test_errors_of_the_event_stream_come_before_the_engines_own_text(
     project: Path, scripted: Callable[[ScriptedStack], ScriptedStack]
 ) -> None:

@@ -25,7 +25,8 @@ from turnout.cloud.world import World
 
 logger = logging.getLogger(__name__)
 
-STARTING_FAILED, RUNNING, DEAD, DRAINING, STOPPING = "no-server", "running", "dead", "draining", "stopping"
+STARTING, NO_SERVER, RUNNING, DEAD = "starting", "no-server", "running", "dead"
+DRAINING, STOPPING = "draining", "stopping"
 STOP_GRACE = 30.0
 """Seconds between SIGTERM and SIGKILL."""
 
@@ -45,13 +46,13 @@ class Instance:
 
     @property
     def phase(self) -> str:
-        """`no-server`, `running`, `dead`, `draining` or `stopping`."""
+        """`starting`, `no-server`, `running`, `dead`, `draining` or `stopping`."""
         if self.stop_by is not None:
             return STOPPING
         if self.leaving:
             return DRAINING
         if self.process is None:
-            return STARTING_FAILED
+            return STARTING if self.reason is None else NO_SERVER
         return RUNNING if self.process.poll() is None else DEAD
 
 
@@ -149,6 +150,11 @@ class Compute:
             for instance in ended:
                 del self._instances[instance.id]
                 self._ports.give_back(instance.port)
+
+    def has(self, instance: str) -> bool:
+        """Whether the instance runs, drains or stops."""
+        with self._lock:
+            return instance in self._instances
 
     def busy(self) -> bool:
         """Whether an instance is on its way out."""

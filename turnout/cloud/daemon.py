@@ -18,7 +18,8 @@ from turnout.cloud.control_plane import ControlPlane
 from turnout.cloud.envoy import Envoy
 from turnout.cloud.health import HealthBook
 from turnout.cloud.load_balancer import LoadBalancer
-from turnout.cloud.moto_state import api_lock, extend_moto, read_world
+from turnout.cloud.moto_extensions import extend_moto
+from turnout.cloud.moto_state import api_lock, read_world
 from turnout.cloud.ports import Ports
 from turnout.cloud.prober import Prober
 from turnout.cloud.processes import Registry
@@ -51,9 +52,9 @@ class Cloud:
         self._over = threading.Event()
         ports = Ports()
         self._book = HealthBook(speed=speed)
-        extend_moto(self._book.of_group)
         self._prober = Prober(self._book, self._wake.set, speed)
         self._compute = Compute(self._folder, root, catalogue, self._registry, ports)
+        extend_moto(self._book.of_group, self._compute.has)
         self._envoy = Envoy(self._folder / "envoy", self._registry)
         self._balancer = LoadBalancer(self._envoy, self._book, self._prober, ports, self._read_world, self._compute.addresses)
         self._reporter = Reporter(self._envoy, self._book, read_world, self._compute.running, speed)

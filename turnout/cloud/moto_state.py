@@ -1,22 +1,16 @@
-"""Reads moto's backends into a `World`, and extends moto where its groups and targets differ from AWS's.
+"""Reads moto's backends into a `World`.
 
 `api_lock` is held by every call that changes load balancers, groups or instances and while the world is read: moto's
 backends are plain dictionaries that a threaded server would otherwise change under the reader.
 """
 
-import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from moto.autoscaling.exceptions import ValidationError
-from moto.autoscaling.models import AutoScalingBackend, autoscaling_backends
-from moto.autoscaling.responses import AutoScalingResponse
-from moto.cloudwatch.models import MetricDatumBase
-from moto.elbv2.exceptions import TargetGroupNotFoundError, TargetNotRunning
-from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, elbv2_backends
+from moto.autoscaling.models import autoscaling_backends
+from moto.elbv2.models import elbv2_backends
 
-from turnout.cloud.health import Target
 from turnout.cloud.world import (
     Action,
     Balancer,
@@ -123,83 +117,3 @@ def _group(group: Any, region: str) -> Group:
         instances={instance.id: instance.user_data.decode() if instance.user_data else "" for instance in running},
         metrics=tuple(group.metrics),
     )
-
-
-def extend_moto(health_of: Callable[[str], Mapping[str, Target]]) -> None:
-    """Lets moto's API answer as AWS does; `health_of` gives the states of a target group's targets by its ARN."""
-    _extend_target_health(health_of)
-    _extend_replacement()
-    _extend_desired_capacity()
-    _extend_statistics()
-
-
-def _extend_target_health(health_of: Callable[[str], Mapping[str, Target]]) -> None:
-    """DescribeTargetHealth (Elastic Load Balancing API Reference): real states, and draining targets among them."""
-
-    def describe_target_health(
-        self: ELBv2Backend, target_group_arn: str, targets: list[dict[str, Any]]
-    ) -> list[FakeHealthStatus]:
-        group = self.target_groups.get(target_group_arn)
-        if group is None:
-            raise TargetGroupNotFoundError()
-        states = health_of(target_group_arn)
-        wanted = [target["Id"] for target in targets] or list(states)
-        return [
-            FakeHealthStatus(name, group.port, group.health_check_port, found.state, found.reason, found.description)
-            for name in wanted
-            for found in [states.get(name) or Target.not_registered()]
-        ]
-
-    ELBv2Backend.describe_target_health = describe_target_health  # type: ignore[method-assign]
-
-
-def _extend_replacement() -> None:
-    """A replacement registers with the group's target groups ("Use Elastic Load Balancing to distribute incoming
-    application traffic in your Auto Scaling group", Amazon EC2 Auto Scaling User Guide); moto only launches it."""
-    launch = AutoScalingBackend.notify_terminate_instances
-
-    def notify_terminate_instances(self: AutoScalingBackend, instance_ids: list[str]) -> None:
-        launch(self, instance_ids)
-        for name in self.autoscaling_groups:
-            with contextlib.suppress(TargetGroupNotFoundError, TargetNotRunning):
-                self.update_attached_target_groups(name)
-
-    AutoScalingBackend.notify_terminate_instances = notify_terminate_instances  # type: ignore[method-assign]
-
-
-def _extend_desired_capacity() -> None:
-    """SetDesiredCapacity (Amazon EC2 Auto Scaling API Reference) refuses a number outside minimum and maximum."""
-    accept = AutoScalingResponse.set_desired_capacity
-
-    def set_desired_capacity(self: AutoScalingResponse) -> Any:
-        name, desired = self._get_param("AutoScalingGroupName"), self._get_int_param("DesiredCapacity")
-        group = self.autoscaling_backend.autoscaling_groups.get(name)
-        if group is None:
-            raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
-        if desired > int(group.max_size or 0):
-            raise ValidationError(f"New SetDesiredCapacity value {desired} is above max value {group.max_size} ...")
-        if desired < int(group.min_size or 0):
-            raise ValidationError(f"New SetDesiredCapacity value {desired} is below min value {group.min_size} ...")
-        return accept(self)
-
-    AutoScalingResponse.set_desired_capacity = set_desired_capacity  # type: ignore[method-assign]
-
-
-def _extend_statistics() -> None:
-    """A metric is its name and all of its dimensions ("Metrics concepts", Amazon CloudWatch User Guide); moto's
-    GetMetricStatistics for a load balancer would also add up what is filed under its target groups."""
-    subset = MetricDatumBase.filter
-
-    def matches(
-        self: MetricDatumBase,
-        namespace: str | None,
-        name: str | None,
-        dimensions: list[dict[str, str]],
-        already_present_metrics: list[MetricDatumBase] | None = None,
-    ) -> bool:
-        statistics = already_present_metrics is None
-        if statistics and dimensions and len(dimensions) != len(self.dimensions):
-            return False
-        return subset(self, namespace, name, dimensions, already_present_metrics)
-
-    MetricDatumBase.filter = matches  # type: ignore[method-assign]

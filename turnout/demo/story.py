@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -93,9 +94,9 @@ class Story:
         create_table(self._access.client("dynamodb"), self._stack.record_table, protect=False)
 
     def _send_traffic(self) -> Traffic:
-        port = self._port("port")
+        url = self._listeners()[0]["url"]
         self._begin_chapter(f"{RATE:.0f} requests a second, held-out images, no retries")
-        traffic = Traffic(self._home, self._source.root, self._url(port), RATE, self._view.numbers)
+        traffic = Traffic(self._home, self._source.root, url, RATE, self._view.numbers)
         if not traffic.wait(lambda now: now["sent"] > 0, 20):
             raise DemoFailed("the load generator sent nothing within 20 s")
         return traffic
@@ -112,7 +113,7 @@ class Story:
     def _smoke(self, release: Release) -> None:
         with np.load(self._source.releases.parent / "heldout.npz") as data:
             images, labels = data["images"][:_SMOKE_IMAGES].tolist(), data["labels"][:_SMOKE_IMAGES].tolist()
-        found = smoke_test(self._url(self._port("test_port")), "green", images, labels)
+        found = smoke_test(self._listeners()[1]["url"], "green", images, labels)
         self._told.smoke = found
         if found["answered"] < found["asked"] or found["versions"] != [_version(release)]:
             raise DemoFailed(f"the smoke test of green found {json.dumps(found)}; 2.0.0 was to answer all of it")
@@ -149,8 +150,7 @@ class Story:
         traffic.mark("rollback")
         began = time.monotonic()
         command = self._home.spawn([sys.executable, "-m", "turnout", "rollback", "--json"], self._home.project, leashed=False)
-        groups = self._target_groups()
-        while self._weights(groups).get("blue") != 0:
+        while self._weights().get("blue") != 0:
             if time.monotonic() - began > _ROLLBACK_SECONDS or command.poll() not in (None, 0):
                 break
             time.sleep(0.02)
@@ -159,7 +159,7 @@ class Story:
         done = json.loads(output or b"{}")
         if command.returncode:
             raise DemoFailed(f"turnout rollback ended with {command.returncode}: {done.get('error', {}).get('message', '')}")
-        self._told.weights_after_rollback = self._weights(groups)
+        self._told.weights_after_rollback = self._weights()
         self._view.say(f"0 % for 3.0.0-bad {self._told.rollback_seconds:.2f} s after the command began")
         self._view.say(f"to commit: {done['config']}")
         record = self._access.store.read()
@@ -195,30 +195,28 @@ class Story:
         changed = ", ".join(f"{count} {name}" for name, count in outcome.changes.items() if count and name != "same")
         self._view.say(f"{operation}: {changed or 'no changes'} in {outcome.seconds:.1f} s")
 
-    def _port(self, name: str) -> int:
-        ports: dict[str, int] = stacks.section(self._stack, "ingress")
-        return int(ports[name])
-
-    def _url(self, port: int) -> str:
-        for balancer in self._cloud.state()["load_balancers"]:
-            for listener in balancer["listeners"]:
-                if listener["port"] == port:
-                    return str(listener["url"])
-        raise DemoFailed(f"no listener on port {port} at the local load balancer")
-
-    def _target_groups(self) -> dict[str, str]:
+    @cached_property
+    def _environments(self) -> dict[str, str]:
+        """Environment by target group, from the switch record; target groups outlive releases."""
         record = self._access.store.read()
         if record is None:
             raise DemoFailed("there is no switch record after the deployment")
         return {state.target_group: name for name, state in record.environments.items()}
 
-    def _weights(self, groups: Mapping[str, str]) -> dict[str, int]:
-        """The production listener's weights by environment, as the load balancer has them."""
+    def _listeners(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The production listener, which forwards to both environments by default, and the test listener beside it."""
+        groups = set(self._environments)
         for balancer in self._cloud.state()["load_balancers"]:
-            for listener in balancer["listeners"]:
-                if set(listener["weights"]) == set(groups):
-                    return {groups[arn]: weight for arn, weight in listener["weights"].items()}
-        return {}
+            production = [each for each in balancer["listeners"] if set(each["weights"]) == groups]
+            others = [each for each in balancer["listeners"] if each not in production]
+            if len(production) == len(others) == 1:
+                return production[0], others[0]
+        raise DemoFailed("the local load balancer has no production listener with a test listener beside it")
+
+    def _weights(self) -> dict[str, int]:
+        """The production listener's weights by environment, as the load balancer has them."""
+        names = self._environments
+        return {names[arn]: weight for arn, weight in self._listeners()[0]["weights"].items()}
 
     def _report(self, result: Mapping[str, Any]) -> Report:
         told = self._told

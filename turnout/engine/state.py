@@ -95,6 +95,24 @@ class Snapshot:
         key = (state.urn, state.id, state.delete)
         self.resources = [old for old in self.resources if (old.urn, old.id, old.delete) != key]
 
+    def rename(self, old: str, new: str) -> None:
+        """A resource takes another URN (an alias), and so does every reference to it."""
+
+        def renamed(urn: str) -> str:
+            return new if urn == old else urn
+
+        for state in self.resources:
+            state.urn = renamed(state.urn)
+            state.parent = renamed(state.parent)
+            state.deleted_with = renamed(state.deleted_with)
+            state.dependencies = [renamed(urn) for urn in state.dependencies]
+            state.replace_with = [renamed(urn) for urn in state.replace_with]
+            state.property_dependencies = {
+                name: [renamed(urn) for urn in urns] for name, urns in state.property_dependencies.items()
+            }
+            if state.provider and provider_urn(state.provider) == old:
+                state.provider = f"{new}::{state.provider.rsplit('::', 1)[1]}"
+
     def doomed(self) -> Iterator[ResourceState]:
         """Replaced resources whose delete is outstanding."""
         return (state for state in self.resources if state.delete)
@@ -118,9 +136,7 @@ def provider_urn(reference: str) -> str:
     return reference.rsplit("::", 1)[0] if reference else ""
 
 
-def _place(
-    state: ResourceState, by_urn: dict[str, list[ResourceState]], done: set[int], result: list[ResourceState]
-) -> None:
+def _place(state: ResourceState, by_urn: dict[str, list[ResourceState]], done: set[int], result: list[ResourceState]) -> None:
     if id(state) in done:
         return
     done.add(id(state))

@@ -5,7 +5,6 @@ from typing import Any
 
 from turnout.engine.provider import Fault, NotFound, Properties, ProviderError
 from turnout.providers.aws import rules
-from turnout.providers.aws.base import known
 from turnout.providers.aws.clients import Cloud
 
 BLOCKS = {
@@ -67,9 +66,7 @@ def from_action(action: Mapping[str, Any]) -> Properties:
     if groups:
         sticky = forward.get("TargetGroupStickinessConfig") or {}
         found["forward"] = {
-            "targetGroups": [
-                {"arn": group["TargetGroupArn"], "weight": int(group.get("Weight", 1))} for group in groups
-            ],
+            "targetGroups": [{"arn": group["TargetGroupArn"], "weight": int(group.get("Weight", 1))} for group in groups],
             "stickiness": {"enabled": bool(sticky.get("Enabled")), "duration": sticky.get("DurationSeconds")},
         }
     for block, member, table in (
@@ -97,9 +94,7 @@ def check_groups_exist(cloud: Cloud, actions: list[Properties]) -> None:
         try:
             cloud.call("elbv2", "describe_target_groups", TargetGroupArns=[arn])
         except NotFound:
-            raise ProviderError(
-                f"elbv2: TargetGroupNotFound: an action forwards to {arn}, which does not exist"
-            ) from None
+            raise ProviderError(f"elbv2: TargetGroupNotFound: an action forwards to {arn}, which does not exist") from None
 
 
 def check_actions(property: str, actions: Any) -> list[Fault]:
@@ -120,9 +115,7 @@ def _check_action(action: Properties) -> list[Fault]:
     if not isinstance(kind, str):
         return [] if kind is not None else [Fault(".type", "is required")]
     if kind not in BLOCKS:
-        return [
-            Fault(".type", f"{kind!r} is none of {', '.join(sorted(BLOCKS))} (the local cloud authenticates nobody)")
-        ]
+        return [Fault(".type", f"{kind!r} is none of {', '.join(sorted(BLOCKS))} (the local cloud authenticates nobody)")]
     if kind == "forward":
         return _check_forward(action)
     block = BLOCKS[kind][0]
@@ -130,9 +123,7 @@ def _check_action(action: Properties) -> list[Fault]:
         return [Fault(f".{block}", f"a {kind} action needs it (Action: InvalidLoadBalancerAction)")]
     if kind == "redirect":
         return _below(rules.one_of(action, f"{block}.statusCode", {"HTTP_301", "HTTP_302"}, "RedirectActionConfig"))
-    return _below(
-        rules.matches(action, f"{block}.statusCode", r"[245]\d\d", "2XX, 4XX or 5XX", "FixedResponseActionConfig")
-    )
+    return _below(rules.matches(action, f"{block}.statusCode", r"[245]\d\d", "2XX, 4XX or 5XX", "FixedResponseActionConfig"))
 
 
 def _below(faults: list[Fault]) -> list[Fault]:
@@ -142,9 +133,7 @@ def _below(faults: list[Fault]) -> list[Fault]:
 def _check_forward(action: Properties) -> list[Fault]:
     forward, single = action.get("forward"), action.get("targetGroupArn")
     if forward is None and single is None:
-        return [
-            Fault(".forward", "a forward action needs targetGroupArn or forward (Action: InvalidLoadBalancerAction)")
-        ]
+        return [Fault(".forward", "a forward action needs targetGroupArn or forward (Action: InvalidLoadBalancerAction)")]
     groups = forward.get("targetGroups") if isinstance(forward, dict) else None
     if not isinstance(groups, list):
         return []
@@ -157,9 +146,7 @@ def _check_forward(action: Properties) -> list[Fault]:
             )
         ]
     faults: list[Fault] = []
-    arns: list[str] = [
-        str(group["arn"]) for group in groups if isinstance(group, dict) and isinstance(group.get("arn"), str)
-    ]
+    arns: list[str] = [str(group["arn"]) for group in groups if isinstance(group, dict) and isinstance(group.get("arn"), str)]
     for arn in sorted({arn for arn in arns if arns.count(arn) > 1}):
         faults.append(Fault(place, f"{arn} stands more than once (ForwardActionConfig: InvalidLoadBalancerAction)"))
     for index, group in enumerate(groups):

@@ -131,9 +131,7 @@ class Group(AwsType):
     def _update_group(self, cloud: Cloud, id: str, old: Properties, new: Properties) -> None:
         """Only what differs is sent, so that a live desired capacity stays: AWS itself lowers it to a new maximum and raises
         it to a new minimum (UpdateAutoScalingGroup)."""
-        names = frozenset(
-            name for name in (*SCALARS, "launchTemplate", "vpcZoneIdentifiers") if old.get(name) != new.get(name)
-        )
+        names = frozenset(name for name in (*SCALARS, "launchTemplate", "vpcZoneIdentifiers") if old.get(name) != new.get(name))
         members = _members({**_RESETS, **new}, names)
         if names & {"launchTemplate"}:
             self._check_live(cloud, new)
@@ -183,9 +181,7 @@ class Group(AwsType):
 
     @staticmethod
     def _group(cloud: Cloud, id: str) -> dict[str, Any] | None:
-        found = cloud.call("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[id])[
-            "AutoScalingGroups"
-        ]
+        found = cloud.call("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[id])["AutoScalingGroups"]
         return dict(found[0]) if found else None
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
@@ -248,9 +244,7 @@ class Group(AwsType):
                 InstanceIds=protected,
                 ProtectedFromScaleIn=False,
             )
-        cloud.call(
-            "autoscaling", "update_auto_scaling_group", AutoScalingGroupName=id, MinSize=0, MaxSize=0, DesiredCapacity=0
-        )
+        cloud.call("autoscaling", "update_auto_scaling_group", AutoScalingGroupName=id, MinSize=0, MaxSize=0, DesiredCapacity=0)
         deadline.until(lambda: not (self._group(cloud, id) or {"Instances": []})["Instances"], "still has instances")
 
 
@@ -264,9 +258,7 @@ _RESETS: Properties = {
 
 
 def _members(inputs: Properties, names: frozenset[str]) -> dict[str, Any]:
-    made = {
-        member: inputs.get(name) for name, member in SCALARS.items() if name in names and inputs.get(name) is not None
-    }
+    made = {member: inputs.get(name) for name, member in SCALARS.items() if name in names and inputs.get(name) is not None}
     if "launchTemplate" in names:
         block = inputs["launchTemplate"]
         template = {

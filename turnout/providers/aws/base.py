@@ -18,7 +18,7 @@ from turnout.engine.provider import (
     ProviderError,
 )
 from turnout.providers.aws.clients import Cloud, error_code
-from turnout.providers.aws.mapping import reflect, tag_list
+from turnout.providers.aws.mapping import reflect, tag_list, tag_map
 
 INTENT_TAG = "turnout:intent"
 """Set at create, by which an interrupted create's object is found again; never reported by a read."""
@@ -107,9 +107,7 @@ class AwsType:
     def read(self, config: ProviderConfig, id: str, inputs: Properties, outputs: Properties) -> Observed | None:
         return self._observe(Cloud(config), id, inputs)
 
-    def update(
-        self, config: ProviderConfig, id: str, old: Properties, new: Properties, outputs: Properties
-    ) -> Properties:
+    def update(self, config: ProviderConfig, id: str, old: Properties, new: Properties, outputs: Properties) -> Properties:
         cloud = Cloud(config)
         self.configure(cloud, id, old, new, outputs)
         self._retag_to(cloud, id, old, new)
@@ -229,7 +227,8 @@ class Ec2Type(AwsType):
         operation, _, result, member = self.describe
         wanted = [{"Name": f"tag:{INTENT_TAG}", "Values": [token]}]
         found = cloud.pages("ec2", operation, result, **{self.filter_parameter: wanted})
-        return str(found[0][member]) if found else None
+        mine = [item for item in found if tag_map(item.get("Tags")).get(INTENT_TAG) == token]  # moto skips filters it lacks
+        return str(mine[0][member]) if mine else None
 
     def retag(self, cloud: Cloud, id: str, add: Mapping[str, str], drop: list[str]) -> None:
         if add:

@@ -90,9 +90,7 @@ class MetricAlarm(AwsType):
             self._put(cloud, id, new, None)
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
-        alarms = cloud.call("cloudwatch", "describe_alarms", AlarmNames=[id], AlarmTypes=["MetricAlarm"])[
-            "MetricAlarms"
-        ]
+        alarms = cloud.call("cloudwatch", "describe_alarms", AlarmNames=[id], AlarmTypes=["MetricAlarm"])["MetricAlarms"]
         if not alarms:
             return None
         alarm = alarms[0]
@@ -175,16 +173,10 @@ def _check_metric(inputs: Properties) -> list[Fault]:
         return [Fault("metricName", "needs exactly one of metricName, metricQueries (PutMetricAlarm)")]
     if queries is not None:
         returned = (
-            [query for query in queries if isinstance(query, dict) and query.get("returnData")]
-            if known(queries)
-            else [{}]
+            [query for query in queries if isinstance(query, dict) and query.get("returnData")] if known(queries) else [{}]
         )
         if len(returned) != 1:
-            return [
-                Fault(
-                    "metricQueries", f"{len(returned)} of the queries have returnData, not exactly one (PutMetricAlarm)"
-                )
-            ]
+            return [Fault("metricQueries", f"{len(returned)} of the queries have returnData, not exactly one (PutMetricAlarm)")]
         return []
     faults = rules.required(inputs, "namespace", "period", "threshold")
     if (inputs.get("statistic") is None) == (inputs.get("extendedStatistic") is None):

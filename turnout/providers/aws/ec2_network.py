@@ -244,9 +244,7 @@ class NatGateway(Ec2Type):
         faults += rules.one_of(inputs, "connectivityType", {"public", "private"}, "CreateNatGateway")
         public = inputs.get("connectivityType") in (None, "public")
         if public and inputs.get("allocationId") is None:
-            faults.append(
-                Fault("allocationId", "is required for a public NAT gateway (CreateNatGateway: MissingParameter)")
-            )
+            faults.append(Fault("allocationId", "is required for a public NAT gateway (CreateNatGateway: MissingParameter)"))
         return faults
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:

@@ -25,9 +25,7 @@ class RouteTable(Ec2Type):
         return rules.required(inputs, "vpcId")
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
-        made = cloud.call(
-            "ec2", "create_route_table", VpcId=inputs["vpcId"], TagSpecifications=self.tag_specifications(tags)
-        )
+        made = cloud.call("ec2", "create_route_table", VpcId=inputs["vpcId"], TagSpecifications=self.tag_specifications(tags))
         return str(made["RouteTable"]["RouteTableId"])
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
@@ -68,9 +66,7 @@ class Route(AwsType):
         faults = rules.required(inputs, "routeTableId", "destinationCidrBlock")
         faults += rules.ipv4_network(inputs, "destinationCidrBlock")
         if len([name for name in TARGETS if inputs.get(name) is not None]) != 1:
-            faults.append(
-                Fault("", f"needs exactly one of {', '.join(TARGETS)} (CreateRoute: InvalidParameterCombination)")
-            )
+            faults.append(Fault("", f"needs exactly one of {', '.join(TARGETS)} (CreateRoute: InvalidParameterCombination)"))
         return faults
 
     def _call(self, cloud: Cloud, operation: str, inputs: Properties) -> None:
@@ -90,7 +86,7 @@ class Route(AwsType):
         """CreateRoute: RouteAlreadyExists for a destination that the table has (moto overwrites it)."""
         if self._live(cloud, inputs):
             raise ProviderError(
-                f"ec2 create_route: RouteAlreadyExists: {inputs['routeTableId']} has a route to {inputs['destinationCidrBlock']}"
+                f"ec2 create_route: RouteAlreadyExists: {inputs['routeTableId']} routes {inputs['destinationCidrBlock']}"
             )
         self._call(cloud, "create_route", inputs)
         return self._id(inputs)
@@ -151,9 +147,7 @@ class RouteTableAssociation(AwsType):
             raise ProviderError(
                 f"ec2 associate_route_table: Resource.AlreadyAssociated: {inputs['subnetId']} has {held['RouteTableId']}"
             )
-        made = cloud.call(
-            "ec2", "associate_route_table", SubnetId=inputs["subnetId"], RouteTableId=inputs["routeTableId"]
-        )
+        made = cloud.call("ec2", "associate_route_table", SubnetId=inputs["subnetId"], RouteTableId=inputs["routeTableId"])
         return str(made["AssociationId"])
 
     @staticmethod

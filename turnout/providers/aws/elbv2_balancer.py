@@ -93,33 +93,25 @@ class LoadBalancer(Elbv2Type):
     )
     replace_on = frozenset({"name", "internal", "loadBalancerType"})
     auto_name = AutoName("name", 32)
-    defaults: ClassVar[Mapping[str, Any]] = {
-        name: attribute.default for name, attribute in BALANCER_ATTRIBUTES.items()
-    } | {"internal": False}
+    defaults: ClassVar[Mapping[str, Any]] = {name: attribute.default for name, attribute in BALANCER_ATTRIBUTES.items()} | {
+        "internal": False
+    }
 
     def check(self, inputs: Properties) -> list[Fault]:
         source = "CreateLoadBalancer"
         faults = rules.required(inputs, "subnets")
-        faults += rules.matches(
-            inputs, "name", "(?!internal-)" + NAME, NAME_MEANING + ", nor beginning with internal-", source
-        )
+        faults += rules.matches(inputs, "name", "(?!internal-)" + NAME, NAME_MEANING + ", nor beginning with internal-", source)
         faults += rules.one_of(
             inputs, "loadBalancerType", {"application"}, "the local cloud has application load balancers only"
         )
         faults += rules.one_of(inputs, "ipAddressType", {"ipv4"}, "the local cloud has no IPv6")
         faults += rules.between(inputs, "idleTimeout", 1, 4000, "LoadBalancerAttribute")
         faults += rules.between(inputs, "clientKeepAlive", 60, 604800, "LoadBalancerAttribute")
-        faults += rules.one_of(
-            inputs, "desyncMitigationMode", {"monitor", "defensive", "strictest"}, "LoadBalancerAttribute"
-        )
-        faults += rules.one_of(
-            inputs, "xffHeaderProcessingMode", {"append", "preserve", "remove"}, "LoadBalancerAttribute"
-        )
+        faults += rules.one_of(inputs, "desyncMitigationMode", {"monitor", "defensive", "strictest"}, "LoadBalancerAttribute")
+        faults += rules.one_of(inputs, "xffHeaderProcessingMode", {"append", "preserve", "remove"}, "LoadBalancerAttribute")
         subnets = inputs.get("subnets")
         if isinstance(subnets, list) and len(subnets) < 2:
-            faults.append(
-                Fault("subnets", f"{len(subnets)} subnet: an application load balancer needs two zones ({source})")
-            )
+            faults.append(Fault("subnets", f"{len(subnets)} subnet: an application load balancer needs two zones ({source})"))
         return faults
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
@@ -148,13 +140,9 @@ class LoadBalancer(Elbv2Type):
             _check_zones(cloud, new["subnets"])
             cloud.call("elbv2", "set_subnets", LoadBalancerArn=id, Subnets=new["subnets"])
         if changed(old, new, "securityGroups"):
-            cloud.call(
-                "elbv2", "set_security_groups", LoadBalancerArn=id, SecurityGroups=new.get("securityGroups") or []
-            )
+            cloud.call("elbv2", "set_security_groups", LoadBalancerArn=id, SecurityGroups=new.get("securityGroups") or [])
         if changed(old, new, "ipAddressType"):
-            cloud.call(
-                "elbv2", "set_ip_address_type", LoadBalancerArn=id, IpAddressType=new.get("ipAddressType") or "ipv4"
-            )
+            cloud.call("elbv2", "set_ip_address_type", LoadBalancerArn=id, IpAddressType=new.get("ipAddressType") or "ipv4")
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
         balancer = cloud.call("elbv2", "describe_load_balancers", LoadBalancerArns=[id])["LoadBalancers"][0]
@@ -246,7 +234,10 @@ class TargetGroup(Elbv2Type):
     )
     replace_on = frozenset({"name", "port", "protocol", "protocolVersion", "vpcId", "targetType"})
     auto_name = AutoName("name", 32)
-    defaults: ClassVar[Mapping[str, Any]] = {name: attribute.default for name, attribute in TARGET_ATTRIBUTES.items()}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **{name: attribute.default for name, attribute in TARGET_ATTRIBUTES.items()},
+        "stickiness": {"enabled": False},
+    }
 
     def check(self, inputs: Properties) -> list[Fault]:
         source = "CreateTargetGroup"
@@ -288,9 +279,7 @@ class TargetGroup(Elbv2Type):
         if attributes:
             cloud.call("elbv2", "modify_target_group_attributes", TargetGroupArn=id, Attributes=attributes)
         if old and changed(old, new, "healthCheck"):
-            cloud.call(
-                "elbv2", "modify_target_group", TargetGroupArn=id, **_health_members(new.get("healthCheck") or {})
-            )
+            cloud.call("elbv2", "modify_target_group", TargetGroupArn=id, **_health_members(new.get("healthCheck") or {}))
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
         group = cloud.call("elbv2", "describe_target_groups", TargetGroupArns=[id])["TargetGroups"][0]

@@ -36,14 +36,10 @@ class Listener(Elbv2Type):
         faults += rules.one_of(inputs, "protocol", {"HTTP", "HTTPS"}, "an application load balancer's listener")
         certificate, protocol = inputs.get("certificateArn"), inputs.get("protocol")
         if protocol == "HTTPS" and certificate is None:
-            faults.append(
-                Fault("certificateArn", f"an HTTPS listener needs a certificate ({source}: CertificateNotFound)")
-            )
+            faults.append(Fault("certificateArn", f"an HTTPS listener needs a certificate ({source}: CertificateNotFound)"))
         if protocol == "HTTP" and certificate is not None:
             faults.append(
-                Fault(
-                    "certificateArn", f"an HTTP listener takes no certificate ({source}: InvalidConfigurationRequest)"
-                )
+                Fault("certificateArn", f"an HTTP listener takes no certificate ({source}: InvalidConfigurationRequest)")
             )
         return faults + check_actions("defaultActions", inputs.get("defaultActions"))
 
@@ -54,9 +50,7 @@ class Listener(Elbv2Type):
             "Protocol": inputs.get("protocol") or ("HTTPS" if certificate else "HTTP"),
             "Certificates": [{"CertificateArn": certificate}] if certificate else None,
             "SslPolicy": inputs.get("sslPolicy"),
-            "DefaultActions": [
-                action_members(action, index) for index, action in enumerate(inputs["defaultActions"], 1)
-            ],
+            "DefaultActions": [action_members(action, index) for index, action in enumerate(inputs["defaultActions"], 1)],
         }
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
@@ -153,11 +147,9 @@ class ListenerRule(Elbv2Type):
     def configure(self, cloud: Cloud, id: str, old: Properties, new: Properties, outputs: Properties) -> None:
         if not old:
             return
-        if changed(old, new, "priority"):
+        if changed(old, new, "priority") and self.locate(cloud, new, "") != id:
             self._check_priority(cloud, id, new)
-            cloud.call(
-                "elbv2", "set_rule_priorities", RulePriorities=[{"RuleArn": id, "Priority": int(new["priority"])}]
-            )
+            cloud.call("elbv2", "set_rule_priorities", RulePriorities=[{"RuleArn": id, "Priority": int(new["priority"])}])
         if changed(old, new, "actions", "conditions"):
             check_groups_exist(cloud, new["actions"])
             cloud.call("elbv2", "modify_rule", RuleArn=id, **self._members(new))
@@ -226,9 +218,7 @@ def _check_conditions(conditions: Any) -> list[Fault]:
             continue
         given = [name for name in condition if condition[name] is not None]
         if len(given) != 1 or given[0] not in CONDITIONS:
-            faults.append(
-                Fault(f"conditions[{index}]", f"needs exactly one of {', '.join(CONDITIONS)} (RuleCondition)")
-            )
+            faults.append(Fault(f"conditions[{index}]", f"needs exactly one of {', '.join(CONDITIONS)} (RuleCondition)"))
             continue
         block = condition[given[0]]
         held = block if isinstance(block, list) else block.get("values") if isinstance(block, dict) else None
@@ -237,9 +227,7 @@ def _check_conditions(conditions: Any) -> list[Fault]:
             if not held:
                 faults.append(Fault(f"conditions[{index}].{given[0]}", "has no values (RuleCondition)"))
     if values > 5:
-        faults.append(
-            Fault("conditions", f"{values} values are more than the 5 that a rule takes (Quotas: TooManyActions)")
-        )
+        faults.append(Fault("conditions", f"{values} values are more than the 5 that a rule takes (Quotas: TooManyActions)"))
     return faults
 
 

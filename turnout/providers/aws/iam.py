@@ -15,9 +15,7 @@ CONFLICT = frozenset({"DeleteConflict"})
 
 
 def _check_name(inputs: Properties, limit: int, source: str) -> list[Fault]:
-    return rules.matches(
-        inputs, "name", NAME.format(limit), f"1 to {limit} of letters, digits and + = , . @ _ -", source
-    )
+    return rules.matches(inputs, "name", NAME.format(limit), f"1 to {limit} of letters, digits and + = , . @ _ -", source)
 
 
 def _text(policy: Any) -> Any:
@@ -177,9 +175,7 @@ class RolePolicyAttachment(AwsType):
     def check(self, inputs: Properties) -> list[Fault]:
         return [
             *rules.required(inputs, "role", "policyArn"),
-            *rules.matches(
-                inputs, "policyArn", r"arn:[\w-]+:iam::.*:policy/.+", "it is no policy ARN", "AttachRolePolicy"
-            ),
+            *rules.matches(inputs, "policyArn", r"arn:[\w-]+:iam::.*:policy/.+", "it is no policy ARN", "AttachRolePolicy"),
         ]
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
@@ -226,9 +222,7 @@ class InstanceProfile(AwsType):
         held, wanted = self._get(cloud, id)["Roles"], new.get("role")
         for role in held:
             if role["RoleName"] != wanted:
-                cloud.call(
-                    "iam", "remove_role_from_instance_profile", InstanceProfileName=id, RoleName=role["RoleName"]
-                )
+                cloud.call("iam", "remove_role_from_instance_profile", InstanceProfileName=id, RoleName=role["RoleName"])
         if wanted and all(role["RoleName"] != wanted for role in held):
             cloud.call("iam", "add_role_to_instance_profile", InstanceProfileName=id, RoleName=wanted)
 
@@ -261,9 +255,7 @@ class InstanceProfile(AwsType):
     def remove(self, cloud: Cloud, id: str, inputs: Properties, deadline: Deadline) -> None:
         for role in self._get(cloud, id)["Roles"]:
             try:
-                cloud.call(
-                    "iam", "remove_role_from_instance_profile", InstanceProfileName=id, RoleName=role["RoleName"]
-                )
+                cloud.call("iam", "remove_role_from_instance_profile", InstanceProfileName=id, RoleName=role["RoleName"])
             except NotFound:
                 continue
         cloud.call("iam", "delete_instance_profile", InstanceProfileName=id)

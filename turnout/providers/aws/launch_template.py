@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from turnout.engine.provider import AutoName, Fault, Properties
 from turnout.providers.aws import rules
@@ -50,6 +50,7 @@ class LaunchTemplate(Ec2Type):
     inputs = DATA | {"name", "description", "updateDefaultVersion", "tags"}
     replace_on = frozenset({"name"})
     volatile = frozenset({"latestVersion", "defaultVersion"})
+    defaults: ClassVar[Mapping[str, Any]] = {"description": "", **dict.fromkeys(DATA)}
     auto_name = AutoName("name", 125)
     kind = "launch-template"
     describe = ("describe_launch_templates", "LaunchTemplateIds", "LaunchTemplates", "LaunchTemplateId")
@@ -64,15 +65,11 @@ class LaunchTemplate(Ec2Type):
         )
         faults += rules.matches(inputs, "description", r".{0,255}", "at most 255 characters", "CreateLaunchTemplate")
         for name, allowed in METADATA:
-            faults += rules.one_of(
-                inputs, f"metadataOptions.{name}", allowed, "LaunchTemplateInstanceMetadataOptionsRequest"
-            )
+            faults += rules.one_of(inputs, f"metadataOptions.{name}", allowed, "LaunchTemplateInstanceMetadataOptionsRequest")
         faults += rules.between(
             inputs, "metadataOptions.httpPutResponseHopLimit", 1, 64, "LaunchTemplateInstanceMetadataOptionsRequest"
         )
-        faults += rules.one_of(
-            inputs, "instanceInitiatedShutdownBehavior", {"stop", "terminate"}, "RequestLaunchTemplateData"
-        )
+        faults += rules.one_of(inputs, "instanceInitiatedShutdownBehavior", {"stop", "terminate"}, "RequestLaunchTemplateData")
         return faults + _check_blocks(inputs) + _check_user_data(inputs.get("userData"))
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
@@ -113,6 +110,9 @@ class LaunchTemplate(Ec2Type):
         live = from_members(version["LaunchTemplateData"], RENAMES)
         for specification in live.get("tagSpecifications") or []:
             specification["tags"] = {tag["key"]: tag["value"] for tag in specification.get("tags") or []}
+        live["tagSpecifications"] = [
+            block for block in live.get("tagSpecifications") or [] if block["resourceType"] in TAGGABLE
+        ]
         return {**live, "description": version.get("VersionDescription") or ""}
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
@@ -126,8 +126,14 @@ class LaunchTemplate(Ec2Type):
             "latestVersion": int(template["LatestVersionNumber"]),
             "defaultVersion": int(template["DefaultVersionNumber"]),
             "arn": self.arn(cloud, id, None),
-            "tagsAll": tag_map(template.get("Tags")),
+            "tagsAll": self._tags(cloud, id),
         }
+
+    @staticmethod
+    def _tags(cloud: Cloud, id: str) -> dict[str, str]:
+        """DescribeTags: the template's own list is moto's of the day it was made."""
+        filters = [{"Name": "resource-id", "Values": [id]}]
+        return tag_map(cloud.pages("ec2", "describe_tags", "Tags", Filters=filters))
 
     def locate(self, cloud: Cloud, inputs: Properties, token: str) -> str | None:
         found = cloud.call("ec2", "describe_launch_templates", LaunchTemplateNames=[inputs["name"]])["LaunchTemplates"]
@@ -144,8 +150,7 @@ def _data(cloud: Cloud, inputs: Properties) -> dict[str, Any]:
     data: dict[str, Any] = to_members(shape, wanted, RENAMES)
     if specifications:
         data["TagSpecifications"] = [
-            {"ResourceType": block["resourceType"], "Tags": tag_list(block.get("tags") or {})}
-            for block in specifications
+            {"ResourceType": block["resourceType"], "Tags": tag_list(block.get("tags") or {})} for block in specifications
         ]
     return data
 

@@ -33,7 +33,7 @@ def to_members(shape: Shape, value: Any, renames: Renames = _NO_RENAMES) -> Any:
 def _member(shape: StructureShape, name: str) -> str:
     for member in shape.members:
         if member.lower() == name.lower():
-            return member
+            return str(member)
     raise KeyError(f"{shape.name} has no member {name}")
 
 
@@ -139,7 +139,7 @@ def reflect(
     for name in inputs & live.keys():
         value = live[name]
         if old.get(name) is None:
-            if (name in defaults and not fits(defaults[name], value)) or (name in exact and value):
+            if (name in defaults and _departs(defaults[name], value)) or (name in exact and value):
                 found[name] = value
         elif name in documents:
             found[name] = old[name] if same_json(old[name], value) else value
@@ -148,6 +148,10 @@ def reflect(
         elif not fits(old[name], value):
             found[name] = _blend(old[name], value)
     return found
+
+
+def _departs(default: Any, value: Any) -> bool:
+    return bool(value) if default is None else not fits(default, value)
 
 
 def _blend(old: Any, live: Any) -> Any:

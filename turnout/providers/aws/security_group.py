@@ -69,8 +69,8 @@ class SecurityGroup(Ec2Type):
 
 
 class SecurityGroupRule(Ec2Type):
-    """aws_vpc_security_group_{ingress,egress}_rule: one source or destination; all but the group changes in place
-    by ModifySecurityGroupRules."""
+    """aws_vpc_security_group_{ingress,egress}_rule: one source or destination; the rest changes in place by
+    ModifySecurityGroupRules. A referenced group replaces the rule, unlike there: moto keeps the old one on a change."""
 
     inputs = frozenset(
         {
@@ -84,7 +84,7 @@ class SecurityGroupRule(Ec2Type):
             "tags",
         }
     )
-    replace_on = frozenset({"securityGroupId"})
+    replace_on = frozenset({"securityGroupId", "referencedSecurityGroupId"})
     defaults: ClassVar[Mapping[str, Any]] = {"description": "", "cidrIpv4": None, "referencedSecurityGroupId": None}
     kind = "security-group-rule"
     describe = ("describe_security_group_rules", "SecurityGroupRuleIds", "SecurityGroupRules", "SecurityGroupRuleId")
@@ -96,9 +96,7 @@ class SecurityGroupRule(Ec2Type):
         faults += rules.matches(inputs, "description", TEXT, "at most 255 plain characters", "IpRange")
         sources = [name for name in ("cidrIpv4", "referencedSecurityGroupId") if inputs.get(name) is not None]
         if len(sources) != 1:
-            faults.append(
-                Fault("", "needs exactly one of cidrIpv4, referencedSecurityGroupId (ExactlyOneOf of the provider)")
-            )
+            faults.append(Fault("", "needs exactly one of cidrIpv4, referencedSecurityGroupId (ExactlyOneOf of the provider)"))
         return faults + self._check_ports(inputs)
 
     @staticmethod
