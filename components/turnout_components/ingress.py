@@ -1,0 +1,207 @@
+"""How requests reach the environments: a load balancer, a target group an environment, and a listener for tests.
+
+The production listener is not here: `TrafficSwitch` owns it, because it must come after the pools, and they after this.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+import pulumi
+from pulumi_aws import ec2, lb, vpc
+
+from turnout_components.naming import balancer_logical_name
+
+TEST_HEADER = "x-turnout-environment"
+"""The test listener sends a request to the environment that this header names."""
+TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+"""TLS 1.3 and 1.2 ("Security policies for your Application Load Balancer", Elastic Load Balancing User Guide)."""
+
+
+class HealthArgs(TypedDict):
+    """How targets are checked and drained; times in seconds."""
+
+    interval: NotRequired[pulumi.Input[int]]
+    """Between two checks. Default 5, the shortest that an ALB offers."""
+    timeout: NotRequired[pulumi.Input[int]]
+    """For an answer, below the interval. Default 2."""
+    healthy_threshold: NotRequired[pulumi.Input[int]]
+    """Good checks in a row that make a target healthy. Default 2."""
+    unhealthy_threshold: NotRequired[pulumi.Input[int]]
+    """Bad checks in a row that make it unhealthy. Default 2."""
+    drain: NotRequired[pulumi.Input[int]]
+    """For requests in flight when a target is taken out: above the longest stream. Default 30."""
+
+
+class IngressArgs(TypedDict):
+    """Where the load balancer stands, whom it admits, and how each environment is checked."""
+
+    vpc_id: pulumi.Input[str]
+    """The VPC of load balancer and nodes."""
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Public subnets in two zones or more."""
+    health_paths: Mapping[str, pulumi.Input[str]]
+    """Path of the health check by environment, such as `/ready?release=sha256:…`."""
+    port: NotRequired[pulumi.Input[int]]
+    """Port that the security group opens for users. Default 443."""
+    allowed_cidrs: NotRequired[Sequence[str]]
+    """IPv4 blocks of the users. Default none: closed."""
+    test_port: NotRequired[pulumi.Input[int]]
+    """Port of the test listener. Default 8081."""
+    test_cidrs: NotRequired[Sequence[str]]
+    """IPv4 blocks from which tests come. Default none: closed."""
+    certificate_arn: NotRequired[pulumi.Input[str] | None]
+    """ACM certificate; the test listener then speaks HTTPS."""
+    target_port: NotRequired[pulumi.Input[int]]
+    """Port on which the nodes serve. Default 8000."""
+    health: NotRequired[HealthArgs]
+    """Checks and drain of the target groups."""
+    idle_timeout: NotRequired[pulumi.Input[int]]
+    """Seconds without a byte after which the load balancer closes: above the slowest first token, below the server's
+    keep-alive. Default 60."""
+    deletion_protection: NotRequired[pulumi.Input[bool]]
+    """Refuse to delete the load balancer. Default true."""
+
+
+class Ingress(pulumi.ComponentResource):
+    """An application load balancer that nobody can reach until `allowed_cidrs` says so.
+
+    `target_groups` and `test_rules` (by environment) are attributes of the object; the outputs carry their ARNs. A pool
+    depends on the rule of its environment, not on this component: that would include what depends on the pool.
+    """
+
+    load_balancer_arn: pulumi.Output[str]
+    dns_name: pulumi.Output[str]
+    security_group_id: pulumi.Output[str]
+    target_group_arns: pulumi.Output[dict[str, str]]
+    test_rule_arns: pulumi.Output[dict[str, str]]
+
+    def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("turnout-components:index:Ingress", name, {}, opts)
+        group = self._security_group(name, args)
+        balancer = lb.LoadBalancer(
+            balancer_logical_name(name),
+            load_balancer_type="application",
+            internal=False,
+            security_groups=[group.id],
+            subnets=args["subnet_ids"],
+            idle_timeout=args.get("idle_timeout", 60),
+            drop_invalid_header_fields=True,
+            desync_mitigation_mode="defensive",
+            enable_deletion_protection=args.get("deletion_protection", True),
+            tags={"Name": name},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        paths = args["health_paths"]
+        self.target_groups = {env: self._target_group(f"{name}-{env}", path, args) for env, path in paths.items()}
+        self.test_rules = self._test_listener(name, balancer, args)
+        self.load_balancer_arn = balancer.arn
+        self.dns_name = balancer.dns_name
+        self.security_group_id = group.id
+        self.target_group_arns = pulumi.Output.all(**{env: group.arn for env, group in self.target_groups.items()})
+        self.test_rule_arns = pulumi.Output.all(**{env: rule.arn for env, rule in self.test_rules.items()})
+        self.register_outputs(
+            {
+                "load_balancer_arn": self.load_balancer_arn,
+                "dns_name": self.dns_name,
+                "security_group_id": self.security_group_id,
+                "target_group_arns": self.target_group_arns,
+                "test_rule_arns": self.test_rule_arns,
+            }
+        )
+
+    def _security_group(self, name: str, args: IngressArgs) -> ec2.SecurityGroup:
+        group = ec2.SecurityGroup(
+            f"{name}-balancer",
+            description="Load balancer: users and tests in, the pools out (each pool adds its own rule)",
+            vpc_id=args["vpc_id"],
+            tags={"Name": f"{name}-balancer"},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        for cidr in args.get("allowed_cidrs", []):
+            self._admit(f"{name}-users-{cidr}", group, cidr, args.get("port", 443), "Users")
+        for cidr in args.get("test_cidrs", []):
+            self._admit(f"{name}-tests-{cidr}", group, cidr, args.get("test_port", 8081), "Tests of either environment")
+        return group
+
+    def _admit(self, name: str, group: ec2.SecurityGroup, cidr: str, port: pulumi.Input[int], description: str) -> None:
+        vpc.SecurityGroupIngressRule(
+            name,
+            security_group_id=group.id,
+            description=description,
+            cidr_ipv4=cidr,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _target_group(self, name: str, path: pulumi.Input[str], args: IngressArgs) -> lb.TargetGroup:
+        health = args.get("health", {})
+        return lb.TargetGroup(
+            balancer_logical_name(name),
+            vpc_id=args["vpc_id"],
+            target_type="instance",
+            protocol="HTTP",
+            port=args.get("target_port", 8000),
+            deregistration_delay=health.get("drain", 30),
+            health_check={
+                "enabled": True,
+                "protocol": "HTTP",
+                "port": "traffic-port",
+                "path": path,
+                "matcher": "200",
+                "interval": health.get("interval", 5),
+                "timeout": health.get("timeout", 2),
+                "healthy_threshold": health.get("healthy_threshold", 2),
+                "unhealthy_threshold": health.get("unhealthy_threshold", 2),
+            },
+            tags={"Name": name},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _test_listener(self, name: str, balancer: lb.LoadBalancer, args: IngressArgs) -> dict[str, lb.ListenerRule]:
+        """A target group that no listener uses is never checked (`unused`): these rules let an environment become healthy
+        before it carries traffic ("Target health status", User Guide for Application Load Balancers)."""
+        listener = lb.Listener(
+            f"{name}-test",
+            load_balancer_arn=balancer.arn,
+            port=args.get("test_port", 8081),
+            default_actions=[
+                {
+                    "type": "fixed-response",
+                    "fixed_response": {
+                        "content_type": "text/plain",
+                        "message_body": f"Name an environment in the header {TEST_HEADER}.",
+                        "status_code": "404",
+                    },
+                }
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+            **listener_protocol(args.get("certificate_arn")),
+        )
+        return {env: self._test_rule(name, env, rank, listener) for rank, env in enumerate(self.target_groups, start=1)}
+
+    def _test_rule(self, name: str, environment: str, rank: int, listener: lb.Listener) -> lb.ListenerRule:
+        return lb.ListenerRule(
+            f"{name}-test-{environment}",
+            listener_arn=listener.arn,
+            priority=rank * 10,
+            conditions=[{"http_header": {"http_header_name": TEST_HEADER, "values": [environment]}}],
+            actions=[{"type": "forward", "target_group_arn": self.target_groups[environment].arn}],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+class ListenerProtocol(TypedDict, total=False):
+    """The inputs of a listener that a certificate decides."""
+
+    protocol: str
+    ssl_policy: str
+    certificate_arn: pulumi.Input[str]
+
+
+def listener_protocol(certificate_arn: pulumi.Input[str] | None) -> ListenerProtocol:
+    """HTTPS with a certificate, plain HTTP without."""
+    if certificate_arn is None:
+        return {"protocol": "HTTP"}
+    return {"protocol": "HTTPS", "ssl_policy": TLS_POLICY, "certificate_arn": certificate_arn}

@@ -1,0 +1,77 @@
+"""One model service: a network, a load balancer, two environments, and the switch that moves traffic between them."""
+
+import pulumi
+from turnout_components.environment import Environment
+from turnout_components.ingress import Ingress
+from turnout_components.network import Network
+from turnout_components.traffic_switch import TrafficSwitch
+
+from infra.config import ENVIRONMENTS
+from infra.providers import aws_provider, decide_traffic
+from infra.settings import load
+
+settings = load()
+decision = decide_traffic(settings)
+provider = aws_provider(settings)
+service = settings.service
+pulumi.log.info(f"switch: {decision.reason}")
+
+network = Network(service, settings.network_args(), pulumi.ResourceOptions(provider=provider))
+ingress = Ingress(service, settings.ingress_args(network), pulumi.ResourceOptions(provider=provider))
+
+environments = {
+    name: Environment(
+        f"{service}-{name}",
+        {
+            "service": service,
+            "environment": name,
+            "region": settings.region,
+            "release": release.for_storage() if (release := settings.release(name)) else None,
+            "vpc_id": network.vpc_id,
+            "subnet_ids": network.private_subnet_ids,
+            "load_balancer_arn": ingress.load_balancer_arn,
+            "balancer_security_group_id": ingress.security_group_id,
+            "target_group_arn": ingress.target_groups[name].arn,
+            **settings.machine_args(decision.sizes[name]),  # type: ignore[typeddict-item]  # mypy: an open dict may hold more
+        },
+        pulumi.ResourceOptions(provider=provider, depends_on=[ingress.test_rules[name]]),
+    )
+    for name in ENVIRONMENTS
+}
+
+switch = TrafficSwitch(
+    service,
+    {
+        "service": service,
+        "region": settings.region,
+        "endpoint_url": settings.endpoint,
+        "record_table": settings.record_table,
+        "load_balancer_arn": ingress.load_balancer_arn,
+        "port": settings.ingress.port,
+        "certificate_arn": settings.ingress.certificate_arn,
+        "environments": {
+            name: {
+                "target_group_arn": environment.target_group_arn,
+                "group_name": environment.group_name,
+                "release": environment.release,
+                "minimum": decision.sizes[name].minimum,
+                "maximum": decision.sizes[name].maximum,
+            }
+            for name, environment in environments.items()
+        },
+        "active": decision.traffic.active,
+        "weights": decision.traffic.weights,
+        "configured_active": settings.traffic.active,
+        "configured_weights": settings.switch_config().traffic.weights,
+        "standby": settings.standby_args(),
+        "gate_timeout": settings.traffic.gate_timeout.total_seconds(),
+    },
+    pulumi.ResourceOptions(provider=provider),
+)
+
+pulumi.export("url", ingress.dns_name.apply(lambda name: settings.url(name, settings.ingress.port)))
+pulumi.export("test_url", ingress.dns_name.apply(lambda name: settings.url(name, settings.ingress.test_port)))
+pulumi.export("active", switch.active)
+pulumi.export("weights", switch.weights)
+pulumi.export("releases", settings.environments.releases())
+pulumi.export("listener_arn", switch.listener_arn)

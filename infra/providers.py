@@ -1,0 +1,62 @@
+"""The stack's way to AWS: its one explicit provider, and the decision of the switch that is made before the resources."""
+
+import pulumi
+from botocore.exceptions import BotoCoreError, ClientError
+from pulumi_aws import Provider, ProviderArgs
+from turnout_components.clients import LOCAL_KEY, aws_client
+from turnout_components.gate import decide, utc_now
+from turnout_components.live import LiveCloud
+from turnout_components.resolve import Decision, Live, SwitchRefused, resolve
+from turnout_components.switch_record import RecordError, RecordStore
+
+from infra.settings import Settings
+
+LOCAL_SERVICES = ("autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "iam", "sts")
+"""Services whose calls go to the local cloud; the local engine refuses a provider without them."""
+
+
+def aws_provider(settings: Settings) -> Provider:
+    """AWS in the stack's region; the local cloud for a local stack; without any call of its own for an offline preview."""
+    if settings.endpoint is not None:
+        args = ProviderArgs(
+            region=settings.region,
+            access_key=LOCAL_KEY,
+            secret_key=LOCAL_KEY,
+            endpoints=[{service: settings.endpoint for service in LOCAL_SERVICES}],
+            **_SKIP_CHECKS,
+        )
+        return Provider("aws", args)
+    tags = {"turnout:service": settings.service, "turnout:stack": pulumi.get_stack()}
+    checks = _SKIP_CHECKS if settings.offline else {}
+    return Provider("aws", ProviderArgs(region=settings.region, default_tags={"tags": tags}, **checks))
+
+
+_SKIP_CHECKS = {
+    "skip_credentials_validation": True,
+    "skip_metadata_api_check": True,
+    "skip_region_validation": True,
+    "skip_requesting_account_id": True,
+}
+
+
+def decide_traffic(settings: Settings) -> Decision:
+    """Weights and sizes for this update, from config, switch record and what is live. In an update (not in a preview) the
+    record is put right first where it and the load balancer disagree.
+
+    Raises `SwitchRefused`."""
+    config = settings.switch_config()
+    if settings.offline:
+        pulumi.log.info("weights: as recorded at apply")
+        return resolve(config, None, Live(None), utc_now())
+
+    def client(service: str) -> object:
+        return aws_client(service, settings.region, settings.endpoint)
+
+    store = RecordStore(client("dynamodb"), settings.record_table, settings.service, pulumi.get_stack())  # type: ignore[arg-type]
+    cloud = LiveCloud(client("elbv2"), client("autoscaling"))
+    try:
+        return decide(store, cloud, config, settle=not pulumi.runtime.is_dry_run())
+    except RecordError as error:
+        raise SwitchRefused(str(error)) from None
+    except (BotoCoreError, ClientError) as error:
+        raise SwitchRefused(f"record or load balancer cannot be read: {error}. Check credentials and network") from None

@@ -1,0 +1,136 @@
+"""What config must fulfil beyond its form: rules between fields, and between config, AWS and the release manifests."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from turnout_components import checks
+from turnout_components.checks import Fault
+from turnout_components.release import ReleaseError
+from turnout_components.release import load as load_release
+from turnout_components.user_data import render
+
+from infra.config import ENVIRONMENTS, Cloud, Environments, Health, Ingress, Network, Pool, TrafficSettings
+
+Parts = Mapping[str, Any]
+"""The sections of a stack's config that are well-formed, by key."""
+
+
+def broken(parts: Parts, root: Path) -> list[Fault]:
+    """Every rule that is broken among the sections that are well-formed."""
+    faults: list[Fault] = []
+    for needed, rule in _RULES:
+        if all(part in parts for part in needed):
+            faults += rule(*(parts[part] for part in needed))
+    if "releases" in parts and "environments" in parts:
+        faults += _release_faults(parts, root)
+    return faults
+
+
+def _service_faults(service: str) -> Iterable[Fault]:
+    """A load balancer's name must not begin so ("CreateLoadBalancer", Elastic Load Balancing API)."""
+    if service.startswith("internal-"):
+        yield Fault("service", service, "begins like no load balancer may", "choose a name that does not begin with internal-")
+
+
+def _network_faults(network: Network, region: str) -> Iterable[Fault]:
+    new = {"cidr": network.cidr, "zones": network.zones}
+    ids = ("vpc_id", "public_subnet_ids", "private_subnet_ids")
+    existing = {key: getattr(network, key) for key in ids}
+    if any(existing.values()):
+        yield from (
+            Fault(f"network.{key}", None, "is missing", "an existing network needs all of " + ", ".join(ids))
+            for key, value in existing.items()
+            if not value
+        )
+        yield from (
+            Fault(f"network.{key}", value, "describes a new network beside an existing one", "leave one of them out")
+            for key, value in new.items()
+            if value is not None
+        )
+        return
+    if network.cidr is None:
+        yield Fault("network.cidr", None, "is missing", "write an IPv4 block such as 10.20.0.0/16")
+    else:
+        yield from _below("network.cidr", checks.vpc_cidr(network.cidr))
+    yield from _below("network.zones", checks.zones(network.zones or (), region))
+
+
+def _ingress_faults(ingress: Ingress, cloud: Cloud, region: str) -> Iterable[Fault]:
+    for field in ("allowed_cidrs", "test_cidrs"):
+        cidrs = getattr(ingress, field)
+        for cidr in cidrs:
+            yield from _below(f"ingress.{field}", checks.ipv4_block(cidr))
+        yield from _below(f"ingress.{field}", checks.overlapping(cidrs))
+    if ingress.port == ingress.test_port:
+        yield Fault("ingress.test_port", ingress.test_port, "is the users' port", "choose another, such as 8081")
+    if ingress.certificate_arn and ingress.certificate_arn.split(":")[3] != region:
+        yield Fault("ingress.certificate_arn", ingress.certificate_arn, f"is not in {region}", f"use a certificate of {region}")
+    if cloud is Cloud.AWS and ingress.certificate_arn is None and "0.0.0.0/0" in ingress.allowed_cidrs:
+        reason = "everybody's requests would cross the internet in plain text"
+        yield Fault("ingress.certificate_arn", None, reason, "give an ACM certificate, or narrow ingress.allowed_cidrs")
+
+
+def _pool_faults(pool: Pool) -> Iterable[Fault]:
+    yield from _below("pool.instance_type", checks.gpu_instance_type(pool.instance_type))
+    if pool.minimum > pool.maximum:
+        reason = f"is below pool.minimum {pool.minimum}"
+        yield Fault("pool.maximum", pool.maximum, reason, f"write {pool.minimum} or more")
+
+
+def _health_faults(health: Health) -> Iterable[Fault]:
+    return _below("health", checks.health_times(health.interval, health.timeout))
+
+
+def _traffic_faults(traffic: TrafficSettings, environments: Environments) -> Iterable[Fault]:
+    releases = environments.releases()
+    yield from _below("traffic.standby", checks.standby_times(traffic.standby.retain_for, traffic.standby.bake))
+    if traffic.active not in releases:
+        yield Fault("traffic.active", traffic.active, "names no environment", "write blue or green")
+    elif releases[traffic.active] is None:
+        fix = f"set turnout:environments.{traffic.active}.release, or name the other environment"
+        yield Fault("traffic.active", traffic.active, "names an environment without release", fix)
+    if traffic.weights is None:
+        return
+    yield from _below("traffic.weights", checks.weights(traffic.weights, ENVIRONMENTS))
+    if traffic.active in releases and traffic.weights.get(traffic.active, 0) == 0:
+        fix = f"give {traffic.active} a share, or change traffic.active"
+        yield Fault("traffic.weights", traffic.weights, f"give nothing to the active environment {traffic.active}", fix)
+    for name, weight in traffic.weights.items():
+        if weight > 0 and name != traffic.active and name in releases and releases[name] is None:
+            fix = f"set turnout:environments.{name}.release, or give it 0"
+            yield Fault(f"traffic.weights.{name}", weight, "is a share of an environment without release", fix)
+
+
+_RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
+    (("service",), _service_faults),
+    (("network", "region"), _network_faults),
+    (("ingress", "cloud", "region"), _ingress_faults),
+    (("pool",), _pool_faults),
+    (("health",), _health_faults),
+    (("traffic", "environments"), _traffic_faults),
+)
+
+
+def _release_faults(parts: Mapping[str, Any], root: Path) -> Iterable[Fault]:
+    """What is wrong with the releases that environments name, their manifests, and servers behind this load balancer."""
+    for name, release_id in parts["environments"].releases().items():
+        if release_id is None:
+            continue
+        field = f"environments.{name}.release"
+        try:
+            release = load_release(root / parts["releases"], release_id)
+        except ReleaseError as error:
+            text = str(error).replace(f"{root}{os.sep}", "")
+            yield from (Fault(field, release_id, line, "") for line in text.splitlines())
+            continue
+        if "ingress" in parts:
+            yield from _below(field, checks.keep_alive(release.engine.flags, parts["ingress"].idle_timeout))
+        if {"service", "pool", "health"} <= parts.keys():
+            script = render(parts["service"], name, release.for_storage(), parts["pool"].port, parts["health"].drain)
+            yield from _below(field, checks.user_data_size(script))
+
+
+def _below(field: str, faults: Iterable[Fault]) -> Iterable[Fault]:
+    return [Fault(f"{field}.{f.field}" if f.field else field, f.value, f.reason, f.fix) for f in faults]

@@ -1,0 +1,236 @@
+"""The stack's settings: the only reader of its config. Everything wrong with it is said at once, before anything is touched."""
+
+import copy
+import difflib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, cast
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from turnout_components.checks import Fault
+from turnout_components.gpu_node_pool import MachineArgs
+from turnout_components.ingress import IngressArgs
+from turnout_components.network import Network, NetworkArgs
+from turnout_components.release import Release
+from turnout_components.release import load as load_release
+from turnout_components.resolve import EnvironmentConfig, Size, StandbyPolicy, SwitchConfig
+from turnout_components.switch_record import Traffic
+from turnout_components.traffic_switch import StandbyArgs
+
+from infra.config import ENVIRONMENTS, Cloud, StackConfig
+from infra.rules import broken
+
+ENDPOINT_VARIABLE = "TURNOUT_LOCAL_ENDPOINT"
+OFFLINE_VARIABLE = "TURNOUT_OFFLINE"
+CONFIG_REFUSED = 2
+_MISSING = object()
+
+
+class ConfigFaults(Exception):
+    """Config that cannot be used: `faults` holds a line for each thing that is wrong."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class Settings(StackConfig):
+    """A stack's config, and where it runs."""
+
+    root: Path
+    """The folder of Pulumi.yaml."""
+    endpoint: str | None
+    """AWS API of the local cloud; None for AWS."""
+    offline: bool
+    """No call of AWS is made: a preview without an account."""
+
+    def release(self, environment: str) -> Release | None:
+        """The release of an environment."""
+        release_id = self.environments.releases()[environment]
+        return None if release_id is None else load_release(self.root / self.releases, release_id)
+
+    def health_path(self, environment: str) -> str:
+        """The health check's path, which asks a server whether it is of the right release."""
+        release = self.release(environment)
+        return self.health.path if release is None else f"{self.health.path}?release={release.digest}"
+
+    def url(self, host: str, port: int) -> str:
+        """Where a listener on `port` answers."""
+        scheme, usual = ("https", 443) if self.ingress.certificate_arn else ("http", 80)
+        return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
+
+    def network_args(self) -> NetworkArgs:
+        """What a `Network` takes."""
+        return cast(NetworkArgs, self.network.model_dump(exclude_none=True))
+
+    def ingress_args(self, network: Network) -> IngressArgs:
+        """What an `Ingress` in this network takes."""
+        args = {
+            **self.ingress.model_dump(),
+            "vpc_id": network.vpc_id,
+            "subnet_ids": network.public_subnet_ids,
+            "target_port": self.pool.port,
+            "health": self.health.model_dump(exclude={"path"}),
+            "health_paths": {name: self.health_path(name) for name in ENVIRONMENTS},
+        }
+        return cast(IngressArgs, args)
+
+    def machine_args(self, size: Size) -> MachineArgs:
+        """What an environment's nodes are, in the number that the switch decided."""
+        pool = self.pool.model_dump(exclude_none=True)
+        return cast(MachineArgs, {**pool, "minimum": size.minimum, "maximum": size.maximum, "drain": self.health.drain})
+
+    def standby_args(self) -> StandbyArgs:
+        """How a `TrafficSwitch` keeps the standby, in seconds."""
+        standby = self.traffic.standby
+        return {
+            "keep": standby.keep.value,
+            "retain_for": standby.retain_for.total_seconds(),
+            "bake": standby.bake.total_seconds(),
+            "warm_minimum": standby.warm_minimum,
+            "discard": standby.discard,
+        }
+
+    def switch_config(self) -> SwitchConfig:
+        """The stack's wish."""
+        traffic, standby = self.traffic, self.traffic.standby
+        releases = self.environments.releases()
+        weights = {name: (traffic.weights or {}).get(name, 0) for name in releases}
+        return SwitchConfig(
+            traffic=Traffic(active=traffic.active, weights=weights)
+            if traffic.weights
+            else Traffic.all_to(traffic.active, ENVIRONMENTS),
+            environments={
+                name: EnvironmentConfig(release, self.pool.minimum, self.pool.maximum) for name, release in releases.items()
+            },
+            standby=StandbyPolicy(standby.keep, standby.retain_for, standby.bake, standby.warm_minimum, standby.discard),
+        )
+
+
+def load() -> Settings:
+    """The running stack's settings. Prints a line for every fault and exits with status 2 when there is one."""
+    import pulumi
+    from pulumi.runtime.config import CONFIG, get_config_env
+
+    prefix = f"{pulumi.get_project()}:"
+    known: dict[str, Any] = {**get_config_env(), **CONFIG.get()}
+    config = {key.removeprefix(prefix): _decoded(value) for key, value in known.items() if key.startswith(prefix)}
+    try:
+        return parse(config, Path(pulumi.get_root_directory()))
+    except ConfigFaults as faults:
+        _refuse(faults)
+
+
+def _refuse(faults: ConfigFaults) -> NoReturn:
+    print(faults, file=sys.stderr, flush=True)
+    sys.exit(CONFIG_REFUSED)
+
+
+def _decoded(value: Any) -> Any:
+    """Structured config arrives as JSON text."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def parse(config: Mapping[str, Any], root: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from config without its namespace; release manifests are looked up below `root`.
+
+    Raises `ConfigFaults` with everything that is wrong."""
+    faults = [_unknown((key,), value, StackConfig) for key, value in config.items() if key not in StackConfig.model_fields]
+    parts: dict[str, Any] = {}
+    for name in StackConfig.model_fields:
+        part, wrong = _read(name, config.get(name, _MISSING))
+        faults += wrong
+        if part is not _MISSING:
+            parts[name] = part
+    endpoint = environ.get(ENDPOINT_VARIABLE) or None
+    said = {fault.field for fault in faults}
+    faults += [fault for fault in broken(parts, root) if fault.field not in said]
+    if parts.get("cloud") is Cloud.LOCAL and endpoint is None:
+        reason = f"no local cloud is known: {ENDPOINT_VARIABLE} is not set"
+        faults.append(Fault("cloud", "local", reason, "start one with `turnout local start`"))
+    if faults:
+        raise ConfigFaults([_line(fault) for fault in faults])
+    local = parts["cloud"] is Cloud.LOCAL
+    offline = environ.get(OFFLINE_VARIABLE) == "1"
+    return Settings(**parts, root=root, endpoint=endpoint if local else None, offline=offline)
+
+
+def _read(name: str, value: Any) -> tuple[Any, list[Fault]]:
+    """One key's value, and what is wrong with its form. Without its malformed parts a section may still be worth judging;
+    `_MISSING` when it is not."""
+    field = StackConfig.model_fields[name]
+    if value is _MISSING and not field.is_required():
+        return field.get_default(), []
+    try:
+        return _adapter(name).validate_python(value), []
+    except ValidationError as error:
+        faults = [_shape_fault(name, e) for e in error.errors()]
+        rest = copy.deepcopy(value)
+        for path in [e["loc"] for e in error.errors()]:
+            _prune(rest, path)
+    try:
+        return _adapter(name).validate_python(rest), faults
+    except ValidationError:
+        return _MISSING, faults
+
+
+def _prune(value: Any, path: tuple[Any, ...]) -> None:
+    """Removes what is at `path` in nested mappings, if it is there."""
+    for part in path[:-1]:
+        value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, dict) and path:
+        value.pop(path[-1], None)
+
+
+def _adapter(name: str) -> TypeAdapter[Any]:
+    """Validates one key of the config by itself, so that the others' faults are found too."""
+    field = StackConfig.model_fields[name]
+    return TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]  # a form that is known at run time only
+
+
+def _shape_fault(section: str, error: Any) -> Fault:
+    """A fault of form, from pydantic's error: its field's description says what to write."""
+    path = (section, *error["loc"])
+    model, fix = _describe(path)
+    if error["type"] == "extra_forbidden" and model is not None:
+        return _unknown(path, error["input"], model)
+    field = ".".join(str(part) for part in path)
+    if error["type"] == "missing" or error["input"] is _MISSING:
+        return Fault(field, None, "is missing", fix)
+    reason = error["msg"].removeprefix("Value error, ")
+    return Fault(field, error["input"], reason[:1].lower() + reason[1:], fix)
+
+
+def _describe(path: tuple[Any, ...]) -> tuple[type[BaseModel] | None, str]:
+    """The model that the last part of a path belongs to, and the description of the deepest field on the way."""
+    model: type[BaseModel] | None = StackConfig
+    fix = ""
+    for part in path[:-1]:
+        if model is None or part not in model.model_fields:
+            return None, fix
+        field = model.model_fields[part]
+        fix = field.description or fix
+        model = field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) else None
+    if model is not None and path[-1] in model.model_fields:
+        fix = model.model_fields[path[-1]].description or fix
+    return model, fix
+
+
+def _unknown(path: tuple[Any, ...], value: Any, model: type[BaseModel]) -> Fault:
+    known = list(model.model_fields)
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+    fix = f"did you mean {near[0]}?" if near else f"remove it; known here: {', '.join(known)}"
+    return Fault(".".join(str(part) for part in path), value, "is no setting", fix)
+
+
+def _line(fault: Fault) -> str:
+    value = "(nothing)" if fault.value is None else json.dumps(fault.value, default=str, ensure_ascii=False)
+    return f"turnout:{fault.field} = {value}: {fault.reason}" + (f"; {fault.fix}" if fault.fix else "")
