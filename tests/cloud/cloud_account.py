@@ -132,6 +132,11 @@ class Account:
         wait_for(f"{wanted} in {name}", lambda: sorted(self.states(name).values()) == sorted(wanted))
         return self.states(name)
 
+    def lifecycle(self, group: str) -> dict[str, str]:
+        """Lifecycle states by instance, as DescribeAutoScalingGroups says."""
+        answer = self.api("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])
+        return {i["InstanceId"]: i["LifecycleState"] for i in answer["AutoScalingGroups"][0]["Instances"]}
+
     def url(self, listener: str) -> str:
         """Where the listener really is."""
         listeners = [found for lb in self.cloud.state()["load_balancers"] for found in lb["listeners"]]

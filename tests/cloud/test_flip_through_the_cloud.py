@@ -122,6 +122,7 @@ def test_a_terminated_instance_drains_its_slow_request_and_is_replaced(account: 
         wait_for("request in flight", lambda: _in_flight(account) == 1)
         account.api("ec2").terminate_instances(InstanceIds=[name])
         assert account.states("blue")[name] == "draining"
+        assert account.lifecycle("blue")[name] == "Terminating"
         (replacement,) = set(account.states("blue")) - {name}
         assert account.instance(name)["phase"] in ("running", "draining")
         status, body, _ = slow.result()
@@ -129,6 +130,7 @@ def test_a_terminated_instance_drains_its_slow_request_and_is_replaced(account: 
     wait_for("end of the old instance", lambda: not account.instance(name))
     account.await_states("blue", "healthy")
     assert set(account.states("blue")) == {replacement}
+    assert account.lifecycle("blue") == {replacement: "InService"}
 
 
 def test_scaling_in_under_load_loses_no_request(account: Account) -> None:
@@ -161,10 +163,13 @@ def test_minimum_and_maximum_move_the_desired_capacity(account: Account) -> None
     account.await_states("blue", "healthy", "healthy", "healthy")
     scaling.update_auto_scaling_group(AutoScalingGroupName="blue", MinSize=0, MaxSize=1)
     (group,) = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=["blue"])["AutoScalingGroups"]
-    assert (group["DesiredCapacity"], len(group["Instances"])) == (1, 1)
+    assert group["DesiredCapacity"] == 1
     account.await_states("blue", "healthy")
+    wait_for("one instance", lambda: list(account.lifecycle("blue").values()) == ["InService"])
     with pytest.raises(ClientError, match="above max value 1"):
         scaling.set_desired_capacity(AutoScalingGroupName="blue", DesiredCapacity=2)
+    with pytest.raises(ClientError, match="ResourceInUse"):
+        scaling.delete_auto_scaling_group(AutoScalingGroupName="blue")
     scaling.delete_auto_scaling_group(AutoScalingGroupName="blue", ForceDelete=True)
     wait_for("no instance", lambda: not account.cloud.state()["instances"])
     assert account.states("blue") == {}
