@@ -27,8 +27,8 @@ class Cloud(pulumi.ProviderResource):
         super().__init__("test", name, props, opts)
 
 class Thing(pulumi.CustomResource):
-    def __init__(self, name, opts=None, token="test:index:Thing", **props):
-        super().__init__(token, name, {"version": None, "serial": None, "name": None, **props}, opts)
+    def __init__(self, logical, opts=None, token="test:index:Thing", **props):
+        super().__init__(token, logical, {"version": None, "serial": None, "name": None, **props}, opts)
     version: Output[int]
     serial: Output[str]
     name: Output[str]
@@ -49,7 +49,9 @@ class Bench:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def store(self) -> StackStore:
-        return StackStore(self.folder / "home", "proj", "dev", Secrets("", lambda: ["passphrase"]))
+        kept = self.folder / "salt"
+        salt = kept.read_text() if kept.exists() else ""
+        return StackStore(self.folder / "home", "proj", "dev", Secrets(salt, lambda: ["passphrase"], kept.write_text))
 
     def deployment(self, **options: Any) -> Deployment:
         self.events.clear()
