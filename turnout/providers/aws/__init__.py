@@ -11,8 +11,9 @@ from turnout.providers.aws import (
     launch_template,
     security_group,
 )
+from turnout.providers.aws.base import AwsType
 
-TYPES = (
+TYPES: tuple[AwsType, ...] = (
     *ec2_network.TYPES,
     *ec2_routes.TYPES,
     *security_group.TYPES,

@@ -76,6 +76,8 @@ class Group(AwsType):
         return faults + _check_sizes(inputs) + _check_template(inputs.get("launchTemplate")) + _check_wait(inputs)
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
+        if self._group(cloud, inputs["name"]):
+            raise ProviderError(f"autoscaling: AlreadyExists: there is a group named {inputs['name']} already")
         self._check_live(cloud, inputs)
         cloud.call(
             "autoscaling",

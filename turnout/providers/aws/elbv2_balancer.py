@@ -116,6 +116,8 @@ class LoadBalancer(Elbv2Type):
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
         """CreateLoadBalancer: DuplicateLoadBalancerName for a name in use (moto would hand out the same one)."""
+        if self._named(cloud, inputs["name"]):
+            raise ProviderError(f"elbv2 create_load_balancer: DuplicateLoadBalancerName: {inputs['name']} is in use")
         _check_zones(cloud, inputs["subnets"])
         made = cloud.call(
             "elbv2",
@@ -164,8 +166,14 @@ class LoadBalancer(Elbv2Type):
         }
 
     def locate(self, cloud: Cloud, inputs: Properties, token: str) -> str | None:
-        found = cloud.call("elbv2", "describe_load_balancers", Names=[inputs["name"]])["LoadBalancers"]
-        return str(found[0]["LoadBalancerArn"]) if found else None
+        return self._named(cloud, inputs["name"])
+
+    @staticmethod
+    def _named(cloud: Cloud, name: str) -> str | None:
+        try:
+            return str(cloud.call("elbv2", "describe_load_balancers", Names=[name])["LoadBalancers"][0]["LoadBalancerArn"])
+        except NotFound:
+            return None
 
     def remove(self, cloud: Cloud, id: str, inputs: Properties, deadline: Deadline) -> None:
         """DeleteLoadBalancer: OperationNotPermitted under deletion protection (moto ignores it)."""
