@@ -110,7 +110,16 @@ class SwitchGate:
     async def before(self, environments: Mapping[str, Candidate], weights: Mapping[str, int]) -> None:
         """Returns when the listener may be created or updated with `weights` (percent by environment).
 
-        Raises `SwitchRefused`; then nothing has moved and the claim is released."""
+        Raises `SwitchRefused`; then nothing has moved and the claim is released. Always with words: Pulumi's Python SDK takes
+        a hook's exception with an empty message for success."""
+        try:
+            await self._open(environments, weights)
+        except SwitchRefused:
+            raise
+        except Exception as error:
+            raise SwitchRefused(f"the gate failed ({type(error).__name__}: {error}); the weights stay") from error
+
+    async def _open(self, environments: Mapping[str, Candidate], weights: Mapping[str, int]) -> None:
         record = await asyncio.to_thread(self._store.read)
         live = await asyncio.to_thread(observe, self._cloud, record)
         decision = resolve(self._config, record, live, self._clock())
@@ -132,6 +141,16 @@ class SwitchGate:
         """Confirms the move, or enters a changed release in the record when nothing moved.
 
         Raises `SwitchRefused` when the claim was broken; then the record's weights are back in force."""
+        try:
+            await self._close(listener, environments)
+        except SwitchRefused:
+            raise
+        except Exception as error:
+            raise SwitchRefused(
+                f"the move happened and could not be recorded ({type(error).__name__}: {error}); the next `turnout up` settles it"
+            ) from error
+
+    async def _close(self, listener: str, environments: Mapping[str, Candidate]) -> None:
         states = {
             name: EnvironmentState(target_group=e.target_group, group=e.group, release=e.release)
             for name, e in environments.items()

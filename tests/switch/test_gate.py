@@ -207,3 +207,13 @@ def test_decide_settles_the_record_only_when_asked(world):
     assert world.record.traffic == BLUE
     decide(world.store, world.cloud, config(GREEN), settle=True, clock=world.clock)
     assert world.record.traffic == GREEN
+
+
+async def test_an_error_without_words_gets_some_since_an_empty_one_would_count_as_success(world):
+    def fail(name: str) -> None:  # noqa: ARG001
+        raise TimeoutError
+
+    world.cloud.group = fail
+    with pytest.raises(SwitchRefused, match="TimeoutError"):
+        await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.record.claim is None
