@@ -52,18 +52,21 @@ class Account:
 
     cloud: CloudHandle
     groups: dict[str, str] = field(default_factory=dict)
+    clients: dict[str, Any] = field(default_factory=dict)
     subnets: list[str] = field(default_factory=list)
 
     def api(self, service: str) -> Any:
         """A boto3 client that does not retry."""
-        return boto3.client(
-            service,
-            endpoint_url=self.cloud.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(retries={"total_max_attempts": 1}),
-        )
+        if service not in self.clients:
+            self.clients[service] = boto3.client(
+                service,
+                endpoint_url=self.cloud.endpoint,
+                region_name="us-east-1",
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+                config=Config(retries={"total_max_attempts": 1}),
+            )
+        return self.clients[service]
 
     def build(self, image: str | None = None, sha256: str | None = None) -> None:
         """VPC, load balancer, two target groups, production and test listener; no instances yet."""
@@ -153,5 +156,8 @@ def running_cloud(home: Path) -> Iterator[CloudHandle]:
     cloud = client.start(home, attached=True, images=[IMAGES], speed=SPEED, root=IMAGES)
     try:
         yield cloud
+    except BaseException:
+        print((home / "cloud" / "daemon.log").read_text()[-4000:])
+        raise
     finally:
         cloud.stop()

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from cloud_account import DIGESTS, IMAGES, Account, get, wait_for
 
 from turnout.cloud import images
+from turnout.cloud.envoy_routes import cluster_name, listener_name
 
 
 def test_instances_become_healthy_targets_that_envoy_reaches_by_weight(account: Account) -> None:
@@ -29,6 +30,7 @@ def test_instances_become_healthy_targets_that_envoy_reaches_by_weight(account: 
     for name in ("green", "blue") * 10:
         elb.modify_listener(ListenerArn=listener, DefaultActions=account.forward(**{"blue": 0, "green": 0, name: 100}))
         answered = time.perf_counter()
+        assert _routes(account, listener) == [account.groups[name]], "written before the API answers"
         while json.loads(get(url)[1])["digest"] != DIGESTS[name]:
             assert time.perf_counter() < answered + 5
         took.append((time.perf_counter() - answered) * 1000)
@@ -219,6 +221,25 @@ def test_requests_and_hosts_are_counted_in_cloudwatch(account: Account) -> None:
     assert total("RequestCount") == total("RequestCount", dimensions=dimensions[1:]) >= 8
     wait_for("response time", lambda: total("TargetResponseTime", "Maximum") > 0.01)
     assert total("HTTPCode_ELB_5XX_Count", dimensions=dimensions[1:]) == 0
+
+
+def test_the_idle_timeout_ends_a_request_with_504(account: Account) -> None:
+    listener = account.listen(blue=1)
+    attributes = [{"Key": "idle_timeout.timeout_seconds", "Value": "1"}]
+    account.api("elbv2").modify_load_balancer_attributes(LoadBalancerArn=account.balancer, Attributes=attributes)
+    account.launch("blue", 1)
+    account.await_states("blue", "healthy")
+    url = account.url(listener)
+    wait_for("answer", lambda: get(url)[0] == 200)
+    assert get(url, headers={"x-hold": "20"})[0] == 504
+
+
+def _routes(account: Account, listener: str) -> list[str]:
+    """The target groups that Envoy's routes for the listener name, from the file that it reads."""
+    file = account.cloud.home / "cloud" / "envoy" / f"rds_{listener_name(listener)}.json"
+    (route,) = json.loads(file.read_text())["resources"][0]["virtual_hosts"][0]["routes"]
+    named = {cluster["name"] for cluster in route["route"]["weighted_clusters"]["clusters"]}
+    return [arn for arn in account.groups.values() if cluster_name(arn) in named]
 
 
 def _in_flight(account: Account) -> int:
