@@ -3,11 +3,14 @@
 Made for speed: nothing of Pulumi, botocore without boto3, one client a service on first use.
 """
 
+import json
 import os
+import socket
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from turnout.stacks import Stack
 
@@ -25,16 +28,18 @@ class CloudUnreachable(Exception):
 def local_endpoint(home: Path, environ: Mapping[str, str] = os.environ) -> str:
     """Where the local cloud's API answers: TURNOUT_LOCAL_ENDPOINT, or the cloud that runs in `home`.
 
+    Reads what the cloud has written down and tries the port, which is faster than to look at its process.
     Raises `CloudUnreachable`."""
     given = environ.get(ENDPOINT_VARIABLE)
     if given:
         return given
-    from turnout.cloud.client import find
-
-    handle = find(home)
-    if handle is None:
-        raise CloudUnreachable(f"no local cloud runs in {home}; start it with `turnout local start`")
-    return handle.endpoint
+    try:
+        endpoint = str(json.loads((home / "cloud" / "state.json").read_text())["endpoint"])
+        address = urlsplit(endpoint)
+        socket.create_connection((str(address.hostname), address.port or 80), timeout=5).close()
+    except (OSError, ValueError, KeyError):
+        raise CloudUnreachable(f"no local cloud runs in {home}; start it with `turnout local start`") from None
+    return endpoint
 
 
 class Access:

@@ -4,6 +4,7 @@ Pulumi runs stacks in AWS where it is installed; the local engine runs stacks of
 where Pulumi is missing. What happens is told to a `Progress` as it happens.
 """
 
+import os
 import re
 import shutil
 import time
@@ -24,6 +25,7 @@ LOCAL_ENGINE = "local engine (not Pulumi)"
 PULUMI = "Pulumi"
 CONFIG_REFUSED = 2
 SWITCH_REFUSED = 3
+INTERRUPTED = 130
 _SWITCH = "switch: "
 _MARKUP = re.compile(r"<\{%.*?%\}>")
 _CODE = re.compile(r"^\s*code: (-?\d+)", re.MULTILINE)
@@ -99,6 +101,7 @@ def run(stack: Stack, operation: Operation, home: Path, progress: Progress, engi
     progress.header(operation, stack.name, engine)
     listener = _Listener(progress)
     began = time.monotonic()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when gRPC is imported; its notices are not for operators
     from pulumi.automation.errors import CommandError
 
     try:
@@ -213,4 +216,4 @@ def _exit_code(text: str, errors: tuple[str, ...]) -> int:
         return SWITCH_REFUSED
     found = _PROGRAM_CODE.search("\n".join((text, *errors))) or _CODE.search(text)
     code = int(found.group(1)) if found else 1
-    return code if code in (CONFIG_REFUSED, SWITCH_REFUSED, 130) else 1
+    return code if code in (CONFIG_REFUSED, SWITCH_REFUSED, INTERRUPTED) else 1

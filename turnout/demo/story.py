@@ -33,6 +33,8 @@ _SMOKE_IMAGES = 100
 _STEADY_SECONDS = 5.0
 _BAD_SECONDS = 20.0
 _ROLLBACK_SECONDS = 60.0
+_HEALTHY_SECONDS = 60.0
+_WEIGHTS_EVERY = 0.03
 _CHAPTERS = 9
 
 
@@ -106,6 +108,7 @@ class Story:
         traffic.mark("deploy 2.0.0")
         self._configure({"environments.green.release": self._releases[NEW].id})
         self._up()
+        self._wait_until_healthy("green")
         self._begin_chapter("smoke-test green on the test listener; users see none of it")
         traffic.mark("smoke test")
         self._smoke(self._releases[NEW])
@@ -153,7 +156,7 @@ class Story:
         while self._weights().get("blue") != 0:
             if time.monotonic() - began > _ROLLBACK_SECONDS or command.poll() not in (None, 0):
                 break
-            time.sleep(0.02)
+            time.sleep(_WEIGHTS_EVERY)
         self._told.rollback_seconds = time.monotonic() - began
         output, _ = command.communicate(timeout=_ROLLBACK_SECONDS)
         done = json.loads(output or b"{}")
@@ -190,9 +193,13 @@ class Story:
     def _deploy(self, operation: deploy.Operation) -> None:
         outcome = deploy.run(self._stack, operation, self._home.folder, self._view)
         self._told.engine = outcome.engine
+        if outcome.code == deploy.INTERRUPTED:
+            raise KeyboardInterrupt
         if outcome.code:
             raise DemoFailed(f"{operation} failed:\n" + "\n".join(outcome.errors))
-        changed = ", ".join(f"{count} {name}" for name, count in outcome.changes.items() if count and name != "same")
+        changed = ", ".join(
+            f"{count} {name}" for name, count in outcome.changes.items() if count and name not in ("same", "refresh")
+        )
         self._view.say(f"{operation}: {changed or 'no changes'} in {outcome.seconds:.1f} s")
 
     @cached_property
@@ -202,6 +209,18 @@ class Story:
         if record is None:
             raise DemoFailed("there is no switch record after the deployment")
         return {state.target_group: name for name, state in record.environments.items()}
+
+    def _wait_until_healthy(self, environment: str) -> None:
+        """A standby's servers start after the update that deployed it; a smoke test before that would ask nobody."""
+        deadline = time.monotonic() + _HEALTHY_SECONDS
+        while time.monotonic() < deadline:
+            groups = {group["arn"]: group["targets"] for group in self._cloud.state()["target_groups"]}
+            targets = [t for arn, name in self._environments.items() if name == environment for t in groups[arn]]
+            if targets and all(target["state"] == "healthy" for target in targets):
+                self._view.say(f"{len(targets)} targets of {environment} are healthy")
+                return
+            time.sleep(0.1)
+        raise DemoFailed(f"{environment} has no healthy targets after {_HEALTHY_SECONDS:.0f} s")
 
     def _listeners(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The production listener, which forwards to both environments by default, and the test listener beside it."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
@@ -120,18 +121,18 @@ def one_line(numbers: Mapping[str, Any]) -> str:
 
 
 def summary(report: Report) -> Group:
-    """The table at the end."""
+    """The table at the end; it fits into 80 columns."""
     environments = sorted({name for phase in report.phases for name in phase.shares})
-    table = Table(title="what the users saw", title_justify="left")
-    table.add_column("phase")
-    columns = ("seconds", "requests", "lost", "errors", *environments, "p50", "p95", "p99", "accuracy")
-    for column in columns:
-        table.add_column(column, justify="right")
+    table = Table(title="what the users saw", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("phase", no_wrap=True)
+    for column in ("requests", "lost", "errors", *(f"{name} %" for name in environments), "p50 ms", "p95", "p99", "right %"):
+        table.add_column(column, justify="right", no_wrap=True)
     for phase in report.phases:
         times = (phase.latency.p50_ms, phase.latency.p95_ms, phase.latency.p99_ms)
-        shares = (f"{100 * phase.shares.get(name, 0):.0f} %" for name in environments)
-        cells = (f"{phase.seconds:.1f}", str(phase.sent), str(phase.lost), str(phase.failed), *shares, *map(_ms, times))
-        table.add_row(phase.name, *cells, _percent(phase.accuracy))
+        shares = (f"{100 * phase.shares.get(name, 0):.0f}" for name in environments)
+        right = "–" if phase.accuracy is None else f"{100 * phase.accuracy:.1f}"
+        counts = (str(phase.sent), _alarming(phase.lost), _alarming(phase.failed))
+        table.add_row(phase.name, *counts, *shares, *("–" if t is None else f"{t:.1f}" for t in times), right)
     ending = "[green]passed[/]" if report.result == "passed" else f"[red]failed: {escape(report.problem or '')}[/]"
     return Group(
         table,
@@ -140,6 +141,10 @@ def summary(report: Report) -> Group:
         f"flip {report.flip_seconds:.1f} s from command to end; rollback {report.rollback_seconds:.2f} s from command to 0 %",
         f"{ending} in {report.seconds:.0f} s with {escape(report.engine)}",
     )
+
+
+def _alarming(count: int) -> str:
+    return f"[red]{count}[/]" if count else "0"
 
 
 def _ms(value: float | None) -> str:
