@@ -9,6 +9,9 @@ from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.models import MetricDatumBase
+from moto.core.types import Base64EncodedString
+from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersion
+from moto.ec2.utils import parse_user_data
 from moto.elbv2.exceptions import TargetGroupNotFoundError, TargetNotRunning
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
 
@@ -28,6 +31,7 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], is_alive: Call
     _extend_deletion()
     _extend_desired_capacity()
     _extend_statistics()
+    _extend_template_versions()
 
 
 def _extend_target_health(health_of: Callable[[str], Mapping[str, Target]]) -> None:
@@ -146,3 +150,16 @@ def _extend_statistics() -> None:
         return subset(self, namespace, name, dimensions, already_present_metrics)
 
     MetricDatumBase.filter = matches  # type: ignore[method-assign]
+
+
+def _extend_template_versions() -> None:
+    """CreateLaunchTemplateVersion (Amazon EC2 API Reference) takes user data as CreateLaunchTemplate does; moto 5.2.5 reads
+    the first version's only, and a group of a later version fails."""
+    create = LaunchTemplate.create_version
+
+    def create_version(self: LaunchTemplate, data: dict[str, Any], description: str) -> LaunchTemplateVersion:
+        given = data.get("UserData")
+        user_data = given if isinstance(given, Base64EncodedString) else parse_user_data(given)
+        return create(self, {**data, "UserData": user_data}, description)
+
+    LaunchTemplate.create_version = create_version  # type: ignore[method-assign]
