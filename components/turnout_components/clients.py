@@ -1,5 +1,6 @@
 """Clients of AWS's API for the hooks: of the account, or of an emulator's endpoint with dummy keys."""
 
+import functools
 from typing import Any
 
 LOCAL_KEY = "test"
@@ -7,13 +8,12 @@ LOCAL_KEY = "test"
 
 
 def aws_client(service: str, region: str, endpoint_url: str | None = None) -> Any:
-    """A boto3 client. Without `endpoint_url` the usual credential sources apply."""
-    import boto3
+    """A client of boto3's kind. Without `endpoint_url` the usual credential sources apply."""
+    if endpoint_url is None:
+        return _session().create_client(service, region_name=region)
     from botocore.config import Config
 
-    if endpoint_url is None:
-        return boto3.client(service, region_name=region)
-    return boto3.client(
+    return _session().create_client(
         service,
         region_name=region,
         endpoint_url=endpoint_url,
@@ -21,3 +21,11 @@ def aws_client(service: str, region: str, endpoint_url: str | None = None) -> An
         aws_secret_access_key=LOCAL_KEY,
         config=Config(connect_timeout=5, retries={"total_max_attempts": 2}),
     )
+
+
+@functools.cache
+def _session() -> Any:
+    """Botocore's own session: what boto3 adds is not used, and takes time to import at every update."""
+    import botocore.session
+
+    return botocore.session.get_session()

@@ -61,8 +61,10 @@ def _demand_known(value: Any, path: str) -> None:
 
 @dataclass(frozen=True)
 class Registration:
-    """One registered resource. `dependencies` holds logical names: the program's own and those by inputs."""
+    """One registered resource. `dependencies` holds logical names, `needs` URNs: depends_on's and those by inputs."""
 
+    urn: str
+    needs: frozenset[str]
     type: str
     name: str
     parent: str
@@ -110,11 +112,12 @@ class _Monitor(pulumi_mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:
         if request.type != "pulumi:pulumi:Stack":
             inputs = rpc.deserialize_properties(request.object, keep_unknowns=True)
-            urns = {*request.dependencies, *(u for d in request.propertyDependencies.values() for u in d.urns)}
+            urns = frozenset({*request.dependencies, *(u for d in request.propertyDependencies.values() for u in d.urns)})
+            urn = self.make_urn(request.parent, request.type, request.name)
             names = frozenset(urn.rsplit("::", 1)[1] for urn in urns)
             parent = request.parent.rsplit("::", 1)[-1]
             self._recording.registrations.append(
-                Registration(request.type, request.name, parent, Known(inputs), names, request)
+                Registration(urn, urns, request.type, request.name, parent, Known(inputs), names, request)
             )
         return super().RegisterResource(request)
 

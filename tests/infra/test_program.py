@@ -1,0 +1,153 @@
+"""The program as a whole, against recorded registrations: what it makes, by which provider, and in which order."""
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from botocore.exceptions import ClientError, EndpointConnectionError
+from recording import Recording, record
+from turnout_components.resolve import SwitchRefused
+
+from infra import providers
+from infra.settings import parse
+
+ROOT = Path(__file__).parents[2]
+ENDPOINT = "http://127.0.0.1:4566"
+
+
+def stack_config(stack: str, **changes: Any) -> dict[str, Any]:
+    document = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return {key.removeprefix("turnout:"): value for key, value in document.items()} | changes
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch):
+    """Runs the program of a stack without any call of AWS."""
+
+    def run(stack: str, **changes: Any) -> Recording:
+        monkeypatch.setenv("TURNOUT_OFFLINE", "1")
+        monkeypatch.setenv("TURNOUT_LOCAL_ENDPOINT", ENDPOINT)
+        monkeypatch.setattr(pulumi, "get_root_directory", lambda: str(ROOT))
+        texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in stack_config(stack, **changes).items()}
+        pulumi.runtime.set_all_config({f"turnout:{key}": text for key, text in texts.items()})
+        try:
+            return record(lambda: exported(runpy.run_path(str(ROOT / "infra"))))
+        finally:
+            pulumi.runtime.set_all_config({})
+
+    def exported(names: dict[str, Any]) -> dict[str, Any]:
+        return {"weights": names["switch"].weights, "url": names["settings"].url("host", names["settings"].ingress.port)}
+
+    return run
+
+
+def production_listener(made: Recording):
+    return made.one(":Listener", "-listener")
+
+
+def test_both_environments_of_production_run_and_blue_has_the_traffic(run):
+    made = run("prod")
+    assert len(made.all(":Group")) == 2
+    assert made.outputs == {"weights": {"blue": 100, "green": 0}, "url": "https://host"}
+    (action,) = production_listener(made).inputs["defaultActions"]
+    assert [group["weight"] for group in action["forward"]["targetGroups"]] == [100, 0]
+    assert production_listener(made).inputs["protocol"] == "HTTPS"
+
+
+def test_an_environment_without_release_has_a_target_group_and_no_pool(run):
+    made = run("local")
+    assert len(made.all(":TargetGroup")) == 2
+    assert [group.name for group in made.all(":Group")] == ["digits-blue-pool-group"]
+
+
+def test_the_production_listener_comes_after_both_pools(run):
+    needs = production_listener(run("prod")).dependencies
+    assert {"assistant-blue-pool-group", "assistant-green-pool-group"} <= needs
+
+
+def test_a_pool_comes_after_its_own_test_rule_and_not_after_the_others(run):
+    made = run("prod")
+    for name, other in (("blue", "green"), ("green", "blue")):
+        needs = made.one(":Group", f"-{name}-pool-group").dependencies
+        assert f"assistant-test-{name}" in needs
+        assert f"assistant-test-{other}" not in needs
+
+
+def test_the_graph_has_no_cycle(run):
+    made = run("prod")
+    needs = {r.urn: r.needs for r in made.registrations}
+    assert len(needs) == len(made.registrations)
+    done: set[str] = set()
+    while ready := {name for name, before in needs.items() if name not in done and before <= done}:
+        done |= ready
+    assert set(needs) - done == set()
+
+
+def test_every_resource_uses_the_explicit_provider(run):
+    made = run("prod")
+    custom = [r for r in made.registrations if r.type.startswith("aws:")]
+    assert len(custom) > 60
+    assert {r.request.provider.split("::")[-2] for r in custom} == {"aws"}
+
+
+def test_no_two_resources_of_a_type_share_a_name(run):
+    made = run("prod", service="a-service-whose-name-takes-40-characters")
+    names = [(r.type, r.name) for r in made.registrations]
+    assert len(names) == len(set(names))
+
+
+def test_the_local_provider_calls_the_local_cloud_only(run):
+    inputs = run("local").one("pulumi:providers:aws").inputs
+    (endpoints,) = json.loads(inputs["endpoints"])
+    assert set(endpoints) == {"autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "iam", "sts"}
+    assert set(endpoints.values()) == {ENDPOINT}
+    assert [inputs[key]["value"] for key in ("accessKey", "secretKey")] == ["test", "test"]
+    assert inputs["skipCredentialsValidation"] == inputs["skipRequestingAccountId"] == "true"
+
+
+def test_the_provider_of_a_stack_in_aws_tags_what_it_makes(run):
+    inputs = run("prod").one("pulumi:providers:aws").inputs
+    assert json.loads(inputs["defaultTags"])["tags"] == {"turnout:service": "assistant", "turnout:stack": "test"}
+    assert "endpoints" not in inputs
+    assert "accessKey" not in inputs
+
+
+def test_faults_of_config_end_the_program_with_2_before_any_resource(run, capsys):
+    with pytest.raises(SystemExit) as exit:
+        run("local", pool={"instance_type": "m5.large"})
+    assert exit.value.code == 2
+    assert capsys.readouterr().err.startswith('turnout:pool.instance_type = "m5.large": has no GPU; ')
+
+
+def test_the_program_reads_as_a_story():
+    assert len((ROOT / "infra" / "__main__.py").read_text().splitlines()) <= 80
+
+
+class Client:
+    """Answers every call with one error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def get_item(self, **_: Any) -> Any:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetItem"), "turnout init"),
+        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetItem"), "AccessDenied"),
+        (EndpointConnectionError(endpoint_url=ENDPOINT), ENDPOINT),
+    ],
+)
+def test_a_record_that_cannot_be_read_stops_the_update(monkeypatch, error, said):
+    monkeypatch.setattr(providers, "aws_client", lambda *_: Client(error))
+    settings = parse(stack_config("local"), ROOT, {"TURNOUT_LOCAL_ENDPOINT": ENDPOINT})
+    with pytest.raises(SwitchRefused, match="^switch: ") as refused:
+        providers.decide_traffic(settings)
+    assert said in str(refused.value)
