@@ -135,8 +135,9 @@ class Deployment:
             running.stop()
             return INTERRUPTED
         finally:
+            run.wait_until_idle()
             hooks.close()
-            server.stop(grace=None if run.errors else 1).wait()
+            server.stop(grace=1).wait()
         if code == 0 and not run.errors:
             doomed = [s for s in run.snapshot.ordered() if s.delete or s.urn not in monitor.executor.seen]
             remove(run, doomed, self.parallel)

@@ -75,6 +75,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     def RegisterResource(self, request: Any, context: Any) -> Any:
         self._ready.wait()
+        with self._run.working():
+            return self._register(request, context)
+
+    def _register(self, request: Any, context: Any) -> Any:
         if self._run.stopping.is_set() or self._run.errors:
             context.abort(grpc.StatusCode.UNAVAILABLE, "the update is ending")
         try:

@@ -1,9 +1,10 @@
 """What the parts of one update share: state, providers, journal, events."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event, RLock
+from threading import Condition, Event, RLock
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +31,25 @@ class Run:
     lock: RLock = field(default_factory=RLock)
     stopping: Event = field(default_factory=Event)
     errors: list[str] = field(default_factory=list)
+    _idle: Condition = field(default_factory=Condition)
+    _busy: int = 0
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around every registration, so that `wait_until_idle` knows when the journal may be closed."""
+        with self._idle:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Returns when no step is under way: what was begun is finished even when the program has ended."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._busy == 0)
 
     @property
     def preview(self) -> bool:

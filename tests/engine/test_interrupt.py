@@ -1,0 +1,71 @@
+"""Ctrl-C in mid-update: what was begun ends, nothing more begins, the state is whole, and the program is gone."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+BODY = 'a = Thing("a", opts=on())\nb = Thing("b", tags={"a": a.serial}, opts=on())\nThing("c", tags={"b": b.serial}, opts=on())'
+SCRIPT = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {here!r})
+import memory
+from conftest import Bench
+folder = Path({folder!r})
+def slow(cloud, point):
+    if point == "create:after" and cloud.calls[-1] == "create b":
+        (folder / "under-way").touch()
+        while not (folder / "go-on").exists():
+            time.sleep(0.02)
+memory.MemoryCloud.point = slow
+bench = Bench(folder, memory.MemoryCloud(folder / "cloud.json"))
+result = bench.up({body!r})
+print(bench.said(), flush=True)
+sys.exit(result.exit_code)
+"""
+
+
+def wait_for(condition, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def engine(tmp_path):
+    script = SCRIPT.format(here=str(Path(__file__).parent), folder=str(tmp_path), body=BODY)
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, text=True)
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def test_ctrl_c_ends_the_step_under_way_and_begins_no_other(engine, tmp_path, make_bench):
+    wait_for((tmp_path / "under-way").exists)
+    program = psutil.Process(engine.pid).children(recursive=True)
+    assert program
+    engine.send_signal(signal.SIGINT)
+    wait_for(lambda: not any(p.is_running() for p in program))
+    (tmp_path / "go-on").touch()
+    output, _ = engine.communicate(timeout=30)
+    assert engine.returncode == 130
+    assert "interrupted" in output
+    bench = make_bench()
+    assert set(bench.things()) == {"a", "b"}
+    assert {s.name for s in bench.store().load().resources} >= {"a", "b"}
+    assert bench.up(BODY).changes == {"same": 4, "create": 1}
+
+
+def test_a_killed_engine_takes_its_program_with_it(engine, tmp_path):
+    wait_for((tmp_path / "under-way").exists)
+    program = psutil.Process(engine.pid).children(recursive=True)
+    engine.kill()
+    wait_for(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in program))
