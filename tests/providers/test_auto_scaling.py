@@ -7,6 +7,7 @@ import pytest
 from tests.providers.cases import CASES
 from tests.providers.conftest import TYPES, World
 from turnout.engine.provider import Created, Properties, ProviderError
+from turnout.providers.aws import autoscaling
 from turnout.providers.aws.autoscaling import in_service, seconds
 
 TOKEN = "aws:autoscaling/group:Group"
@@ -65,6 +66,14 @@ def test_a_lower_maximum_clamps_desired(world: World) -> None:
 def test_a_create_waits_for_the_minimum(world: World) -> None:
     made, _ = group(world, minSize=2, waitForCapacityTimeout="10s")
     assert in_service(live(world, made)) == 2
+
+
+def test_a_create_that_never_gets_its_minimum_fails_and_leaves_no_group(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autoscaling, "in_service", lambda _: 1)
+    with pytest.raises(ProviderError, match="wants at least 2 healthy instance.*has 1"):
+        group(world, minSize=2, waitForCapacityTimeout="300ms")
+    left = world.api("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert [item["MinSize"] for item in left if item["MinSize"] == 2] == []
 
 
 def sicken(world: World, made: Created) -> None:

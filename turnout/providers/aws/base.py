@@ -24,6 +24,7 @@ INTENT_TAG = "turnout:intent"
 """Set at create, by which an interrupted create's object is found again; never reported by a read."""
 
 POLL_SECONDS = 0.1
+UNDO_SECONDS = 120
 
 
 class AwsType:
@@ -88,7 +89,7 @@ class AwsType:
     def _undo(self, cloud: Cloud, id: str, inputs: Properties) -> None:
         """A create that failed half-way leaves nothing behind; if that fails too, the first failure is what counts."""
         try:
-            self.remove(cloud, id, inputs, Deadline(10, id))
+            self.remove(cloud, id, inputs, Deadline(UNDO_SECONDS, id))
         except ProviderError:
             return
 
