@@ -8,12 +8,15 @@ log = pathlib.Path({log!r})
 def note(kind):
     async def hook(args):
         await asyncio.sleep(0)
+        sizes = [(inputs or {{}}).get("size") for inputs in (args.new_inputs, args.old_inputs)]
+        version = (args.new_outputs or {{}}).get("version")
         with log.open("a") as f:
-            f.write(f"{{kind}} {{args.name}} size={{(args.new_inputs or {{}}).get('size')}} "
-                    f"old={{(args.old_inputs or {{}}).get('size')}} out={{(args.new_outputs or {{}}).get('version')}} id={{bool(args.id)}}\\n")
+            f.write(f"{{kind}} {{args.name}} size={{sizes[0]}} old={{sizes[1]}} out={{version}} id={{bool(args.id)}}\\n")
         {body}
     return hook
-hooks = pulumi.ResourceHookBinding(before_create=[note("bc")], after_create=[note("ac")], before_update=[note("bu")], after_update=[note("au")])
+hooks = pulumi.ResourceHookBinding(
+    before_create=[note("bc")], after_create=[note("ac")], before_update=[note("bu")], after_update=[note("au")]
+)
 Thing("a", size={size}, opts=on(hooks=hooks))
 """
 
