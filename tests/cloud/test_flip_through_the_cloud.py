@@ -1,5 +1,6 @@
 """The whole local cloud: groups become processes, targets become healthy, weights move real requests."""
 
+import base64
 import json
 import os
 import signal
@@ -189,6 +190,21 @@ def test_a_release_that_does_not_fit_gives_an_instance_without_a_server_and_says
     assert {i["phase"] for i in instances.values()} == {"no-server"}
     assert "rebuild the release's manifest" in instances["blue"]["reason"]
     assert "the release says sha256:111" in instances["green"]["reason"]
+
+
+def test_a_new_version_of_the_launch_template_is_what_new_instances_run(account: Account) -> None:
+    account.listen(blue=1)
+    account.launch("blue", 1)
+    (old,) = account.await_states("blue", "healthy")
+    ec2 = account.api("ec2")
+    (version,) = ec2.describe_launch_template_versions(LaunchTemplateName="blue")["LaunchTemplateVersions"]
+    data = base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode().replace("tiny-blue", "tiny-next")
+    changed = {**version["LaunchTemplateData"], "UserData": base64.b64encode(data.encode()).decode()}
+    ec2.create_launch_template_version(LaunchTemplateName="blue", LaunchTemplateData=changed)
+    account.api("autoscaling").set_desired_capacity(AutoScalingGroupName="blue", DesiredCapacity=2)
+    (new,) = account.await_states("blue", "healthy", "healthy").keys() - {old}
+    assert account.instance(old)["release"].startswith("tiny-blue@")
+    assert account.instance(new)["release"].startswith("tiny-next@")
 
 
 def test_requests_and_hosts_are_counted_in_cloudwatch(account: Account) -> None:
