@@ -34,7 +34,8 @@ class Secrets:
     """Encrypts and decrypts one stack's secrets. Passphrase and key are found at the first secret, once.
 
     `salt` is the stack's salt string, empty for a stack that has none yet: the first encryption makes one and hands it
-    to `keep_salt`. `passphrases` yields what may be the passphrase, in order of preference.
+    to `keep_salt`. `passphrases` yields what may be the passphrase, in order of preference. `notice` hears every secret
+    that goes through, so that it can be kept out of logs.
     """
 
     def __init__(
@@ -42,10 +43,12 @@ class Secrets:
         salt: str,
         passphrases: Callable[[], list[str]],
         keep_salt: Callable[[str], None] = lambda salt: None,
+        notice: Callable[[str], None] = lambda plaintext: None,
     ) -> None:
         self._salt = salt
         self._passphrases = passphrases
         self._keep_salt = keep_salt
+        self._notice = notice
         self._cipher: AESGCM | None = None
         self._lock = Lock()
 
@@ -55,17 +58,20 @@ class Secrets:
         return self._salt
 
     def encrypt(self, plaintext: str) -> str:
+        self._notice(plaintext)
         return _seal(self._ready(), plaintext)
 
     def decrypt(self, ciphertext: str) -> str:
         cipher = self._ready()
         try:
-            return _open(cipher, ciphertext)
+            plaintext = _open(cipher, ciphertext)
         except (ValueError, InvalidTag, binascii.Error):
             raise SecretsError(
                 "a secret cannot be decrypted: it was encrypted for another stack or is damaged; set it again with "
                 "`config set --secret`, or restore the file"
             ) from None
+        self._notice(plaintext)
+        return plaintext
 
     def _ready(self) -> AESGCM:
         with self._lock:

@@ -12,6 +12,7 @@ from turnout.engine.events import Events
 from turnout.engine.journal import Journal
 from turnout.engine.plan import PROVIDER_PREFIX, Step
 from turnout.engine.provider import ProviderConfig, ResourceType
+from turnout.engine.redact import without_secrets
 from turnout.engine.state import ResourceState, Snapshot, provider_urn
 from turnout.engine.wire import plain
 
@@ -83,6 +84,7 @@ class Run:
 
     def fail(self, message: str, step: Step, state: ResourceState, old: ResourceState | None = None) -> StepFailed:
         """Reports a failed step; the caller raises what this returns."""
+        message = without_secrets(message, state.inputs, state.outputs, old.inputs if old else None)
         with self.lock:
             self.errors.append(message)
         self.events.say("error", message, state.urn)
