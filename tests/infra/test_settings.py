@@ -345,3 +345,7 @@ def test_nothing_else_is_a_duration(text):
 def test_weights_pass_exactly_when_they_are_percents_that_sum_to_100(blue, green):
     sound = 0 <= blue <= 100 and 0 <= green <= 100 and blue + green == 100
     assert (checks.weights({"blue": blue, "green": green}, ("blue", "green")) == []) == sound
+
+
+def test_a_malformed_value_is_told_once_and_not_also_as_missing(root):
+    assert fault(root, network__cidr=12).startswith("turnout:network.cidr = 12: input should be a valid string; ")
