@@ -25,6 +25,7 @@ LOCAL_ENGINE = "local engine (not Pulumi)"
 PULUMI = "Pulumi"
 CONFIG_REFUSED = 2
 SWITCH_REFUSED = 3
+NO_CLOUD = 4
 INTERRUPTED = 130
 _SWITCH = "switch: "
 _MARKUP = re.compile(r"<\{%.*?%\}>")
@@ -149,7 +150,7 @@ def _select(stack: Stack, engine: str, home: Path, environment: Mapping[str, str
 
 
 def _operate(selected: "auto.Stack", operation: Operation, listener: "_Listener") -> Any:
-    call = {"preview": selected.preview, "up": selected.up, "destroy": selected.destroy}[operation]
+    call: Callable[..., Any] = getattr(selected, operation)
     return call(on_event=listener.hear, color="never")
 
 
@@ -216,4 +217,4 @@ def _exit_code(text: str, errors: tuple[str, ...]) -> int:
         return SWITCH_REFUSED
     found = _PROGRAM_CODE.search("\n".join((text, *errors))) or _CODE.search(text)
     code = int(found.group(1)) if found else 1
-    return code if code in (CONFIG_REFUSED, SWITCH_REFUSED, INTERRUPTED) else 1
+    return code if code in (CONFIG_REFUSED, SWITCH_REFUSED, NO_CLOUD, INTERRUPTED) else 1

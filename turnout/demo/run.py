@@ -32,6 +32,7 @@ def run(source: Stack, home: Path, console: Console) -> Report:
         view = stack.enter_context(View(console, environments()))
         if demo.cleaned:
             view.say(f"ended {demo.cleaned} processes that an earlier run had left")
+        view.say("starting the local cloud: AWS's API, a load balancer, and soon a process an instance")
         images = [source.releases.parent]
         cloud = client.start(demo.folder, attached=True, speed=SPEED, images=images, root=source.root)
         stack.callback(cloud.stop)

@@ -105,12 +105,12 @@ def _figures(numbers: Mapping[str, Any]) -> str:
         f"{numbers['sent']} requests",
         f"{numbers['rate'] or 0:.0f}/s",
         f"[{'red' if lost else 'green'}]{lost} lost[/]",
-        f"[{'red' if own else 'dim'}]{own} errors by a release[/]",
+        f"[{'red' if own else 'dim'}]{own} release errors[/]",
         f"p50 {_ms(numbers['p50_ms'])}",
         f"p95 {_ms(numbers['p95_ms'])}",
-        f"accuracy {_percent(numbers['accuracy'])}",
+        f"{_percent(numbers['accuracy'])} right",
     ]
-    return "   ".join(parts)
+    return "  ".join(parts)
 
 
 def one_line(numbers: Mapping[str, Any]) -> str:
@@ -123,9 +123,9 @@ def one_line(numbers: Mapping[str, Any]) -> str:
 def summary(report: Report) -> Group:
     """The table at the end; it fits into 80 columns."""
     environments = sorted({name for phase in report.phases for name in phase.shares})
-    table = Table(title="what the users saw", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title="what the users saw", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0)
     table.add_column("phase", no_wrap=True)
-    for column in ("requests", "lost", "errors", *(f"{name} %" for name in environments), "p50 ms", "p95", "p99", "right %"):
+    for column in ("sent", "lost", "errors", *(f"{name} %" for name in environments), "p50 ms", "p95", "p99", "right %"):
         table.add_column(column, justify="right", no_wrap=True)
     for phase in report.phases:
         times = (phase.latency.p50_ms, phase.latency.p95_ms, phase.latency.p99_ms)
