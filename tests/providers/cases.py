@@ -1,259 +1,33 @@
 """For each type: inputs, what may change in place, and how something else changes it."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-from tests.providers.conftest import TRUST, World
-from turnout.engine.provider import Created, Properties
-
-Drift = Callable[[World, Created], Any]
-
-
-@dataclass(frozen=True)
-class Case:
-    """`updates` are applied one after the other; None takes an input out. `drifts` name the input that must show."""
-
-    token: str
-    inputs: Callable[[World], Properties]
-    updates: Callable[[World], list[Properties]] = lambda _: []
-    drifts: Mapping[str, Drift] = field(default_factory=dict)
-    outputs: tuple[str, ...] = ()
-
-
-def tag(world: World, made: Created) -> None:
-    world.api("ec2").create_tags(Resources=[made.id], Tags=[{"Key": "stranger", "Value": "1"}])
-
-
-def tag_balancing(world: World, made: Created) -> None:
-    world.api("elbv2").add_tags(ResourceArns=[made.id], Tags=[{"Key": "stranger", "Value": "1"}])
-
-
-def policy(action: str) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]})
-
-
-TAGS = {"team": "models"}
-RETAG: list[Properties] = [{"tags": {"team": "serving", "stage": "a"}}, {"tags": {"stage": "a"}}, {"tags": None}]
-
-
-def forward(*weights: tuple[str, int]) -> list[Properties]:
-    groups = [{"arn": arn, "weight": weight} for arn, weight in weights]
-    return [{"type": "forward", "forward": {"targetGroups": groups}}]
-
-
-def _listener(world: World) -> Properties:
-    actions = forward((world.target_group(), 100), (world.target_group(), 0))
-    return {"loadBalancerArn": world.balancer, "port": 80, "protocol": "HTTP", "defaultActions": actions, "tags": TAGS}
-
-
-def _listener_updates(world: World) -> list[Properties]:
-    blue, green = world.target_group(), world.target_group()
-    page = {"contentType": "text/plain", "messageBody": "closed", "statusCode": "503"}
-    return [
-        {"defaultActions": forward((blue, 0), (green, 999))},
-        {"defaultActions": [{"type": "forward", "targetGroupArn": blue}]},
-        {"defaultActions": [{"type": "redirect", "redirect": {"port": "443", "protocol": "HTTPS", "statusCode": "HTTP_301"}}]},
-        {"defaultActions": [{"type": "fixed-response", "fixedResponse": page}]},
-        {"port": 8080},
-        *RETAG,
-    ]
-
-
-def _rotate_weights(world: World, made: Created) -> None:
-    listener = world.api("elbv2").describe_listeners(ListenerArns=[made.id])["Listeners"][0]
-    groups = listener["DefaultActions"][0]["ForwardConfig"]["TargetGroups"]
-    for group in groups:
-        group["Weight"] = 100 - group["Weight"]
-    action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
-    world.api("elbv2").modify_listener(ListenerArn=made.id, DefaultActions=[action])
-
-
-def header(value: str) -> Properties:
-    return {"httpHeader": {"httpHeaderName": "x-turnout-environment", "values": [value]}}
-
-
-def _rule_updates(world: World) -> list[Properties]:
-    path, host = {"pathPattern": {"values": ["/v1/*"]}}, {"hostHeader": {"values": ["a.example", "b.example"]}}
-    return [
-        {"priority": 20},
-        {"conditions": [header("green"), path]},
-        {"conditions": [host, {"httpRequestMethod": {"values": ["GET"]}}, {"sourceIp": {"values": ["10.0.0.0/8"]}}]},
-        {"conditions": [{"queryStrings": [{"key": "a", "value": "b"}]}]},
-        {"actions": forward((world.target_group(), 1))},
-        *RETAG,
-    ]
-
-
-def _group(world: World) -> Properties:
-    return {
-        "name": world.name("asg"),
-        "minSize": 1,
-        "maxSize": 3,
-        "launchTemplate": {"id": world.template, "version": "1"},
-        "vpcZoneIdentifiers": world.subnets[:2],
-        "targetGroupArns": [world.target_group()],
-        "healthCheckType": "EC2",
-        "healthCheckGracePeriod": 30,
-        "waitForCapacityTimeout": "0",
-        "tags": [{"key": "turnout:service", "value": "digits", "propagateAtLaunch": True}],
-    }
-
-
-def _group_updates(world: World) -> list[Properties]:
-    return [
-        {"minSize": 2},
-        {"maxSize": 4},
-        {"minSize": 0, "maxSize": 0},
-        {"launchTemplate": {"id": world.template, "version": "$Latest"}},
-        {"vpcZoneIdentifiers": world.subnets[1:]},
-        {"targetGroupArns": [world.target_group(), world.target_group()]},
-        {"targetGroupArns": []},
-        {"healthCheckType": "ELB", "healthCheckGracePeriod": 60},
-        {"protectFromScaleIn": True},
-        {"protectFromScaleIn": None},
-        {"defaultCooldown": 10, "terminationPolicies": ["OldestInstance"]},
-        {"tags": [{"key": "a", "value": "b", "propagateAtLaunch": False}]},
-        {"tags": None},
-    ]
-
-
-def _resize(world: World, made: Created) -> None:
-    world.api("autoscaling").update_auto_scaling_group(AutoScalingGroupName=made.id, MinSize=3)
-
-
-def _template(world: World) -> Properties:
-    return {
-        "name": world.name("lt"),
-        "imageId": "ami-12c6146b",
-        "instanceType": "g5.xlarge",
-        "userData": "IyEvYmluL3No",
-        "ebsOptimized": "true",
-        "monitoring": {"enabled": True},
-        "iamInstanceProfile": {"name": "profile"},
-        "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1},
-        "blockDeviceMappings": [
-            {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 100, "volumeType": "gp3", "encrypted": "true"}}
-        ],
-        "networkInterfaces": [{"associatePublicIpAddress": "false", "deviceIndex": 0, "securityGroups": [world.group()]}],
-        "tagSpecifications": [{"resourceType": "instance", "tags": {"a": "b", "c": "d"}}],
-        "updateDefaultVersion": True,
-        "tags": TAGS,
-    }
-
-
-def _template_updates(world: World) -> list[Properties]:
-    return [
-        {"instanceType": "g6.xlarge"},
-        {"userData": "IyEvYmluL2Jhc2g="},
-        {"description": "second"},
-        {"metadataOptions": {"httpTokens": "required", "httpPutResponseHopLimit": 2}},
-        {"networkInterfaces": None, "vpcSecurityGroupIds": [world.group()]},
-        *RETAG,
-    ]
-
-
-def _new_version(world: World, made: Created) -> None:
-    world.api("ec2").create_launch_template_version(
-        LaunchTemplateId=made.id, LaunchTemplateData={"ImageId": "ami-12c6146b", "InstanceType": "p5.48xlarge"}
-    )
-
-
-def _alarm(world: World) -> Properties:
-    return {
-        "name": world.name("alarm"),
-        "namespace": "AWS/ApplicationELB",
-        "metricName": "HTTPCode_Target_5XX_Count",
-        "dimensions": {"LoadBalancer": "app/a/1", "TargetGroup": "targetgroup/b/2"},
-        "statistic": "Sum",
-        "period": 60,
-        "evaluationPeriods": 3,
-        "datapointsToAlarm": 2,
-        "threshold": 5,
-        "comparisonOperator": "GreaterThanThreshold",
-        "treatMissingData": "notBreaching",
-        "tags": TAGS,
-    }
-
-
-def _alarm_updates(_: World) -> list[Properties]:
-    metric = {"metricName": "RequestCount", "namespace": "AWS/ApplicationELB", "period": 60, "stat": "Sum"}
-    none = dict.fromkeys(("metricName", "namespace", "statistic", "extendedStatistic", "period", "dimensions"))
-    queries = [
-        {"id": "rate", "expression": "e / m", "label": "errors", "returnData": True},
-        {"id": "e", "metric": {**metric, "metricName": "HTTPCode_Target_5XX_Count", "dimensions": {"LoadBalancer": "app/a/1"}}},
-        {"id": "m", "metric": metric},
-    ]
-    return [
-        {"threshold": 6.5, "alarmDescription": "too many"},
-        {"statistic": None, "extendedStatistic": "p95"},
-        {"dimensions": {"LoadBalancer": "app/a/1"}},
-        {**none, "metricQueries": queries},
-        *RETAG,
-    ]
-
-
-def _raise_threshold(world: World, made: Created) -> None:
-    api = world.api("cloudwatch")
-    alarm = api.describe_alarms(AlarmNames=[made.id])["MetricAlarms"][0]
-    kept = ("AlarmName", "MetricName", "Namespace", "Dimensions", "Statistic", "Period", "EvaluationPeriods")
-    kept += ("ComparisonOperator", "TreatMissingData", "DatapointsToAlarm")
-    api.put_metric_alarm(**{name: alarm[name] for name in kept}, Threshold=99)
-
-
-def _attach_other(world: World, made: Created) -> None:
-    table = world.make("aws:ec2/routeTable:RouteTable", vpcId=world.vpc).id
-    api = world.api("ec2")
-    made_now = api.replace_route_table_association(AssociationId=made.id, RouteTableId=table)
-    assert made_now["NewAssociationId"]
-
-
-def _own_policy(world: World) -> str:
-    return str(world.api("iam").create_policy(PolicyName=world.name("p"), PolicyDocument=policy("s3:Get*"))["Policy"]["Arn"])
-
-
-def _target_group(world: World) -> Properties:
-    return {
-        "name": world.name("tg"),
-        "port": 8000,
-        "protocol": "HTTP",
-        "vpcId": world.vpc,
-        "targetType": "instance",
-        "deregistrationDelay": 30,
-        "healthCheck": {
-            "path": "/ready?release=sha256:00",
-            "interval": 5,
-            "timeout": 2,
-            "healthyThreshold": 2,
-            "unhealthyThreshold": 2,
-            "matcher": "200",
-            "port": "traffic-port",
-            "protocol": "HTTP",
-        },
-        "tags": TAGS,
-    }
-
-
-def _ingress(world: World) -> Properties:
-    return {
-        "securityGroupId": world.group(),
-        "ipProtocol": "tcp",
-        "fromPort": 80,
-        "toPort": 80,
-        "cidrIpv4": "0.0.0.0/0",
-        "description": "the world",
-        "tags": TAGS,
-    }
-
-
-def _rule_by_hand(world: World, made: Created) -> None:
-    rule = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 81, "CidrIpv4": "0.0.0.0/0"}
-    world.api("ec2").modify_security_group_rules(
-        GroupId=made.outputs["securityGroupId"],
-        SecurityGroupRules=[{"SecurityGroupRuleId": made.id, "SecurityGroupRule": rule}],
-    )
-
+from tests.providers.conftest import TRUST
+from tests.providers.samples import (
+    RETAG,
+    TAGS,
+    Case,
+    alarm,
+    alarm_updates,
+    attach_other,
+    header,
+    ingress,
+    listener,
+    listener_updates,
+    new_version,
+    own_policy,
+    policy,
+    raise_threshold,
+    resize,
+    rotate_weights,
+    rule_by_hand,
+    rule_updates,
+    scaling_group,
+    scaling_group_updates,
+    tag,
+    tag_balancing,
+    target_group,
+    template,
+    template_updates,
+)
 
 CASES = (
     Case(
@@ -333,7 +107,7 @@ CASES = (
     Case(
         "aws:ec2/routeTableAssociation:RouteTableAssociation",
         lambda w: {"subnetId": w.subnets[0], "routeTableId": w.table},
-        drifts={"routeTableId": _attach_other},
+        drifts={"routeTableId": attach_other},
     ),
     Case(
         "aws:ec2/securityGroup:SecurityGroup",
@@ -344,9 +118,9 @@ CASES = (
     ),
     Case(
         "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
-        _ingress,
+        ingress,
         lambda w: [{"toPort": 81}, {"description": None}, {"cidrIpv4": "10.0.0.0/8"}, *RETAG],
-        {"toPort": _rule_by_hand, "tags": tag},
+        {"toPort": rule_by_hand, "tags": tag},
         ("arn", "securityGroupRuleId"),
     ),
     Case(
@@ -358,9 +132,9 @@ CASES = (
     ),
     Case(
         "aws:ec2/launchTemplate:LaunchTemplate",
-        _template,
-        _template_updates,
-        {"instanceType": _new_version, "tags": tag},
+        template,
+        template_updates,
+        {"instanceType": new_version, "tags": tag},
         ("arn", "latestVersion", "defaultVersion"),
     ),
     Case(
@@ -398,7 +172,7 @@ CASES = (
     ),
     Case(
         "aws:lb/targetGroup:TargetGroup",
-        _target_group,
+        target_group,
         lambda _: [
             {"deregistrationDelay": 5},
             {"deregistrationDelay": None, "slowStart": 30},
@@ -422,9 +196,9 @@ CASES = (
     ),
     Case(
         "aws:lb/listener:Listener",
-        _listener,
-        _listener_updates,
-        {"defaultActions": _rotate_weights, "tags": tag_balancing},
+        listener,
+        listener_updates,
+        {"defaultActions": rotate_weights, "tags": tag_balancing},
         ("arn",),
     ),
     Case(
@@ -436,7 +210,7 @@ CASES = (
             "actions": [{"type": "forward", "targetGroupArn": w.target_group()}],
             "tags": TAGS,
         },
-        _rule_updates,
+        rule_updates,
         {
             "tags": tag_balancing,
             "priority": lambda w, m: w.api("elbv2").set_rule_priorities(RulePriorities=[{"RuleArn": m.id, "Priority": 77}]),
@@ -445,10 +219,10 @@ CASES = (
     ),
     Case(
         "aws:autoscaling/group:Group",
-        _group,
-        _group_updates,
+        scaling_group,
+        scaling_group_updates,
         {
-            "minSize": _resize,
+            "minSize": resize,
             "tags": lambda w, m: w.api("autoscaling").delete_tags(
                 Tags=[{"ResourceId": m.id, "ResourceType": "auto-scaling-group", "Key": "turnout:service"}]
             ),
@@ -486,7 +260,7 @@ CASES = (
             )
         },
     ),
-    Case("aws:iam/rolePolicyAttachment:RolePolicyAttachment", lambda w: {"role": w.role(), "policyArn": _own_policy(w)}),
+    Case("aws:iam/rolePolicyAttachment:RolePolicyAttachment", lambda w: {"role": w.role(), "policyArn": own_policy(w)}),
     Case(
         "aws:iam/instanceProfile:InstanceProfile",
         lambda w: {"name": w.name("profile"), "role": w.role(), "tags": TAGS},
@@ -503,10 +277,10 @@ CASES = (
     ),
     Case(
         "aws:cloudwatch/metricAlarm:MetricAlarm",
-        _alarm,
-        _alarm_updates,
+        alarm,
+        alarm_updates,
         {
-            "threshold": _raise_threshold,
+            "threshold": raise_threshold,
             "tags": lambda w, m: w.api("cloudwatch").untag_resource(ResourceARN=m.outputs["arn"], TagKeys=["team"]),
         },
         ("arn",),

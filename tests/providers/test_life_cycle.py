@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.providers.cases import CASES, Case
+from tests.providers.cases import CASES
 from tests.providers.conftest import TYPES, World
+from tests.providers.samples import Case
 from turnout.engine.provider import Properties
 from turnout.providers.aws.base import INTENT_TAG
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.providers.cases import CASES, forward, header
+from tests.providers.cases import CASES
 from tests.providers.conftest import TRUST, TYPES, World
+from tests.providers.samples import forward, header
 from turnout.engine.provider import Properties, ProviderError
 
 VPC, SUBNET = "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet"
