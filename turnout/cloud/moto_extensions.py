@@ -11,6 +11,7 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.models import MetricDatumBase
 from moto.core.types import Base64EncodedString
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersion
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.utils import parse_user_data
 from moto.elbv2.exceptions import TargetGroupNotFoundError, TargetNotRunning
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
@@ -32,6 +33,7 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], is_alive: Call
     _extend_desired_capacity()
     _extend_statistics()
     _extend_template_versions()
+    _extend_rule_descriptions()
 
 
 def _extend_target_health(health_of: Callable[[str], Mapping[str, Target]]) -> None:
@@ -163,3 +165,13 @@ def _extend_template_versions() -> None:
         return create(self, {**data, "UserData": user_data}, description)
 
     LaunchTemplate.create_version = create_version  # type: ignore[method-assign]
+
+
+def _extend_rule_descriptions() -> None:
+    """A rule keeps its description whatever its source is (SecurityGroupRule, Amazon EC2 API Reference); moto shows only
+    that of an address range."""
+
+    def description(self: SecurityGroupRule) -> str | None:
+        return self.ip_range.get("Description") or self.source_group.get("Description")
+
+    SecurityGroupRule.description = property(description)  # type: ignore[assignment]
