@@ -125,13 +125,15 @@ def _listeners(state: dict[str, Any]) -> "Table":
 
 
 def _instances(state: dict[str, Any]) -> "Table":
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     health = {t["id"]: f"{t['state']} {t['reason'] or ''}".strip() for g in state["target_groups"] for t in g["targets"]}
-    table = Table(title="instances", title_justify="left")
-    for column in ("id", "group", "url", "phase", "target"):
-        table.add_column(column)
+    table = Table(title="instances", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("id", "group", "port", "phase", "target"):
+        table.add_column(column, overflow="fold")
     for instance in state["instances"]:
-        row = (instance["id"], instance["group"], instance["url"] or "–", instance["phase"], health.get(instance["id"], "–"))
+        port = (instance["url"] or "–").rpartition(":")[2]
+        row = (instance["id"], instance["group"], port, instance["phase"], health.get(instance["id"], "–"))
         table.add_row(*(str(cell) for cell in row))
     return table

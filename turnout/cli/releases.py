@@ -1,7 +1,9 @@
 """`turnout releases`: manifests, where they run, and what happened to them."""
 
+import re
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 from turnout_components.gate import utc_now
@@ -13,6 +15,7 @@ from turnout.cli.session import Session, screen
 from turnout.stacks import Stack
 
 _HISTORY_SHOWN = 12
+_DIGEST = re.compile("@sha256:[0-9a-f]{64}")
 
 
 def show(stack: str) -> None:
@@ -98,14 +101,15 @@ def _note(row: dict[str, Any]) -> str:
 
 
 def _history_table(found: dict[str, Any]) -> Table:
-    table = Table(title="history, newest first", title_justify="left")
+    table = Table(title="history, newest first", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("at (UTC)", "what", "environments", "by", "note"):
         table.add_column(column, overflow="fold")
     for entry in found["history"][:_HISTORY_SHOWN]:
         weights = entry["traffic"]["weights"] if entry["traffic"] else {}
         environments = "\n".join(f"{n} {weights.get(n, 0):>3} % {_name(r)}" for n, r in entry["releases"].items())
-        at = entry["at"][:19].replace("T", " ")
-        table.add_row(at, entry["kind"], environments or "–", escape(entry["by"].partition(" ")[0]), escape(entry["note"]))
+        at = entry["at"][5:19].replace("T", " ")
+        note = _DIGEST.sub("", entry["note"])
+        table.add_row(at, entry["kind"], environments or "–", escape(entry["by"].partition(" ")[0]), escape(note))
     return table
 
 
