@@ -194,9 +194,9 @@ def test_a_second_update_is_told_who_holds_the_stack_and_since_when(
     store: StackStore, make_store: Callable[[], StackStore]
 ) -> None:
     with store.lock():
-        with pytest.raises(StackLocked, match=rf"currently locked by .+@.+ \(pid {os.getpid()}\) since \d{{4}}-"):
-            with make_store().lock():
-                pass
+        told = rf"currently locked by .+@.+ \(pid {os.getpid()}\) since \d{{4}}-"
+        with pytest.raises(StackLocked, match=told), make_store().lock():
+            pass
         assert (store.holder() or {})["pid"] == os.getpid()
     assert store.holder() is None
     with make_store().lock():

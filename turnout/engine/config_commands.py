@@ -19,7 +19,7 @@ def _list(context: Context, arguments: Arguments) -> int:
     width = max((len(key) for key in values), default=3)
     context.out(f"{'KEY':<{width}}  VALUE")
     for key, value in sorted(values.items()):
-        context.out(f"{key:<{width}}  {'[secret]' if value.secret and not shown else value.text}")
+        context.answer(f"{key:<{width}}  {'[secret]' if value.secret and not shown else value.text}")
     return 0
 
 
@@ -33,7 +33,7 @@ def _get(context: Context, arguments: Arguments) -> int:
     if arguments.has("--json"):
         context.out_json({"name": key, **_as_json(value, shown=True)})
     else:
-        context.out(value.text)
+        context.answer(value.text)
     return 0
 
 

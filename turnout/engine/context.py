@@ -71,10 +71,13 @@ class Context:
         """Writes to stdout, without secrets that are known."""
         _tell(str(self.redactor.clean(line)), self.stdout, self._on_output)
 
+    def answer(self, text: str) -> None:
+        """Writes to stdout what the caller asked for as it is, secrets included if it asked for those."""
+        _tell(text, self.stdout, self._on_output)
+
     def out_json(self, data: Any) -> None:
-        """Writes JSON to stdout: what a caller asked for, secrets included if it asked for those."""
-        for line in json.dumps(data, indent=2, ensure_ascii=False).split("\n"):
-            _tell(line, self.stdout, self._on_output)
+        """Answers in JSON."""
+        self.answer(json.dumps(data, indent=2, ensure_ascii=False))
 
     def error(self, line: str) -> None:
         """Writes to stderr, without secrets that are known."""

@@ -98,10 +98,10 @@ def _output(context: Context, arguments: Arguments) -> int:
     if arguments.has("--json"):
         context.out_json(values[name] if name else values)
     elif name:
-        context.out(values[name] if isinstance(values[name], str) else json.dumps(values[name]))
+        context.answer(values[name] if isinstance(values[name], str) else json.dumps(values[name]))
     else:
         for line in outputs(values):
-            context.out(line)
+            context.answer(line)
     return 0
 
 
