@@ -242,3 +242,13 @@ def test_a_refused_flip_leaves_config_and_record_as_they_were(
     assert after is not None
     assert after.config_base == before.config_base
     assert (project / "stacks/Pulumi.local.yaml").read_text() == config
+
+
+def test_a_refused_flip_takes_its_wish_out_of_the_stack_file_again(
+    moves: dict[str, Any], project: Path, turnout: Turnout
+) -> None:
+    config = (project / "stacks/Pulumi.local.yaml").read_text()
+    moves["code"] = 3
+    assert turnout("flip", "blue").exit_code == 3
+    assert moves["set"] == ("blue", None)
+    assert (project / "stacks/Pulumi.local.yaml").read_text() == config
