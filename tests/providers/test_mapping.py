@@ -85,6 +85,23 @@ def test_a_block_that_drifted_shows_its_declared_parts() -> None:
     assert found == {"health": {"path": "/b", "interval": "30"}}
 
 
+def test_items_of_a_list_that_drifted_keep_the_declared_form_and_order() -> None:
+    """Else the program's own wish would differ from a drift to exactly that: a rollback, and the `up` after it."""
+
+    def action(first: int, second: int) -> list[dict[str, Any]]:
+        groups = [{"arn": "one", "weight": first}, {"arn": "two", "weight": second}]
+        return [{"type": "forward", "forward": {"targetGroups": groups}}]
+
+    groups = [{"arn": "two", "weight": 0}, {"arn": "one", "weight": 100}]
+    sticky = {"enabled": False, "duration": None}
+    live = [{"type": "forward", "order": 1, "forward": {"targetGroups": groups, "stickiness": sticky}}]
+    found = reflect({"actions": action(0, 100)}, {"actions": live}, inputs=frozenset({"actions"}), defaults={})
+    assert found == {"actions": action(100, 0)}
+    more = [{"type": "forward", "forward": {"targetGroups": [*groups, {"arn": "three", "weight": 0}]}}]
+    found = reflect({"actions": action(0, 100)}, {"actions": more}, inputs=frozenset({"actions"}), defaults={})
+    assert len(found["actions"][0]["forward"]["targetGroups"]) == 3
+
+
 def test_a_pulumi_block_becomes_boto3_members_by_the_shape() -> None:
     shape = SHAPES.shape_for("RequestLaunchTemplateData")
     block = {

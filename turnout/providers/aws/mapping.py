@@ -1,6 +1,7 @@
 """Between Pulumi's camelCase properties and boto3's members, and what a live object means for the old inputs."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -155,6 +156,23 @@ def _departs(default: Any, value: Any) -> bool:
 
 
 def _blend(old: Any, live: Any) -> Any:
+    """The live value in the declared one's form: only its parts, and its items in its order where there are as many."""
     if isinstance(old, dict) and isinstance(live, dict):
-        return {name: value if fits(value, live.get(name)) else live.get(name) for name, value in old.items()}
+        return {name: value if fits(value, live.get(name)) else _blend(value, live.get(name)) for name, value in old.items()}
+    if isinstance(old, list) and isinstance(live, list) and len(old) == len(live):
+        rest, found = list(live), []
+        for item in old:
+            rest.remove(nearest := max(rest, key=lambda candidate: _likeness(item, candidate)))
+            found.append(item if fits(item, nearest) else _blend(item, nearest))
+        return found
     return live
+
+
+def _likeness(old: Any, live: Any) -> int:
+    """How many parts of a declared item a live one has; texts, which name things, before numbers; a whole fit counts most."""
+    if fits(old, live):
+        return sys.maxsize
+    if isinstance(old, dict) and isinstance(live, dict):
+        alike = [value for name, value in old.items() if value is not None and fits(value, live.get(name))]
+        return sum(100 if isinstance(value, str) else 1 for value in alike)
+    return 0
