@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+import numpy as np
 import uvloop
 
 from examples.digits.load.client import Pool
@@ -65,6 +66,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="seed of the schedule")
     parser.add_argument("--timeout", type=_number(0.1, 600), default=10.0, help="seconds after which an answer is lost")
     parser.add_argument("--out", type=Path, help="file for the results (default: stdout, at the end)")
+    parser.add_argument("--rows", type=Path, help="file (.npz) for the columns of all requests")
     parser.add_argument("--progress", action="store_true", help="a JSON line on stdout every --interval seconds")
     parser.add_argument("--interval", type=_number(0.05, 60), default=0.25, help="seconds between progress lines")
     return parser.parse_args()
@@ -120,6 +122,8 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
     await generator.run()
     for task in beside:
         task.cancel()
+    if args.rows is not None:
+        np.savez(args.rows, **generator.record.rows()._asdict(), versions=np.array(generator.record.releases.names))
     return {"url": f"http://{args.url.netloc}", **generator.result()}
 
 
