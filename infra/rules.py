@@ -126,7 +126,7 @@ def _release_faults(parts: Mapping[str, Any], root: Path) -> Iterable[Fault]:
             yield from (Fault(field, release_id, line, "") for line in text.splitlines())
             continue
         if "ingress" in parts:
-            yield from _below(field, checks.keep_alive(release.engine.flags, parts["ingress"].idle_timeout))
+            yield from _below(field, checks.keep_alive(release.engine.flags, release.engine.env, parts["ingress"].idle_timeout))
         if {"service", "pool", "health"} <= parts.keys():
             script = render(parts["service"], name, release.for_storage(), parts["pool"].port, parts["health"].drain)
             yield from _below(field, checks.user_data_size(script))

@@ -106,10 +106,12 @@ def health_times(interval: int, timeout: int) -> list[Fault]:
     return [Fault("timeout", timeout, f"is not below the interval of {interval} s", f"write {max(interval - 1, 2)} or less")]
 
 
-def keep_alive(flags: Sequence[str], idle_timeout: int) -> list[Fault]:
+def keep_alive(flags: Sequence[str], env: Mapping[str, str], idle_timeout: int) -> list[Fault]:
     """A server that closes idle connections before the load balancer does causes stray 502s ("Troubleshoot your Application
-    Load Balancers"): where a release's flags say a keep-alive, it must be above the idle timeout."""
-    for flag, following in itertools.pairwise([*flags, ""]):
+    Load Balancers"): where a release's flags or environment say a keep-alive
+    (vLLM: VLLM_HTTP_TIMEOUT_KEEP_ALIVE), it must be above the idle timeout."""
+    said = [f"--keep-alive={value}" for name, value in env.items() if name.endswith("KEEP_ALIVE")]
+    for flag, following in itertools.pairwise([*flags, *said, ""]):
         match = _KEEP_ALIVE.match(flag)
         seconds = (match["seconds"] or following) if match else ""
         if seconds.isdigit() and int(seconds) <= idle_timeout:

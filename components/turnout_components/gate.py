@@ -147,7 +147,7 @@ class SwitchGate:
             raise
         except Exception as error:
             raise SwitchRefused(
-                f"the move happened and could not be recorded ({type(error).__name__}: {error}); the next `turnout up` settles it"
+                f"the move happened and was not recorded ({type(error).__name__}: {error}); the next `turnout up` settles it"
             ) from error
 
     async def _close(self, listener: str, environments: Mapping[str, Candidate]) -> None:

@@ -96,7 +96,7 @@ class GpuNodePool(pulumi.ComponentResource):
         template = self._template(name, args, node, tags, profile, security)
         group = autoscaling.Group(
             f"{name}-group",
-            name=node.apply(lambda n: group_name(n["service"], n["environment"], n["release"]["digest"])),
+            name=node.apply(lambda n: group_name(n["service"], pulumi.get_stack(), n["environment"], n["release"]["digest"])),
             min_size=args.get("minimum", 1),
             max_size=args.get("maximum", args.get("minimum", 1)),
             vpc_zone_identifiers=args["subnet_ids"],

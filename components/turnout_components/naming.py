@@ -20,6 +20,6 @@ def balancer_logical_name(name: str) -> str:
     return shorten(name, TARGET_GROUP_LIMIT - AUTO_NAME_SUFFIX)
 
 
-def group_name(service: str, environment: str, digest: str) -> str:
+def group_name(service: str, stack: str, environment: str, digest: str) -> str:
     """The auto scaling group that runs one release in one environment: a new release is a new group."""
-    return f"{service}-{environment}-{digest.removeprefix('sha256:')[:12]}"
+    return f"{service}-{stack}-{environment}-{digest.removeprefix('sha256:')[:12]}"

@@ -18,6 +18,8 @@ _IMAGE = re.compile(rf"^[^\s@]+@{SHA256}$")
 _ID = re.compile(rf"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{{0,62}})@(?P<digest>{SHA256})$")
 
 ImageByDigest = Annotated[str, Field(pattern=_IMAGE.pattern)]
+Word = Annotated[str, Field(pattern=r"""^[^\s'"\\$%]+$""")]
+"""What stands in a systemd unit as it is, without quotes."""
 Sha256 = Annotated[str, Field(pattern=rf"^{SHA256}$")]
 
 
@@ -39,10 +41,11 @@ class Model(_Frozen):
 
 
 class ServingEngine(_Frozen):
-    """The program that serves the model, and its flags in order."""
+    """The program that serves the model, its flags in order and its environment (never secrets: a manifest is public)."""
 
     name: str
-    flags: tuple[str, ...] = ()
+    flags: tuple[Word, ...] = ()
+    env: dict[Word, Word] = {}
 
 
 class Provenance(_Frozen):
@@ -66,8 +69,9 @@ class Release(_Frozen):
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>` over everything that decides behaviour, as canonical JSON."""
-        content = self.model_dump(mode="json", exclude={"provenance", "name"})
+        """`sha256:<hex>` over everything that decides behaviour, as canonical JSON. What is at its default is left out, so
+        that a field which a later version adds changes no digest."""
+        content = self.model_dump(mode="json", exclude={"provenance", "name"}, exclude_defaults=True)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 

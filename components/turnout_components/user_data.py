@@ -18,7 +18,7 @@ Requires=docker.service
 [Service]
 ExecStartPre=-/usr/bin/docker rm --force turnout
 ExecStart=/usr/bin/docker run --name turnout --gpus all --publish {port}:{port} --env PORT={port} \\
-  --env TURNOUT_RELEASE_DIGEST={digest} --volume /etc/turnout:/etc/turnout:ro {image} {flags}
+  --env TURNOUT_RELEASE_DIGEST={digest} {env}--volume /etc/turnout:/etc/turnout:ro {image} {flags}
 ExecStop=/usr/bin/docker stop --time {drain} turnout
 TimeoutStopSec={stop_timeout}
 Restart=always
@@ -47,6 +47,7 @@ def render(service: str, environment: str, release: dict[str, Any], port: int, d
         digest=release["digest"],
         image=release["image"],
         flags=" ".join(release["engine"]["flags"]),
+        env="".join(f"--env {name}={value} " for name, value in sorted(release["engine"].get("env", {}).items())),
         drain=drain,
         stop_timeout=drain + 10,
     )

@@ -1,5 +1,6 @@
 """Runs a program against recording mocks: what it registered, with which inputs, after what."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import rpc
 
 ACCOUNT = "123456789012"
+_LOOP = asyncio.new_event_loop()
 AUTO_SUFFIX = "-0a1b2c3"
 ELB = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}"
 
@@ -137,5 +139,6 @@ def record(program: Callable[[], dict[str, pulumi.Output[Any]] | None], preview:
     def run() -> pulumi.Output[None]:
         return pulumi.Output.from_input(program() or {}).apply(recording.outputs.update)
 
+    asyncio.set_event_loop(_LOOP)  # the tests before this one may have left the thread without one
     run()
     return recording

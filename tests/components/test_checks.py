@@ -30,7 +30,12 @@ def test_what_is_no_type_at_all_is_said_so():
     ],
 )
 def test_a_servers_keep_alive_is_longer_than_the_idle_timeout(flags, idle, faults):
-    assert len(checks.keep_alive(flags, idle)) == faults
+    assert len(checks.keep_alive(flags, {}, idle)) == faults
+
+
+def test_a_keep_alive_in_the_environment_counts_too():
+    assert len(checks.keep_alive([], {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "5"}, 60)) == 1
+    assert checks.keep_alive([], {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75"}, 60) == []
 
 
 @pytest.mark.parametrize("cidr", ["10.0.0.0/15", "10.0.0.0/24", "fd00::/56", "10.0.0.1/16", "ten"])

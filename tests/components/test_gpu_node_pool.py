@@ -112,7 +112,7 @@ def test_an_image_from_elsewhere_gives_no_right_in_ecr():
 def test_the_group_is_named_for_its_release_and_sized_without_a_desired_capacity():
     made = pool(minimum=2, maximum=6)
     group = made.one(":Group")
-    assert group.inputs["name"] == f"{SERVICE}-green-{'cd' * 6}"
+    assert group.inputs["name"] == f"{SERVICE}-{pulumi.get_stack()}-green-{'cd' * 6}"
     assert made.outputs["group"] == group.inputs["name"]
     assert (group.inputs["minSize"], group.inputs["maxSize"]) == (2, 6)
     assert "desiredCapacity" not in group.inputs

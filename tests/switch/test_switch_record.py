@@ -54,4 +54,4 @@ def test_relative_weights_become_percent_that_sum_to_100(weights):
 @given(st.text("abcdefghij-", min_size=1, max_size=60))
 def test_names_fit_the_limits_of_aws(service):
     assert len(balancer_logical_name(service)) + 8 <= 32
-    assert len(group_name(service[:40], "green", "sha256:" + "0" * 64)) <= 255
+    assert len(group_name(service[:40], "s" * 100, "green", "sha256:" + "0" * 64)) <= 255

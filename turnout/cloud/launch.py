@@ -65,6 +65,7 @@ def prepare(node: Node, instance: str, port: int, folder: Path, catalogue: Seque
         image = images.find(release["image"], catalogue)
         model = _fetch(release["model"]["uri"], release["model"]["sha256"], image, models)
         flags = [str(flag) for flag in release["engine"]["flags"]]
+        own = {str(name): str(value) for name, value in release["engine"].get("env", {}).items()}
     except ImageError as error:
         raise LaunchError(str(error)) from None
     except (KeyError, TypeError) as error:
@@ -74,7 +75,7 @@ def prepare(node: Node, instance: str, port: int, folder: Path, catalogue: Seque
     fill = {"{python}": sys.executable, "{image}": str(image.folder)}
     command = [_filled(part, fill) for part in image.command]
     env = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
-    env |= {
+    env |= own | {
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "INSTANCE_ID": instance,
