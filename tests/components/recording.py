@@ -131,6 +131,7 @@ class _Engine(pulumi_mocks.MockEngine):
 
 def record(program: Callable[[], dict[str, pulumi.Output[Any]] | None], preview: bool = False) -> Recording:
     """Runs `program` to its end; `outputs` holds the resolved values of what it returns."""
+    asyncio.set_event_loop(_LOOP)  # the tests before this one may have left the thread without one
     recording = Recording()
     pulumi.runtime.set_mocks(_Answers(), project="turnout", stack="test", preview=preview, monitor=_Monitor(recording))
     pulumi.runtime.settings.SETTINGS.engine = _Engine(None)
@@ -139,6 +140,5 @@ def record(program: Callable[[], dict[str, pulumi.Output[Any]] | None], preview:
     def run() -> pulumi.Output[None]:
         return pulumi.Output.from_input(program() or {}).apply(recording.outputs.update)
 
-    asyncio.set_event_loop(_LOOP)  # the tests before this one may have left the thread without one
     run()
     return recording
