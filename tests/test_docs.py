@@ -1,6 +1,7 @@
 """What the documents name exists: commands and their options, settings, make targets, modules, files."""
 
 import importlib.util
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,9 +10,9 @@ from typing import Any
 import click
 import pytest
 import typer
-from infra.config import StackConfig
 from pydantic import BaseModel
 
+from infra.config import StackConfig
 from tests.layout_rules import tracked
 from turnout.cli.commands import app
 
@@ -19,8 +20,10 @@ TAGS = {"blue", "green", "environment", "release", "service", "stack"}
 """Tags of AWS resources that look like settings."""
 _CODE = re.compile(r"`([^`\n]+)`")
 _FENCE = re.compile(r"^```\w*\n(.*?)^```", re.S | re.M)
-_SETTING = re.compile(r"\bturnout:([a-z_]+(?:\.[a-z_]+)*)")
-_FILE = re.compile(r"^(?:benchmarks|components|docs|examples|infra|stacks|tests|tools|turnout)/[\w./-]+\.(?:lock|md|py|sh|toml|txt|yaml)$")
+_SETTING = re.compile(r"(?<![\w/])turnout:([a-z_]+(?:\.[a-z_]+)*)")
+_FILE = re.compile(
+    r"(?:benchmarks|components|docs|examples|infra|stacks|tests|tools|turnout)/(?!.*NNNN)[\w./-]+\.(?:lock|md|py|sh|toml|txt|yaml)"
+)
 _MODULE = re.compile(r"\bpython -m ([a-z_][\w.]*)")
 
 
@@ -71,8 +74,9 @@ def written(value: Any) -> str:
     if isinstance(value, timedelta):
         minutes = int(value.total_seconds()) // 60
         return f"{minutes}m" if minutes % 60 else f"{minutes // 60}h"
-    known = {None: "null", True: "true", False: "false", (): "[]"}
-    return str(getattr(value, "value", value)) if value not in known or isinstance(value, int) and value is not True else known[value]
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return "[]" if value == () else str(getattr(value, "value", value))
 
 
 def sections() -> set[str]:
@@ -88,14 +92,22 @@ def test_every_command_that_a_document_names_exists(files: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize(
-    "words", ["turnout deploy", "turnout releases drop X", "turnout flip --force", "turnout local start --region x", "turnout up -x"]
+    "words",
+    ["turnout deploy", "turnout releases drop X", "turnout flip --force", "turnout local start --region x", "turnout up -x"],
 )
 def test_a_command_that_does_not_exist_is_seen(words: str) -> None:
     assert unknown_command(words) is not None
 
 
 @pytest.mark.parametrize(
-    "words", ["turnout flip ENV", "turnout flip --to blue=90,green=10", "turnout COMMAND [--stack NAME]", "turnout local logs -f", "turnout"]
+    "words",
+    [
+        "turnout flip ENV",
+        "turnout flip --to blue=90,green=10",
+        "turnout COMMAND [--stack NAME]",
+        "turnout local logs -f",
+        "turnout",
+    ],
 )
 def test_a_command_that_exists_is_left_alone(words: str) -> None:
     assert unknown_command(words) is None
@@ -110,7 +122,7 @@ def test_every_setting_that_a_document_names_exists(files: dict[str, str]) -> No
 
 def test_every_setting_that_a_message_names_exists(files: dict[str, str]) -> None:
     known = sections() | TAGS
-    sources = [(path, text) for path, text in files.items() if re.match(r"(components|infra|turnout)/.*\.py$", path)]
+    sources = [(path, text) for path, text in files.items() if re.match(r"(components|infra|turnout/cli)/.*\.py$", path)]
     named = {(path, name) for path, text in sources for name in _SETTING.findall(text)}
     assert len(named) > 10
     assert sorted((path, name) for path, name in named if name not in known) == []
@@ -136,6 +148,6 @@ def test_every_module_that_a_document_runs_exists(files: dict[str, str]) -> None
 
 
 def test_every_file_that_a_document_names_exists(files: dict[str, str]) -> None:
-    named = {(path, words) for path, text in documents(files) for words in code(text) if _FILE.match(words)}
+    named = {(path, words) for path, text in documents(files) for words in code(text) if _FILE.fullmatch(words)}
     assert ("CONTRIBUTING.md", "tests/known_skips.txt") in named
     assert sorted((path, name) for path, name in named if name not in files) == []
