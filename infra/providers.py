@@ -4,8 +4,8 @@ import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi_aws import Provider, ProviderArgs
 from turnout_components.clients import LOCAL_KEY, aws_client
-from turnout_components.gate import decide, utc_now
-from turnout_components.live import LiveCloud
+from turnout_components.gate import decide
+from turnout_components.live import LiveCloud, utc_now
 from turnout_components.resolve import Decision, Live, SwitchRefused, resolve
 from turnout_components.switch_record import RecordError, RecordStore
 

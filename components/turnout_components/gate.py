@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
-from turnout_components.live import LiveCloud, Target, shares
+from turnout_components.live import LiveCloud, Target, ready_targets, shares, utc_now
 from turnout_components.resolve import Decision, Live, SwitchConfig, SwitchRefused, parity, resolve
 from turnout_components.switch_record import (
     Claim,
@@ -27,10 +27,6 @@ from turnout_components.switch_record import (
 
 LEASE = timedelta(seconds=30)
 POLL = 0.5
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def observe(cloud: LiveCloud, record: SwitchRecord | None) -> Live:
@@ -314,14 +310,6 @@ class SwitchGate:
 class _Broken(Exception):
     def __init__(self, record: SwitchRecord) -> None:
         self.record = record
-
-
-def ready_targets(cloud: LiveCloud, target_group: str, group: str | None) -> tuple[int, list[Target]]:
-    """How many targets are healthy and belong to the group that was made for the release; and all targets."""
-    targets = cloud.targets(target_group)
-    found = cloud.group(group) if group else None
-    members = found.in_service if found else frozenset()
-    return sum(t.state == "healthy" and t.id in members for t in targets), targets
 
 
 def _told(name: str, readiness: _Readiness) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 IN_SERVICE = "InService"
@@ -100,3 +101,16 @@ def shares(weights: Mapping[str, int]) -> dict[str, int]:
     for key in sorted(exact, key=lambda k: rounded[k] - exact[k])[: 100 - sum(rounded.values())]:
         rounded[key] += 1
     return rounded
+
+
+def ready_targets(cloud: LiveCloud, target_group: str, group: str | None) -> tuple[int, list[Target]]:
+    """How many targets are healthy and belong to the group that was made for the release; and all targets."""
+    targets = cloud.targets(target_group)
+    found = cloud.group(group) if group else None
+    members = found.in_service if found else frozenset()
+    return sum(t.state == "healthy" and t.id in members for t in targets), targets
+
+
+def utc_now() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(UTC)

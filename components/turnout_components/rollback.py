@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from turnout_components.gate import ready_targets, utc_now
-from turnout_components.live import LiveCloud
+from turnout_components.live import LiveCloud, ready_targets, utc_now
 from turnout_components.resolve import SwitchRefused
 from turnout_components.switch_record import Operator, RecordError, RecordStore, SwitchRecord, Traffic
 

@@ -6,7 +6,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
-from turnout_components.gate import utc_now
+from turnout_components.live import utc_now
 from turnout_components.release import ReleaseError, parse
 from turnout_components.switch_record import Operator, SwitchRecord
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from turnout_components.gate import observe, utc_now
-from turnout_components.live import Group, LiveCloud
+from turnout_components.gate import observe
+from turnout_components.live import Group, LiveCloud, utc_now
 from turnout_components.switch_record import EnvironmentState, SwitchRecord
 
 from turnout.cli.session import Session, screen
