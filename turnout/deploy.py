@@ -28,6 +28,7 @@ SWITCH_REFUSED = 3
 NO_CLOUD = 4
 INTERRUPTED = 130
 _SWITCH = "switch: "
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when gRPC is imported; its notices are not for operators
 _MARKUP = re.compile(r"<\{%.*?%\}>")
 _CODE = re.compile(r"^\s*code: (-?\d+)", re.MULTILINE)
 _PROGRAM_CODE = re.compile(r"[Pp]rogram exited with non-zero exit code: (\d+)")
@@ -102,7 +103,6 @@ def run(stack: Stack, operation: Operation, home: Path, progress: Progress, engi
     progress.header(operation, stack.name, engine)
     listener = _Listener(progress)
     began = time.monotonic()
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when gRPC is imported; its notices are not for operators
     from pulumi.automation.errors import CommandError
 
     try:
