@@ -16,7 +16,6 @@ from pulumi.automation._cmd import CommandResult
 
 from tests.engine.conftest import PRELUDE
 from tests.engine_state.bench import PASSPHRASE, Project
-from tests.engine_state.conftest import PLANTED
 
 TWO_THINGS = """
 thing = Thing("one", size=pulumi.Config().require_int("size"), opts=on())
@@ -155,7 +154,13 @@ def test_a_second_update_is_told_that_one_runs(project: Project) -> None:
 
 
 def test_cancel_stops_an_update_of_another_process(project: Project) -> None:
-    project.program("import time\nprint('running', flush=True)\ntime.sleep(600)")
+    project.program(
+        """
+        import asyncio
+        print("running", flush=True)
+        pulumi.export("never", Output.from_input(asyncio.sleep(600)))
+        """
+    )
     script = (
         "import sys; from pathlib import Path; from tests.engine_state.bench import Project\n"
         "from pulumi.automation.errors import CommandError\n"
@@ -167,9 +172,12 @@ def test_cancel_stops_an_update_of_another_process(project: Project) -> None:
     project.stack()
     with subprocess.Popen([sys.executable, "-c", script, str(project.folder)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert any("running" in line for line in process.stdout)
-        project.stack().cancel()
-        rest = process.stdout.read()
+        try:
+            assert any("running" in line for line in process.stdout)
+            project.stack().cancel()
+            rest = process.communicate(timeout=60)[0]
+        finally:
+            process.kill()
     assert "code: 130" in rest
     with pytest.raises(errors.CommandError, match="no update of 'dev' is in progress"):
         project.stack().cancel()
@@ -215,70 +223,6 @@ def test_a_stack_with_resources_is_removed_by_force_only(project: Project) -> No
 
     assert stack.workspace.list_stacks() == []
     assert (project.folder / "stacks" / "Pulumi.dev.yaml").exists()
-
-
-def test_a_planted_secret_stands_nowhere_in_plain_text(project: Project) -> None:
-    project.program(
-        f"""
-        secret = pulumi.Config().require_secret("password")
-        made = pulumi.Output.secret("{PLANTED}-made")
-        print("the program prints", "{PLANTED}")
-        Thing("one", secret=secret, tags={{"deep": [secret, made]}}, opts=on())
-        Thing("broken", secret=secret, tags={{"x": made}}, opts=on())
-        pulumi.export("given", secret)
-        pulumi.export("nested", {{"inside": made}})
-        """
-    )
-    project.cloud.fail["create:broken"] = f"the cloud repeats {PLANTED} and {PLANTED}-made"
-    stack = project.stack()
-    stack.set_config("password", auto.ConfigValue(PLANTED, secret=True))
-    stack.set_config("nested.password", auto.ConfigValue(PLANTED, secret=True), path=True)
-    log, said = project.folder / "events", []
-    for _ in range(2):
-        with pytest.raises(errors.CommandError) as caught:
-            project.run("up", "--yes", "--stack", "dev", "--event-log", str(log))
-        said.append(str(caught.value))
-    assert "the cloud repeats [secret] and [secret]" in said[0]
-    project.cloud.fail.clear()
-    said.append(project.run("preview", "--stack", "dev", "--event-log", str(log)).stdout)
-    said.append(project.run("up", "--yes", "--stack", "dev", "--event-log", str(log)).stdout)
-    for line in ("stack", "stack output", "stack output --json", "stack export", "config", "stack history --json"):
-        said.append(project.run(*line.split(" "), "--stack", "dev").stdout)
-
-    files = [path for path in project.folder.rglob("*") if path.is_file() and path.parent.name != "program"]
-    leaks = [str(path) for path in files if path != project.cloud.path and PLANTED in path.read_text(errors="replace")]
-    assert leaks == []
-    assert [text for text in said if PLANTED in text] == []
-    assert stack.outputs()["given"].value == PLANTED
-    assert stack.history()[0].config["shop:password"].value == PLANTED
-
-
-def test_a_journal_of_a_killed_update_holds_no_secret(project: Project) -> None:
-    project.program('Thing("one", secret=pulumi.Config().require_secret("password"), opts=on())')
-    stack = project.stack()
-    stack.set_config("password", auto.ConfigValue(PLANTED, secret=True))
-    script = (
-        "import sys; from pathlib import Path; from tests.engine_state.bench import Project\n"
-        "p = Project.__new__(Project); p.folder = Path(sys.argv[1]); p.home = p.folder / 'home'\n"
-        "from tests.engine.memory import MemoryCloud\n"
-        "p.cloud = MemoryCloud(p.folder / 'cloud.json', die_at='create:after:1'); p.stack().up()\n"
-    )
-    assert subprocess.run([sys.executable, "-c", script, str(project.folder)], check=False).returncode == -9
-
-    journal = (project.store_folder / "journal.jsonl").read_text()
-    assert '"begin":"create"' in journal
-    assert PLANTED not in journal
-    assert stack.up().summary.result == "succeeded"
-    assert len(project.cloud.objects()) == 1
-
-
-def test_a_wrong_passphrase_is_told_without_a_traceback(project: Project) -> None:
-    project.stack().set_config("password", auto.ConfigValue(PLANTED, secret=True))
-
-    with pytest.raises(errors.CommandError, match="incorrect passphrase") as caught:
-        project.stack(env={"PULUMI_CONFIG_PASSPHRASE": "other"}).get_config("password")
-
-    assert "Traceback" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
