@@ -64,11 +64,14 @@ class LiveCloud:
         return Group(name, group["MinSize"], group["MaxSize"], group["DesiredCapacity"], ids)
 
     def set_minimum(self, name: str, minimum: int) -> None:
-        """Sets the group's minimum; a desired capacity below it follows ("UpdateAutoScalingGroup", EC2 Auto Scaling API)."""
+        """Sets the group's minimum; a desired capacity or maximum below it follows, since AWS refuses a minimum above either
+        ("UpdateAutoScalingGroup", EC2 Auto Scaling API)."""
         group = self.group(name)
         sizes: dict[str, int] = {"MinSize": minimum}
         if group is not None and group.desired < minimum:
             sizes["DesiredCapacity"] = minimum
+        if group is not None and group.maximum < minimum:
+            sizes["MaxSize"] = minimum
         self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, **sizes)
 
     def targets(self, target_group: str) -> list[Target]:

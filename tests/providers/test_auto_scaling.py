@@ -71,9 +71,9 @@ def test_a_create_waits_for_the_minimum(world: World) -> None:
 def test_a_create_that_never_gets_its_minimum_fails_and_leaves_no_group(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autoscaling, "in_service", lambda _: 1)
     with pytest.raises(ProviderError, match="wants at least 2 healthy instance.*has 1"):
-        group(world, minSize=2, waitForCapacityTimeout="300ms")
-    left = world.api("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
-    assert [item["MinSize"] for item in left if item["MinSize"] == 2] == []
+        group(world, name="never-enough", minSize=2, waitForCapacityTimeout="300ms")
+    api = world.api("autoscaling")
+    assert api.describe_auto_scaling_groups(AutoScalingGroupNames=["never-enough"])["AutoScalingGroups"] == []
 
 
 def sicken(world: World, made: Created) -> None:

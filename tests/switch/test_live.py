@@ -1,0 +1,48 @@
+"""The calls that change a group or a listener, against clients that remember them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from turnout_components.live import LiveCloud
+
+
+class Autoscaling:
+    def __init__(self, minimum: int, maximum: int, desired: int) -> None:
+        self.group = {"MinSize": minimum, "MaxSize": maximum, "DesiredCapacity": desired, "Instances": []}
+        self.updates: list[dict[str, Any]] = []
+
+    def describe_auto_scaling_groups(self, **_: Any) -> Any:
+        return {"AutoScalingGroups": [self.group]}
+
+    def update_auto_scaling_group(self, **update: Any) -> None:
+        self.updates.append(update)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "update"),
+    [
+        ((1, 6, 5), {"MinSize": 3}),
+        ((1, 6, 1), {"MinSize": 3, "DesiredCapacity": 3}),
+        ((0, 0, 0), {"MinSize": 3, "DesiredCapacity": 3, "MaxSize": 3}),
+    ],
+)
+def test_a_raised_minimum_takes_desired_and_maximum_along_only_where_they_are_below(sizes, update):
+    autoscaling = Autoscaling(*sizes)
+    LiveCloud(None, autoscaling).set_minimum("g", 3)
+    assert autoscaling.updates == [{"AutoScalingGroupName": "g", **update}]
+
+
+def test_new_weights_leave_the_rest_of_the_action_as_it_is():
+    sticky = {"Enabled": True, "DurationSeconds": 60}
+    forward = {"TargetGroups": [{"TargetGroupArn": "a", "Weight": 100}], "TargetGroupStickinessConfig": sticky}
+    calls: list[Any] = []
+    elbv2 = SimpleNamespace(
+        exceptions=SimpleNamespace(ListenerNotFoundException=KeyError),
+        describe_listeners=lambda **_: {"Listeners": [{"DefaultActions": [{"Type": "forward", "ForwardConfig": forward}]}]},
+        modify_listener=lambda **call: calls.append(call),
+    )
+    LiveCloud(elbv2, None).set_weights("l", {"a": 0, "b": 100})
+    wanted = [{"TargetGroupArn": "a", "Weight": 0}, {"TargetGroupArn": "b", "Weight": 100}]
+    action = {"Type": "forward", "ForwardConfig": {"TargetGroups": wanted, "TargetGroupStickinessConfig": sticky}}
+    assert calls == [{"ListenerArn": "l", "DefaultActions": [action]}]
