@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.engine_state.conftest import PLANTED
 from tests.engine_state.strategies import snapshots, urn
-from turnout.engine import checkpoint
+from turnout.engine import checkpoint, wire
 from turnout.engine.checkpoint import CheckpointError
 from turnout.engine.crypto import Secrets
 from turnout.engine.state import PendingOperation, ResourceState, Snapshot
@@ -56,7 +56,7 @@ def test_the_file_reads_as_pulumi_writes_it(secrets: Secrets) -> None:
 
 
 def test_a_secret_that_pulumi_exported_in_the_open_stays_a_secret(secrets: Secrets) -> None:
-    shown = {checkpoint.SIGNATURE_KEY: checkpoint.SECRET_SIGNATURE, "plaintext": '"x"'}
+    shown = {wire.SIGNATURE_KEY: wire.SECRET_SIGNATURE, "plaintext": '"x"'}
 
     assert checkpoint.decode_value({"a": [shown]}, secrets) == {"a": [Secret("x")]}
 

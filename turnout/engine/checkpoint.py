@@ -16,11 +16,9 @@ from typing import Any
 from turnout.engine.crypto import Secrets, SecretsError
 from turnout.engine.state import PendingOperation, ResourceState, Snapshot, provider_urn
 from turnout.engine.values import UNKNOWN, Secret
+from turnout.engine.wire import SECRET_SIGNATURE, SIGNATURE_KEY, UNKNOWN_TEXT
 
 SCHEMA_VERSION = 3
-SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"
-SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
-UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 _PENDING_TYPES = {
     "create": "creating",

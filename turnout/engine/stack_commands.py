@@ -10,7 +10,7 @@ from typing import Any
 
 from turnout.engine import checkpoint
 from turnout.engine.arguments import Arguments, UsageError
-from turnout.engine.checkpoint import SECRET_SIGNATURE, SIGNATURE_KEY, CheckpointError
+from turnout.engine.checkpoint import CheckpointError
 from turnout.engine.context import CommandFailed, Context, StackContext
 from turnout.engine.crypto import Secrets
 from turnout.engine.display import HEADER, outputs
@@ -18,7 +18,7 @@ from turnout.engine.events import masked
 from turnout.engine.plan import STACK_TYPE
 from turnout.engine.state import Snapshot
 from turnout.engine.store import stacks
-from turnout.engine.wire import has_secret, plain
+from turnout.engine.wire import SECRET_SIGNATURE, SIGNATURE_KEY, has_secret, plain
 
 
 def _about(context: Context, arguments: Arguments) -> int:

@@ -10,9 +10,9 @@ from google.protobuf import json_format, struct_pb2
 
 from turnout.engine.values import UNKNOWN, Secret, Unknown
 
-UNKNOWN_SENTINEL = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"
+SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 _RESOURCE = "5cf8f73096256a8f31e491e813e4eb8e"
 _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
@@ -37,17 +37,17 @@ def to_struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
 
 def _from_wire(value: Any) -> Any:
     if isinstance(value, str):
-        return UNKNOWN if value == UNKNOWN_SENTINEL else value
+        return UNKNOWN if value == UNKNOWN_TEXT else value
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, list):
         return [_from_wire(item) for item in value]
     if not isinstance(value, dict):
         return value
-    signature = value.get(_SIGNATURE)
+    signature = value.get(SIGNATURE_KEY)
     if signature is None:
         return {key: _from_wire(item) for key, item in value.items()}
-    if signature == _SECRET:
+    if signature == SECRET_SIGNATURE:
         return Secret(_from_wire(value["value"]))
     if signature == _RESOURCE:
         return _from_wire(value.get("id") or value["urn"])
@@ -59,9 +59,9 @@ def _from_wire(value: Any) -> Any:
 
 def _to_wire(value: Any) -> Any:
     if isinstance(value, Unknown):
-        return UNKNOWN_SENTINEL
+        return UNKNOWN_TEXT
     if isinstance(value, Secret):
-        return {_SIGNATURE: _SECRET, "value": _to_wire(value.value)}
+        return {SIGNATURE_KEY: SECRET_SIGNATURE, "value": _to_wire(value.value)}
     if isinstance(value, Mapping):
         return {key: _to_wire(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
