@@ -3,13 +3,17 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pulumi import automation as auto
 from pulumi.automation import errors
 
+from tests.engine.memory import Thing
 from tests.engine_state.bench import Project
 from tests.engine_state.conftest import PLANTED
+from turnout.engine.command import LocalEngineCommand
+from turnout.engine.provider import Fault
 
 
 @pytest.fixture
@@ -79,3 +83,19 @@ def test_a_wrong_passphrase_is_told_without_a_traceback(project: Project) -> Non
         project.stack(env={"PULUMI_CONFIG_PASSPHRASE": "other"}).get_config("password")
 
     assert "Traceback" not in str(caught.value)
+
+
+def test_a_fault_that_repeats_a_secret_of_the_program_is_shown_without_it(project: Project) -> None:
+    class Telltale(Thing):
+        def check(self, inputs: dict[str, Any]) -> list[Fault]:
+            return [Fault("secret", f"{inputs['secret']!r} is too long")]
+
+    project.program(f'Thing("one", secret=pulumi.Output.secret("{PLANTED}"), opts=on())')
+    options = project.options({})
+    options.pulumi_command = LocalEngineCommand(project.home, {"test:index:Thing": Telltale(project.cloud)})
+    stack = auto.create_or_select_stack("dev", work_dir=str(project.folder), opts=options)
+
+    with pytest.raises(errors.CommandError, match=r"secret: '\[secret\]' is too long") as caught:
+        stack.preview()
+
+    assert PLANTED not in str(caught.value)
