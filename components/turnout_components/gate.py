@@ -1,8 +1,8 @@
 """The gate in front of the production listener: the effects of a move, around the decision in `resolve`.
 
-`SwitchGate.before` runs as the listener's before-hook: it claims the move, raises floors and waits until the environments
-that are to carry weight are ready; it raises `SwitchRefused` and leaves the weights alone when they do not get there.
-`SwitchGate.after` runs as the after-hook and confirms the move in the record.
+`SwitchGate.before` runs as the listener's before-hook: it enters what was deployed in the record, claims the move, raises
+floors and waits until the environments that are to carry weight are ready; it raises `SwitchRefused` and leaves the weights
+alone when they do not get there. `SwitchGate.after` runs as the after-hook and confirms the move in the record.
 """
 
 import asyncio
@@ -122,9 +122,10 @@ class SwitchGate:
         if decision.traffic.weights != dict(weights):
             raise SwitchRefused(f"what is to happen changed since the update began ({decision.reason}); run it again")
         if not decision.moves:
+            await asyncio.to_thread(self._enter, environments)
             return
         record = decision.record or record or SwitchRecord(key=self._store.key)
-        await self._claim(record, decision.traffic)
+        await self._claim(self._entered(record, environments), decision.traffic)
         self._renewal = asyncio.create_task(self._renew())
         raised: dict[str, int] = {}
         try:
@@ -134,7 +135,7 @@ class SwitchGate:
             raise
 
     async def after(self, listener: str, environments: Mapping[str, Candidate]) -> None:
-        """Confirms the move, or enters a changed release in the record when nothing moved.
+        """Confirms the move.
 
         Raises `SwitchRefused` when the claim was broken; then the record's weights are back in force."""
         try:
@@ -147,14 +148,24 @@ class SwitchGate:
             ) from error
 
     async def _close(self, listener: str, environments: Mapping[str, Candidate]) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+        async with self._writing:
+            await asyncio.to_thread(self._confirm, listener, environments)
+
+    def _entered(self, record: SwitchRecord, environments: Mapping[str, Candidate]) -> SwitchRecord:
         states = {
             name: EnvironmentState(target_group=e.target_group, group=e.group, release=e.release)
             for name, e in environments.items()
         }
-        if self._renewal is not None:
-            self._renewal.cancel()
-        async with self._writing:
-            await asyncio.to_thread(self._confirm, listener, states)
+        return record.deployed(states, self._clock(), str(self._operator))
+
+    def _enter(self, environments: Mapping[str, Candidate]) -> None:
+        """Enters what the update has deployed. Before the listener changes: that is what makes an update, killed here, come
+        back to these hooks."""
+        record = self._store.read()
+        if record is not None and self._entered(record, environments) != record:
+            self._store.update(lambda found: self._entered(found, environments))
 
     async def _claim(self, record: SwitchRecord, to: Traffic) -> None:
         self._token = uuid4().hex
@@ -286,14 +297,13 @@ class SwitchGate:
             with contextlib.suppress(Exception):
                 await asyncio.to_thread(restore)
 
-    def _confirm(self, listener: str, states: Mapping[str, EnvironmentState]) -> None:
+    def _confirm(self, listener: str, environments: Mapping[str, Candidate]) -> None:
         token, now = self._token, self._clock()
 
         def confirmed(record: SwitchRecord) -> SwitchRecord:
-            entered = record.changed(listener=listener, environments=dict(states))
+            entered = self._entered(record, environments).changed(listener=listener)
             if token is None:
-                changed = {n: s.release for n, s in states.items()} != {n: s.release for n, s in record.environments.items()}
-                return entered.noted(now, str(self._operator), "deploy") if changed else entered
+                return entered
             if record.claim is None or record.claim.token != token:
                 raise _Broken(record)
             return entered.confirmed(record.claim, now)
@@ -303,7 +313,8 @@ class SwitchGate:
         except _Broken as broken:
             traffic = broken.record.traffic
             if traffic is not None:
-                self._cloud.set_weights(listener, {states[name].target_group: w for name, w in traffic.weights.items()})
+                weights = {environments[name].target_group: weight for name, weight in traffic.weights.items()}
+                self._cloud.set_weights(listener, weights)
             raise SwitchRefused(f"the move was called off while it happened; the weights are back at {traffic}") from None
 
 

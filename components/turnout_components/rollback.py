@@ -73,7 +73,8 @@ def _target(record: SwitchRecord) -> tuple[Traffic, str]:
         return traffic, left
     if record.retained is None:
         raise SwitchRefused(
-            f"no standby is kept for rollback (traffic: {traffic}; the last move was no flip, or it was rolled back already). "
+            f"no standby is kept for rollback (traffic: {traffic}; the last move was no flip, or it was rolled back "
+            "already, or the release that was kept has been replaced). "
             "Use `turnout flip` to move traffic"
         )
     return Traffic.all_to(record.retained.environment, tuple(traffic.weights)), traffic.active
@@ -100,7 +101,7 @@ def _wait_for_capacity(
     told = False
     while (found := _capacity(record, cloud, to.active))[0] < needed:
         ready, group = found
-        if group is None or at_any_size or clock() >= deadline:
+        if group is None or cloud.group(group) is None or at_any_size or clock() >= deadline:
             raise SwitchRefused(
                 f"{to.active} has {ready} healthy targets and needs {needed}; the weights stay. See `turnout status`"
             )

@@ -163,6 +163,18 @@ class SwitchRecord(_Frozen):
         entry = HistoryEntry(at=now, by=by, kind=kind, traffic=self.traffic, releases=releases, note=note)
         return self.changed(history=(*self.history, entry)[-HISTORY_LENGTH:])
 
+    def deployed(self, environments: dict[str, EnvironmentState], now: datetime, by: str) -> "SwitchRecord":
+        """What stands behind the environments now. A standby whose release was replaced is kept for rollback no more."""
+        if environments == self.environments:
+            return self
+        kept = self.retained
+        if kept is not None and _digest(environments[kept.environment].release) != _digest(kept.release):
+            kept = None
+        entered = self.changed(environments=environments, retained=kept)
+        before = {name: state.release for name, state in self.environments.items()}
+        replaced = self.traffic is not None and before != {name: state.release for name, state in environments.items()}
+        return entered.noted(now, by, "deploy") if replaced else entered
+
     def confirmed(self, claim: Claim, now: datetime) -> "SwitchRecord":
         """The claimed move has happened: traffic, floors and the retained standby are as the claim says."""
         active_changed = self.traffic is not None and self.traffic.active != claim.to.active
@@ -288,6 +300,10 @@ class RecordStore:
                 if attempt == attempts:
                     raise
         raise AssertionError("unreachable")
+
+
+def _digest(release: str | None) -> str:
+    return (release or "").partition("@")[2]
 
 
 def _translated(error: Exception, table: str) -> Exception:

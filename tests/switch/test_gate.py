@@ -9,7 +9,7 @@ from test_resolve import BLUE, ELSEWHERE, GREEN, ONE, THREE, TWO, claim, config
 from turnout_components.gate import Candidate, SwitchGate, decide
 from turnout_components.live import Target
 from turnout_components.resolve import SwitchRefused
-from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, SwitchRecord
+from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, Retained, SwitchRecord
 
 ME = Operator(name="bob", host="here", pid=2)
 STATES = {
@@ -186,6 +186,34 @@ async def test_a_new_release_on_the_standby_is_entered_without_a_gate(world):
     assert world.record.environments["green"] == EnvironmentState(target_group=GREEN_TG, group="g-green-3", release=THREE)
     assert world.record.history[-1].kind == "deploy"
     assert world.record.traffic == BLUE
+
+
+async def test_a_new_release_is_in_the_record_before_the_listener_changes(world):
+    """An update that is killed after that has no change left that would bring it back to the hooks."""
+    candidates = {**CANDIDATES, "green": Candidate(GREEN_TG, "g-green-3", THREE, 2, 6)}
+    await world.gate(config(BLUE, green=THREE)).before(candidates, BLUE.weights)
+    assert world.record.environments["green"].release == THREE
+    assert world.record.history[-1].kind == "deploy"
+    world.cloud.serve("g-green-3", GREEN_TG, 2)
+    await world.gate(config(GREEN, green=THREE)).before(candidates, GREEN.weights)
+    assert world.record.claim is not None
+    assert world.record.environments["green"].group == "g-green-3", "who calls the move off marks this release"
+
+
+@pytest.mark.parametrize(("release", "stays"), [(TWO, True), (THREE, False)])
+async def test_a_standby_whose_release_was_replaced_is_kept_for_rollback_no_more(world, release, stays):
+    kept = Retained(environment="green", release=TWO, minimum=2)
+    world.store.update(lambda record: record.changed(retained=kept))
+    candidates = {**CANDIDATES, "green": Candidate(GREEN_TG, "another-group", release, 2, 6)}
+    await world.gate(config(BLUE, green=release)).before(candidates, BLUE.weights)
+    assert (world.record.retained == kept) is stays
+    assert world.record.environments["green"].group == "another-group"
+
+
+async def test_an_update_that_changes_neither_traffic_nor_releases_writes_nothing(world):
+    generation = world.record.generation
+    await world.gate(config(BLUE)).before(CANDIDATES, BLUE.weights)
+    assert world.record.generation == generation
 
 
 async def test_the_first_deployment_waits_for_its_minimum_and_makes_the_record():

@@ -79,6 +79,14 @@ def test_a_standby_without_healthy_targets_gets_nothing(flipped):
     assert flipped.cloud.listener_weights == {BLUE_TG: 0, GREEN_TG: 100}
 
 
+def test_a_standby_whose_group_is_gone_gets_nothing(flipped):
+    del flipped.cloud.groups["g-blue"]
+    flipped.cloud.health[BLUE_TG] = []
+    with pytest.raises(SwitchRefused, match="blue has 0 healthy targets and needs 2"):
+        back(flipped)
+    assert flipped.cloud.calls == []
+
+
 def test_a_warm_standby_is_raised_to_its_size_at_the_flip_first(flipped):
     flipped.cloud.serve("g-blue", BLUE_TG, 1)
     flipped.clock.on_sleep = lambda: flipped.cloud.serve("g-blue", BLUE_TG, 2, minimum=2)
