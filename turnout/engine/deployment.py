@@ -18,7 +18,7 @@ from turnout.engine.program import Order, ProgramSpec, Running
 from turnout.engine.provider import ResourceType
 from turnout.engine.refresh import adopt, refresh
 from turnout.engine.removal import remove
-from turnout.engine.run import Run
+from turnout.engine.run import Run, interruptible
 from turnout.engine.state import Snapshot
 from turnout.engine.store import StackStore
 
@@ -98,13 +98,10 @@ class Deployment:
     def _finish(self, run: Run, action: Any) -> Result:
         began = time.monotonic()
         run.events.prelude({k: "[secret]" if k in self.secret_keys else v for k, v in self.config.items()})
-        code = None
-        try:
+        with interruptible(run):
             code = action(run)
-        except KeyboardInterrupt:
-            run.stopping.set()
+        if run.stopping.is_set():
             code = INTERRUPTED
-        if code == INTERRUPTED:
             run.events.say("error", "interrupted: what was begun has ended, what was made is in the state")
         run.events.summary(maybe_corrupt=False)
         run.events.cancelled()
@@ -124,21 +121,17 @@ class Deployment:
         address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         server.start()
         running = program.start(self._order(address, run.preview), lambda severity, line: run.events.say(severity, line))
+        run.when_stopped(running.stop)
         try:
             if self.refresh_first:
                 refresh(run, self.parallel)
             ready.set()
             code = _wait(running, run)
-        except KeyboardInterrupt:
-            run.stopping.set()
-            ready.set()
-            running.stop()
-            return INTERRUPTED
         finally:
             run.wait_until_idle()
             hooks.close()
             server.stop(grace=1).wait()
-        if code == 0 and not run.errors:
+        if code == 0 and not run.errors and not run.stopping.is_set():
             doomed = [s for s in run.snapshot.ordered() if s.delete or s.urn not in monitor.executor.seen]
             remove(run, doomed, self.parallel)
         return code

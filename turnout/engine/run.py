@@ -1,7 +1,9 @@
 """What the parts of one update share: state, providers, journal, events."""
 
 import json
-from collections.abc import Iterator, Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition, Event, RLock
@@ -34,6 +36,19 @@ class Run:
     errors: list[str] = field(default_factory=list)
     _idle: Condition = field(default_factory=Condition)
     _busy: int = 0
+    _on_stop: list[Callable[[], None]] = field(default_factory=list)
+
+    def stop(self) -> None:
+        """Begins no further step, and ends the program."""
+        self.stopping.set()
+        for act in self._on_stop:
+            act()
+
+    def when_stopped(self, act: Callable[[], None]) -> None:
+        """`act` ends the program; at once when the run was stopped already."""
+        self._on_stop.append(act)
+        if self.stopping.is_set():
+            act()
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -90,6 +105,25 @@ class Run:
         self.events.say("error", message, state.urn)
         self.events.failed(step, state, old)
         return StepFailed(message)
+
+
+@contextmanager
+def interruptible(run: Run) -> Iterator[None]:
+    """The first Ctrl-C stops the run in order; a second one has its usual effect. An exception would not do: one that
+    Python raises inside a destructor or callback is lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, usual)
+        threading.Thread(target=run.stop, daemon=True).start()
+
+    usual = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _decoded(value: Any) -> Any:
