@@ -1,5 +1,10 @@
 """The record's conditional writes and its words."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from fakes import FakeDynamoDB
 from hypothesis import given
@@ -7,7 +12,7 @@ from hypothesis import strategies as st
 from test_gate import World
 from turnout_components.live import shares
 from turnout_components.naming import balancer_logical_name, group_name
-from turnout_components.switch_record import Conflict, RecordError, RecordStore, SwitchRecord, TableMissing
+from turnout_components.switch_record import Conflict, Operator, RecordError, RecordStore, SwitchRecord, TableMissing
 
 
 @pytest.fixture
@@ -55,3 +60,16 @@ def test_relative_weights_become_percent_that_sum_to_100(weights):
 def test_names_fit_the_limits_of_aws(service):
     assert len(balancer_logical_name(service)) + 8 <= 32
     assert len(group_name(service[:40], "s" * 100, "green", "sha256:" + "0" * 64)) <= 255
+
+
+def test_an_operator_is_gone_when_the_process_has_ended_even_if_nobody_has_reaped_it():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    operator = Operator.current().model_copy(update={"pid": process.pid})
+    assert not operator.is_gone()
+    process.kill()
+    if Path("/proc").exists():
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
+        assert operator.is_gone()
+    process.communicate()
+    assert operator.is_gone()
+    assert not operator.model_copy(update={"host": "elsewhere"}).is_gone()
