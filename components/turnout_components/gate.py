@@ -29,12 +29,19 @@ LEASE = timedelta(seconds=30)
 POLL = 0.5
 
 
+def located(cloud: LiveCloud, record: SwitchRecord | None) -> SwitchRecord | None:
+    """The record with its listener. A first deployment that was cut off may have made one without recording it."""
+    if record is None or record.listener is not None or record.claim is None:
+        return record
+    return record.changed(listener=cloud.listener_of([state.target_group for state in record.environments.values()]))
+
+
 def observe(cloud: LiveCloud, record: SwitchRecord | None) -> Live:
     """What the cloud says about the record's listener, weights by environment in percent."""
-    if record is None or record.listener is None:
+    if record is None:
         return Live(None)
     gone = record.claim is not None and record.claim.by.is_gone()
-    weights = cloud.weights(record.listener)
+    weights = cloud.weights(record.listener) if record.listener is not None else None
     if weights is None:
         return Live(None, gone)
     names = {state.target_group: name for name, state in record.environments.items()}
@@ -48,7 +55,7 @@ def decide(
 
     Raises `SwitchRefused`, `RecordError`."""
     while True:
-        record = store.read()
+        record = located(cloud, store.read())
         decision = resolve(config, record, observe(cloud, record), clock())
         if not settle or decision.record is None:
             return decision
@@ -116,7 +123,7 @@ class SwitchGate:
             raise SwitchRefused(f"the gate failed ({type(error).__name__}: {error}); the weights stay") from error
 
     async def _open(self, environments: Mapping[str, Candidate], weights: Mapping[str, int]) -> None:
-        record = await asyncio.to_thread(self._store.read)
+        record = located(self._cloud, await asyncio.to_thread(self._store.read))
         live = await asyncio.to_thread(observe, self._cloud, record)
         decision = resolve(self._config, record, live, self._clock())
         if decision.traffic.weights != dict(weights):

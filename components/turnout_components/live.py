@@ -1,6 +1,6 @@
 """The switch's view of the cloud: a listener's weights, target health and groups' sizes, read and changed by AWS's API."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +41,21 @@ class LiveCloud:
         if action is None:
             return None
         return {group["TargetGroupArn"]: group.get("Weight", 1) for group in _target_groups(action)}
+
+    def listener_of(self, target_groups: Collection[str]) -> str | None:
+        """The listener that forwards to just these target groups, or None."""
+        if not target_groups:
+            return None
+        try:
+            found = self._elbv2.describe_target_groups(TargetGroupArns=list(target_groups))["TargetGroups"]
+        except self._elbv2.exceptions.TargetGroupNotFoundException:
+            return None
+        for balancer in sorted({arn for group in found for arn in group["LoadBalancerArns"]}):
+            for listener in self._elbv2.describe_listeners(LoadBalancerArn=balancer)["Listeners"]:
+                groups = {g["TargetGroupArn"] for a in listener["DefaultActions"] for g in _target_groups(a)}
+                if groups == set(target_groups):
+                    return str(listener["ListenerArn"])
+        return None
 
     def set_weights(self, listener: str, weights: Mapping[str, int]) -> None:
         """Puts these weights (by target group ARN) in force and leaves the rest of the action as it is.

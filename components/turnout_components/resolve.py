@@ -93,9 +93,10 @@ def resolve(config: SwitchConfig, record: SwitchRecord | None, live: Live, now: 
     Raises `SwitchRefused` when somebody else moves traffic, config and record have both changed, a release would change
     under traffic or be thrown away while it is retained, a release is marked unstable, or a floor is above a maximum.
     """
-    if record is None or record.traffic is None or live.weights is None:
+    if record is not None:
+        refuse_claim(record, live, now)
+    if record is None or live.weights is None or (record.traffic is None and record.claim is None):
         return _first(config, record)
-    refuse_claim(record, live, now)
     settled = _settle(record, live, now)
     traffic, reason = _precedence(config, settled)
     moves = traffic.weights != dict(live.weights)
@@ -131,23 +132,24 @@ def refuse_claim(record: SwitchRecord, live: Live, now: datetime) -> None:
         return
     left = math.ceil((claim.expires - now).total_seconds())
     raise SwitchRefused(
-        f"{claim.by} is moving traffic: {record.traffic} → {claim.to}, since {claim.began:%H:%M:%S} UTC; "
+        f"{claim.by} is moving traffic: {record.traffic or 'none'} → {claim.to}, since {claim.began:%H:%M:%S} UTC; "
         f"the claim holds for {left} s more unless renewed. Wait and run this again, or break it with `turnout rollback`"
     )
 
 
 def _settle(record: SwitchRecord, live: Live, now: datetime) -> SwitchRecord:
-    assert record.traffic is not None
     assert live.weights is not None
     weights = dict(live.weights)
-    if weights == record.traffic.weights:
+    if record.traffic is not None and weights == record.traffic.weights:
         return record.changed(claim=None)
-    if set(weights) != set(record.traffic.weights):
+    known = record.traffic or (record.claim.to if record.claim else None)
+    assert known is not None
+    if set(weights) != set(known.weights):
         raise SwitchRefused(
-            f"the listener forwards to {sorted(weights)}, the record knows {sorted(record.traffic.weights)}: "
+            f"the listener forwards to {sorted(weights)}, the record knows {sorted(known.weights)}: "
             "somebody changed the listener by hand; put its target groups back, then run this again"
         )
-    heaviest = max(weights, key=lambda name: (weights[name], name == record.traffic.active))  # type: ignore[union-attr]
+    heaviest = max(weights, key=lambda name: (weights[name], name == known.active))
     return record.settled(Traffic(active=heaviest, weights=weights), now)
 
 

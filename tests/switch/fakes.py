@@ -58,6 +58,9 @@ class FakeCloud:
     def weights(self, listener: str) -> dict[str, int] | None:  # noqa: ARG002
         return self.listener_weights
 
+    def listener_of(self, target_groups: list[str]) -> str | None:
+        return LISTENER if self.listener_weights is not None and set(target_groups) == set(self.listener_weights) else None
+
     def set_weights(self, listener: str, weights: dict[str, int]) -> None:  # noqa: ARG002
         self.calls.append(f"weights {dict(weights)}")
         self.listener_weights = dict(weights)

@@ -229,6 +229,21 @@ async def test_the_first_deployment_waits_for_its_minimum_and_makes_the_record()
     assert any("1 of 2 healthy" in line for line in world.said)
 
 
+async def test_a_first_deployment_that_was_cut_off_before_its_record_is_settled(world):
+    world.db.items.clear()
+    world.cloud.listener_weights = None
+    await world.gate(config(BLUE)).before(CANDIDATES, BLUE.weights)
+    world.cloud.listener_weights = {BLUE_TG: 100, GREEN_TG: 0}
+    with pytest.raises(SwitchRefused, match="bob@here .* is moving traffic: none → blue 100 / green 0"):
+        decide(world.store, world.cloud, config(BLUE), settle=True, clock=world.clock)  # type: ignore[arg-type]
+    world.clock.now += timedelta(minutes=1)
+    decision = decide(world.store, world.cloud, config(BLUE), settle=True, clock=world.clock)  # type: ignore[arg-type]
+    assert (decision.moves, decision.traffic) == (False, BLUE)
+    record = world.record
+    assert (record.traffic, record.listener, record.claim, record.environments) == (BLUE, LISTENER, None, STATES)
+    assert [entry.kind for entry in record.history] == ["create", "settle"]
+
+
 def test_decide_settles_the_record_only_when_asked(world):
     world.cloud.listener_weights = {BLUE_TG: 0, GREEN_TG: 100}
     decide(world.store, world.cloud, config(GREEN), settle=False, clock=world.clock)
