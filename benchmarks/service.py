@@ -115,7 +115,7 @@ class Service:
         }
         kinds = registry()
         if tell is not None:
-            kinds = {token: Watched(kind, tell) for token, kind in kinds.items()}  # type: ignore[misc]  # delegates the rest
+            kinds = {token: Watched(kind, tell) for token, kind in kinds.items()}
         return Deployment(self.state(), kinds, self._heard, str(ROOT), config | self.secrets, list(self.secrets))
 
     def state(self) -> StackStore:
@@ -180,7 +180,7 @@ class Service:
     def active(self) -> str:
         traffic = self.record().traffic
         assert traffic is not None
-        return traffic.active
+        return str(traffic.active)
 
     @property
     def standby(self) -> str:
