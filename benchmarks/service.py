@@ -184,7 +184,7 @@ class Service:
 
     @property
     def standby(self) -> str:
-        return next(name for name in self.config["environments"] if name != self.active)
+        return next(str(name) for name in self.config["environments"] if name != self.active)
 
     @property
     def url(self) -> str:
