@@ -1,16 +1,10 @@
 """One local cloud with the service deployed for all tests of a file; a test leaves it able to flip."""
 
-import os
-
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when gRPC is imported
-
 from collections.abc import Iterator
 
 import pytest
 
 from benchmarks.service import Service, service, wait_for
-
-WEIGHTS = [100, 0]
 
 
 @pytest.fixture(scope="module")
