@@ -1,5 +1,8 @@
 """Whole updates: the real SDK in a process of its own, the local engine, a provider in memory."""
 
+from turnout.engine.plan import with_secrets
+from turnout.engine.values import Secret
+
 TWO = """
 a = Thing("a", size=1, opts=on())
 b = Thing("b", size=2, tags={"of": a.serial}, opts=on())
@@ -206,3 +209,9 @@ def test_secrets_are_wrapped_in_the_state_and_masked_in_events(bench):
 def test_two_resources_of_one_name_are_refused(bench):
     assert bench.up('Thing("a", opts=on())\nThing("a", opts=on())').exit_code == 1
     assert "two resources are called a" in bench.said()
+
+
+def test_an_output_under_another_name_that_holds_a_secret_input_is_secret_too():
+    hidden, tags = Secret("hunter2-hunter2"), {"token": "hunter2-hunter2"}
+    found = with_secrets({"tagsAll": tags, "arn": "arn:1", "size": 1, "tags": Secret(tags)}, {"tags": {"token": hidden}}, [])
+    assert found == {"tagsAll": Secret(tags), "arn": "arn:1", "size": 1, "tags": Secret(tags)}

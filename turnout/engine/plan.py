@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from turnout.engine.provider import AutoName, Fault, ResourceType
+from turnout.engine.redact import Redactor
 from turnout.engine.state import ResourceState
 from turnout.engine.values import UNKNOWN, Secret
 from turnout.engine.wire import has_secret, has_unknown, plain
@@ -116,9 +117,16 @@ def faults(inputs: Mapping[str, Any], rtype: ResourceType) -> list[Fault]:
 
 
 def with_secrets(outputs: Mapping[str, Any], goal_inputs: Mapping[str, Any], additional: list[str]) -> dict[str, Any]:
-    """Outputs with `Secret` around those named in `additional` and those whose input is, or holds, a secret."""
+    """Outputs with `Secret` around those named in `additional`, those whose input is, or holds, a secret, and those in which a
+    secret of the inputs stands under another name (`tagsAll` holds the tags)."""
     hidden = {name for name, value in goal_inputs.items() if has_secret(value)} | set(additional)
-    return {name: Secret(value) if name in hidden and value is not None else value for name, value in outputs.items()}
+    secrets = Redactor()
+    secrets.learn_marked(goal_inputs)
+    hidden |= {name for name, value in outputs.items() if secrets.clean(bare := plain(value)) != bare}
+    return {
+        name: Secret(value) if name in hidden and value is not None and not isinstance(value, Secret) else value
+        for name, value in outputs.items()
+    }
 
 
 def predicted(step: Step, goal: Goal, old: ResourceState | None, rtype: ResourceType | None) -> dict[str, Any]:
