@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from turnout_components.live import LiveCloud, ready_targets, utc_now
+from turnout_components.live import LiveCloud, ready_targets, shares, utc_now
 from turnout_components.resolve import SwitchRefused
 from turnout_components.switch_record import Operator, RecordError, RecordStore, SwitchRecord, Traffic
 
@@ -47,6 +47,7 @@ def rollback(
     record = store.read()
     if record is None or record.traffic is None or record.listener is None:
         raise SwitchRefused("nothing is deployed, so there is nothing to roll back")
+    record = _without_a_dead_claim(record, cloud, clock())
     to, left = _target(record)
     _wait_for_capacity(record, cloud, to, now_at_any_size, timeout, notify, clock, sleep)
     cloud.set_weights(record.listener, {record.environments[name].target_group: w for name, w in to.weights.items()})
@@ -62,6 +63,16 @@ def rollback(
         ) from error
     before = record.claim.to if record.claim else record.traffic
     return RolledBack(before, to, record.environments[to.active].release, bad, seconds)
+
+
+def _without_a_dead_claim(record: SwitchRecord, cloud: LiveCloud, now: datetime) -> SwitchRecord:
+    """A claim whose holder died before it moved anything is no move: what is rolled back is the one before."""
+    claim = record.claim
+    if claim is None or record.traffic is None or not (claim.expires <= now or claim.by.is_gone()):
+        return record
+    live = cloud.weights(record.listener) if record.listener is not None else None
+    wanted = {record.environments[name].target_group: weight for name, weight in record.traffic.weights.items()}
+    return record.changed(claim=None) if live is not None and shares(live) == wanted else record
 
 
 def _target(record: SwitchRecord) -> tuple[Traffic, str]:

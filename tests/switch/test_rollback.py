@@ -79,6 +79,20 @@ def test_a_standby_without_healthy_targets_gets_nothing(flipped):
     assert flipped.cloud.listener_weights == {BLUE_TG: 0, GREEN_TG: 100}
 
 
+def test_a_claim_that_its_holder_left_behind_before_moving_does_not_turn_a_rollback_round(flipped):
+    flipped.store.update(lambda r: r.changed(claim=claim(BLUE, seconds=-60)))
+    done = back(flipped)
+    assert (done.before, done.after, done.unstable) == (GREEN, BLUE, TWO)
+    assert flipped.record.claim is None
+
+
+def test_a_claim_whose_holder_died_after_the_move_is_undone(flipped):
+    flipped.store.update(lambda r: r.changed(traffic=BLUE, config_base=BLUE, retained=None, claim=claim(seconds=-60)))
+    done = back(flipped)
+    assert (done.before, done.after, done.unstable) == (GREEN, BLUE, TWO)
+    assert flipped.cloud.listener_weights == {BLUE_TG: 100, GREEN_TG: 0}
+
+
 def test_a_standby_whose_group_is_gone_gets_nothing(flipped):
     del flipped.cloud.groups["g-blue"]
     flipped.cloud.health[BLUE_TG] = []
