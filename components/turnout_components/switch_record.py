@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -185,28 +186,35 @@ class SwitchRecord(_Frozen):
         return entered.noted(now, by, "deploy") if replaced else entered
 
     def confirmed(self, claim: Claim, now: datetime) -> "SwitchRecord":
-        """The claimed move has happened: traffic, floors and the retained standby are as the claim says."""
+        """The claimed move has happened: traffic, floors and the retained standby are as the claim says.
+
+        An environment that goes on carrying traffic and gains none keeps the floor that it has."""
         active_changed = self.traffic is not None and self.traffic.active != claim.to.active
         until = now + timedelta(seconds=claim.bake)
         kind = "create" if self.traffic is None else "flip" if active_changed else "weights"
+        kept = {name: floor for name, floor in self.floors.items() if claim.to.weights.get(name, 0) > 0}
         return self.changed(
             traffic=claim.to,
             config_base=claim.to,
             flipped_at=now if active_changed else self.flipped_at,
             retained=claim.retained if active_changed else self.retained,
-            floors={name: Floor(minimum=minimum, until=until) for name, minimum in claim.floors.items()},
+            floors={**kept, **{name: Floor(minimum=minimum, until=until) for name, minimum in claim.floors.items()}},
             claim=None,
         ).noted(now, str(claim.by), kind)
 
     def settled(self, live: Traffic, now: datetime) -> "SwitchRecord":
         """Traffic is found elsewhere than recorded, and nobody is moving it: the record follows what is live.
 
-        A claim left behind by a crash is completed when live is where it wanted to go, else dropped."""
+        A claim left behind by a crash is completed when live is where it wanted to go, else dropped. A standby that was kept
+        for rollback and carries traffic now (a rollback was killed before it wrote) has the size that it had at the flip."""
         if self.claim is not None and self.claim.to.weights == live.weights:
             note = f"completed the move that {self.claim.by} began"
             return self.confirmed(self.claim, now).noted(now, "turnout", "settle", note)
         note = f"recorded {self.traffic}, found {live}"
-        return self.changed(traffic=live, claim=None, retained=None).noted(now, "turnout", "settle", note)
+        kept, floors = self.retained, self.floors
+        if kept is not None and live.weights.get(kept.environment, 0) > 0:
+            floors = {**floors, kept.environment: Floor(minimum=kept.minimum)}
+        return self.changed(traffic=live, claim=None, retained=None, floors=floors).noted(now, "turnout", "settle", note)
 
     def rolled_back(
         self, to: Traffic, now: datetime, by: str, bad: str | None, reason: str, floors: dict[str, int]
@@ -282,6 +290,7 @@ class RecordStore:
             "id": {"S": self.key},
             "generation": {"N": str(written.generation)},
             "body": {"S": written.model_dump_json()},
+            "write": {"S": uuid4().hex},
         }
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
         if record.generation:
@@ -292,8 +301,19 @@ class RecordStore:
         try:
             self._client.put_item(TableName=self._table, Item=item, **condition)
         except Exception as error:
-            raise _translated(error, self._table) from error
+            translated = _translated(error, self._table)
+            if not (isinstance(translated, Conflict) and self._stands(item)):
+                raise translated from error
         return written
+
+    def _stands(self, item: dict[str, Any]) -> bool:
+        """Whether this very item is in the table: a client that got no answer to its write sends it again, and then meets
+        the condition that its own write has changed."""
+        try:
+            found = self._client.get_item(TableName=self._table, Key={"id": item["id"]}, ConsistentRead=True)
+        except Exception as error:
+            raise _translated(error, self._table) from error
+        return bool(found.get("Item", {}).get("write") == item["write"])
 
     def update(self, change: Callable[[SwitchRecord], SwitchRecord], attempts: int = 20) -> SwitchRecord:
         """Reads, changes and writes, again while others write in between.

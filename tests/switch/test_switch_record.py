@@ -4,15 +4,32 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fakes import FakeDynamoDB
+from fakes import BLUE_TG, GREEN_TG, LISTENER, START, FakeDynamoDB
 from hypothesis import given
 from hypothesis import strategies as st
-from test_gate import World
+from test_gate import CANDIDATES, World
+from test_resolve import BLUE, GREEN, ONE, claim
 from turnout_components.live import shares
 from turnout_components.naming import balancer_logical_name, group_name
-from turnout_components.switch_record import Conflict, Operator, RecordError, RecordStore, SwitchRecord, TableMissing
+from turnout_components.switch_record import (
+    Conflict,
+    Floor,
+    Operator,
+    RecordError,
+    RecordStore,
+    Retained,
+    SwitchRecord,
+    TableMissing,
+    Traffic,
+)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
 
 
 @pytest.fixture
@@ -73,3 +90,35 @@ def test_an_operator_is_gone_when_the_process_has_ended_even_if_nobody_has_reape
     process.communicate()
     assert operator.is_gone()
     assert not operator.model_copy(update={"host": "elsewhere"}).is_gone()
+
+
+async def test_a_write_whose_answer_was_lost_and_that_was_sent_again_is_no_conflict(world):
+    """Botocore sends it again and meets the generation that its own write has set: the flip was recorded all the same."""
+    gate = world.gate()
+    await gate.before(CANDIDATES, GREEN.weights)
+    world.cloud.set_weights(LISTENER, {BLUE_TG: 0, GREEN_TG: 100})
+    put = world.db.put_item
+
+    def sent_twice(**request: Any) -> None:
+        world.db.put_item = put
+        put(**request)
+        put(**request)
+
+    world.db.put_item = sent_twice
+    await gate.after(LISTENER, CANDIDATES)
+    assert (world.record.traffic, world.record.claim) == (GREEN, None)
+    assert world.record.history[-1].kind == "flip"
+
+
+def test_a_move_of_shares_keeps_the_floor_of_who_carries_on(world):
+    part = Traffic(active="blue", weights={"blue": 90, "green": 10})
+    before = world.record.changed(floors={"blue": Floor(minimum=5), "green": Floor(minimum=9)})
+    after = before.confirmed(claim(part, floors={"green": 2}), START)
+    assert {name: floor.minimum for name, floor in after.floors.items()} == {"blue": 5, "green": 2}
+    assert "blue" not in after.confirmed(claim(GREEN, floors={"green": 5}), START).floors
+
+
+def test_a_rollback_that_was_killed_before_it_wrote_leaves_the_environment_its_size(world):
+    kept = Retained(environment="blue", release=ONE, minimum=5)
+    settled = world.record.changed(traffic=GREEN, retained=kept).settled(BLUE, START)
+    assert (settled.traffic, settled.retained, settled.floors["blue"].minimum) == (BLUE, None, 5)
