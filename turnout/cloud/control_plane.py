@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -22,8 +24,17 @@ _READS = ("Describe", "Get", "List")
 _SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/(?P<service>[^/]+)/aws4_request")
 
 
+_PRIORITY = 10
+
+
 class _Handler(MotoRequestHandler):
-    """Logs only what failed."""
+    """Logs only what failed. A connection's thread gives way to Envoy and the model servers, whose cores AWS's API does not
+    share: Linux holds a priority a thread."""
+
+    def setup(self) -> None:
+        super().setup()
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _PRIORITY)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         if str(code).startswith("5"):

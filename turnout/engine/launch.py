@@ -27,7 +27,8 @@ SWITCH_PREFIX = "switch: "
 
 
 def main() -> int:
-    """Reads the order, runs the program, returns the exit code."""
+    """Reads the order, runs the program, returns the exit code. Gives way to what serves on this machine."""
+    os.nice(10)
     order = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_engine, daemon=True).start()
     path = Path(order["program"])
