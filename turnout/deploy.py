@@ -208,7 +208,7 @@ def _plain(operation: Any) -> str:
 def _error_lines(text: str) -> tuple[str, ...]:
     """What an engine wrote to stderr, from the text of a CommandError."""
     stderr = text.partition("\n stderr: ")[2]
-    return tuple(line.strip() for line in stderr.splitlines() if line.strip())
+    return tuple(line.strip().removeprefix("error: ") for line in stderr.splitlines() if line.strip())
 
 
 def _exit_code(text: str, errors: tuple[str, ...]) -> int:

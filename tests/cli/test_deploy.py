@@ -106,6 +106,7 @@ def test_steps_and_messages_are_told_and_unchanged_resources_are_not(
         (failure(2, "turnout:pool.minimum = 9: make it at most 6"), 2),
         (failure(3, "switch: green is not ready"), 3),
         (failure(255, stderr="error: update failed\n  switch: green is not ready"), 3),
+        (failure(255, stderr="error: the stack is currently locked"), 1),
         (failure(255, stderr="error: an unhandled error occurred: Program exited with non-zero exit code: 2"), 2),
         (failure(255, stderr="error: an unhandled error occurred: Program exited with non-zero exit code: 1"), 1),
         (failure(1, "no such AMI"), 1),
@@ -119,6 +120,7 @@ def test_the_end_of_an_engine_becomes_a_documented_code(
     outcome = deploy.run(stacks.load(project, "local"), "up", project, Recorder())
     assert outcome.code == code
     assert outcome.errors
+    assert not any(line.startswith("error: ") for line in outcome.errors)
 
 
 def test_a_refused_config_is_told_by_the_programs_lines_and_not_by_the_engines_alone(
@@ -172,6 +174,15 @@ def test_up_shows_what_changed_and_json_has_it_as_a_document(
     as_json = turnout("up", "--json")
     assert json.loads(as_json.stdout)["changes"] == {"create": 2, "same": 1}
     assert "digits-production" in as_json.stderr
+
+
+def test_outputs_are_told_in_order_and_without_python(turnout: Turnout, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = {"weights": {"green": 0, "blue": 100}, "releases": {"green": None}, "active": "blue"}
+    ended = Outcome("up", LOCAL_ENGINE, 0, {"refresh": 1, "same": 2}, outputs=outputs)
+    monkeypatch.setattr("turnout.cli.deploying.run", lambda *given: ended)
+    lines = turnout("up").stdout.splitlines()
+    assert lines[0].startswith("1 refreshed, 2 unchanged")
+    assert lines[1:] == ["  active: blue", "  releases: green –", "  weights: blue 100, green 0"]
 
 
 @pytest.fixture

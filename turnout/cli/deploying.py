@@ -1,6 +1,7 @@
 """`turnout up`, `preview` and `destroy`: a deployment, shown."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -40,8 +41,8 @@ def finish(outcome: Outcome, **more: Any) -> None:
         raise CommandFailed(Exit(outcome.code), "\n".join(outcome.errors) or f"{outcome.operation} failed")
     out = screen()
     out.line(summary(outcome))
-    for name, value in outcome.outputs.items():
-        out.line(f"  {name}: {value}")
+    for name, value in sorted(outcome.outputs.items()):
+        out.line(f"  {name}: {_plain(value)}")
     out.result(
         {
             "operation": outcome.operation,
@@ -52,3 +53,10 @@ def finish(outcome: Outcome, **more: Any) -> None:
             **more,
         }
     )
+
+
+def _plain(value: Any) -> str:
+    """An output for people: `blue 100, green 0` for a mapping."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(value[name])}" for name in sorted(value))
+    return "–" if value is None else str(value)

@@ -19,6 +19,7 @@ _DONE = {
     "replace": "replaced",
     "create-replacement": "created anew",
     "delete-replaced": "deleted the old",
+    "refresh": "refreshed",
 }
 
 
@@ -59,7 +60,7 @@ class DeploymentProgress(Progress):
             return
         done = f"would {step.operation}" if self._preview else _DONE.get(step.operation, step.operation)
         took = "" if self._preview else f" [dim]{time.monotonic() - began:.1f} s[/]"
-        self._print(f"  [green]{done:<14}[/] {_short(step.type):<26} {_escaped(step.name)}{took}")
+        self._print(f"  [green]{done:<14}[/] {_short(step.type):<28} {_escaped(step.name)}{took}")
 
     def message(self, severity: str, text: str) -> None:
         color = {"error": "red", "warning": "yellow"}.get(severity, "dim")
