@@ -29,6 +29,11 @@ def test_help_names_the_exit_codes(turnout: Turnout) -> None:
     assert "4 the local cloud is not running" in shown
 
 
+def test_every_line_of_the_help_is_whole(turnout: Turnout) -> None:
+    for group in ((), ("releases",), ("local",)):
+        assert not any(line.endswith("...") for line in turnout(*group, "--help").stdout.splitlines()[1:])
+
+
 @pytest.mark.parametrize("command", ["up", "preview", "status", "rollback", "flip", "init"])
 def test_a_local_stack_without_a_running_cloud_ends_with_4_and_says_how_to_start_it(
     command: str, project: Path, turnout: Turnout

@@ -39,14 +39,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 releases = typer.Typer(help="What was released, and what was marked unstable.", no_args_is_help=True)
-local = typer.Typer(help="The local cloud: AWS's API, model servers and a load balancer on this machine.", no_args_is_help=True)
+local = typer.Typer(help="The local cloud: AWS's API, model servers, a load balancer.", no_args_is_help=True)
 app.add_typer(releases, name="releases")
 app.add_typer(local, name="local")
 
 
 @app.command()
 def init(stack: StackOption = "local", as_json: JsonOption = False) -> None:
-    """Make the switch record's table, once for a cloud; what exists is left alone."""
+    """Make the switch record's table, once for a cloud. What exists is left alone."""
     from turnout.cli.setup import init
 
     init(stack)
@@ -87,7 +87,7 @@ def flip(
     stack: StackOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Move traffic: set turnout:traffic in the stack's config, and `up`. What is refused leaves config as it was."""
+    """Move traffic: turnout:traffic in the stack's file, then `up`. What is refused leaves the file as it was."""
     from turnout.cli.flipping import flip
 
     flip(stack, environment, to)
@@ -116,7 +116,7 @@ def status(stack: StackOption = "local", as_json: JsonOption = False) -> None:
 
 @releases.command("list")
 def releases_list(stack: StackOption = "local", as_json: JsonOption = False) -> None:
-    """Every release that has a manifest, where it runs, what is unstable, and what happened."""
+    """Every release that has a manifest, and where it runs. With unstable marks and history."""
     from turnout.cli.releases import show
 
     show(stack)
@@ -183,7 +183,7 @@ def demo(
     report: Annotated[Path, typer.Option(help="Where the report goes (docs/report.md).")] = Path("report.json"),
     as_json: JsonOption = False,
 ) -> None:
-    """Tell the whole story under traffic: deploy, flip, a bad release, rollback."""
+    """Deploy, flip, meet a bad release and roll back, under traffic."""
     from turnout.cli.demo import demo
 
     demo(report)
