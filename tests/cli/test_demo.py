@@ -95,6 +95,7 @@ def test_the_story_loses_nothing_flips_rolls_back_and_leaves_nothing(demo: Demo)
 def test_an_interrupt_ends_everything_and_the_exit_code_says_so(demo: Demo, moment: str) -> None:
     demo.read_until(moment)
     assert demo.end(signal.SIGINT) == 130, demo.output
+    assert "interrupted; everything that the demo had started is ended" in demo.output
     assert "Traceback" not in demo.output
     assert demo.left() == []
     assert not demo.home.exists() or list(demo.home.iterdir()) == []

@@ -19,6 +19,8 @@ def demo(report: Path) -> None:
         told = run(session.stack, session.home, out.console)
     except (DemoFailed, TrafficError) as error:
         raise CommandFailed(Exit.FAILED, f"{error}\nlogs: {session.home / 'demo'}") from error
+    except KeyboardInterrupt:
+        raise CommandFailed(Exit.INTERRUPTED, "interrupted; everything that the demo had started is ended") from None
     document = told.model_dump(mode="json")
     report.write_text(json.dumps(document, indent=2) + "\n")
     out.show(summary(told))
