@@ -85,7 +85,7 @@ def gather(stack: Stack, record: SwitchRecord | None) -> dict[str, Any]:
 
 def _releases_table(found: dict[str, Any]) -> Table:
     table = Table(title="releases", title_justify="left")
-    for column in ("name", "model", "runs in", ""):
+    for column in ("name", "model", "runs in", "note"):
         table.add_column(column, overflow="fold")
     for row in found["releases"]:
         table.add_row(row["name"], row["model"] or "–", ", ".join(row["runs_in"]) or "–", _note(row))
