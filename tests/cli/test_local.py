@@ -36,6 +36,18 @@ def test_a_cloud_is_started_once_shown_and_stopped(home: Path, turnout: Turnout)
     assert turnout("status").exit_code == 4
 
 
+def test_a_new_cloud_knows_nothing_of_what_stood_in_the_one_before(home: Path, turnout: Turnout) -> None:
+    folder = home / "stacks/turnout/local"
+    folder.mkdir(parents=True)
+    for name in ("checkpoint.json", "checkpoint.json.bak", "journal.jsonl", "salt"):
+        (folder / name).touch()
+    turnout("local", "start")
+    assert [file.name for file in folder.iterdir()] == ["salt"]
+    (folder / "checkpoint.json").touch()
+    turnout("local", "start")
+    assert (folder / "checkpoint.json").exists()
+
+
 def test_start_without_its_image_folder_is_refused(home: Path, turnout: Turnout) -> None:
     result = turnout("local", "start", "--images", "nowhere")
     assert result.exit_code == 2

@@ -25,6 +25,8 @@ def start(stack: str, images: Sequence[Path], speed: float) -> None:
     for folder in folders:
         if not folder.is_dir():
             raise CommandFailed(Exit.REFUSED, f"no folder {folder} for model-server images; name one with --images")
+    if running is None:
+        _forget_deployments(session.home)
     handle = running or client.start(session.home, attached=False, speed=speed, images=folders, root=session.root)
     out = screen()
     out.line(f"local cloud {'runs already' if running else 'started'}: {handle.endpoint}, pid {handle.pid}")
@@ -96,6 +98,13 @@ def read(file: Path, follow: bool) -> Iterator[str]:
                 return
             else:
                 time.sleep(_FOLLOW_EVERY)
+
+
+def _forget_deployments(home: Path) -> None:
+    """Drops what the local engine knows of its stacks: it stood in the account of a cloud that is gone."""
+    for pattern in ("checkpoint.json*", "journal.jsonl"):
+        for file in (home / "stacks").glob(f"*/*/{pattern}"):
+            file.unlink()
 
 
 def _home() -> Path:
