@@ -209,16 +209,23 @@ class SwitchGate:
         self, environments: Mapping[str, Candidate], to: Traffic, carrying: Mapping[str, int], raised: dict[str, int]
     ) -> None:
         deadline = self._clock() + self._timeout
+        gaining = [name for name, weight in to.weights.items() if weight > carrying.get(name, 0)]
+        began = await asyncio.to_thread(self._in_service, environments)
+
+        def serving() -> dict[str, int]:
+            """Instances in service, without those that this move itself has added."""
+            found = self._in_service(environments)
+            return {name: min(count, began[name]) if name in gaining else count for name, count in found.items()}
+
         told = ""
         while True:
             if self._renewal is not None and self._renewal.done():
                 self._renewal.result()
-            in_service = await asyncio.to_thread(self._in_service, environments)
-            needed = self._needed(environments, to, carrying, in_service)
+            needed = self._needed(environments, to, carrying, await asyncio.to_thread(serving))
             await asyncio.to_thread(self._raise_minimums, environments, needed, raised)
             readiness = await asyncio.to_thread(self._readiness, environments, needed)
             if all(r.ready >= r.needed for r in readiness.values()):
-                in_service = await asyncio.to_thread(self._in_service, environments)
+                in_service = await asyncio.to_thread(serving)
                 if self._needed(environments, to, carrying, in_service) != needed:
                     continue
                 retained = await asyncio.to_thread(self._retained, to, environments, in_service)

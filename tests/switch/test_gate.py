@@ -9,7 +9,7 @@ from test_resolve import BLUE, ELSEWHERE, GREEN, ONE, THREE, TWO, claim, config
 from turnout_components.gate import Candidate, SwitchGate, decide
 from turnout_components.live import Target
 from turnout_components.resolve import SwitchRefused
-from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, Retained, SwitchRecord
+from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, Retained, SwitchRecord, Traffic
 
 ME = Operator(name="bob", host="here", pid=2)
 STATES = {
@@ -100,6 +100,16 @@ async def test_the_active_growing_while_the_gate_waits_raises_the_floor_again(wo
     world.cloud.on_set_minimum = grow
     await world.gate().before(CANDIDATES, GREEN.weights)
     assert world.record.claim.floors == {"green": 4}
+
+
+async def test_what_a_move_adds_to_the_side_that_gains_does_not_raise_its_own_floor(world):
+    canary = Traffic(active="blue", weights={"blue": 90, "green": 10})
+    world.store.update(lambda r: r.changed(traffic=canary, config_base=canary))
+    world.cloud.listener_weights = {BLUE_TG: 90, GREEN_TG: 10}
+    world.cloud.on_set_minimum = lambda name, n: world.cloud.serve(name, GREEN_TG, n, minimum=n)
+    await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.record.claim.floors == {"green": 4}
+    assert world.cloud.calls == ["minimum g-green 4"]
 
 
 async def test_a_parity_above_the_maximum_is_refused_and_nothing_is_raised(world):
