@@ -1,0 +1,5 @@
+"""The digits example. ONNX Runtime's official builds report to Microsoft unless told not to (its Privacy.md); here they do not."""
+
+import os
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
