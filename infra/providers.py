@@ -1,5 +1,8 @@
 """The stack's way to AWS: its one explicit provider, and the decision of the switch that is made before the resources."""
 
+import sys
+from dataclasses import replace
+
 import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi_aws import Provider, ProviderArgs
@@ -7,9 +10,9 @@ from turnout_components.clients import LOCAL_KEY, aws_client
 from turnout_components.gate import decide
 from turnout_components.live import LiveCloud, utc_now
 from turnout_components.resolve import Decision, Live, SwitchRefused, resolve
-from turnout_components.switch_record import RecordError, RecordStore
+from turnout_components.switch_record import RecordError, RecordStore, TableMissing
 
-from infra.settings import Settings
+from infra.settings import CONFIG_REFUSED, Settings
 
 LOCAL_SERVICES = ("autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "iam", "sts")
 """Services whose calls go to the local cloud; the local engine refuses a provider without them."""
@@ -43,11 +46,10 @@ def decide_traffic(settings: Settings) -> Decision:
     """Weights and sizes for this update, from config, switch record and what is live. In an update (not in a preview) the
     record is put right first where it and the load balancer disagree.
 
-    Raises `SwitchRefused`."""
+    Raises `SwitchRefused`; without a record table the program ends as for a fault of config."""
     config = settings.switch_config()
     if settings.offline:
-        pulumi.log.info("weights: as recorded at apply")
-        return resolve(config, None, Live(None), utc_now())
+        return replace(resolve(config, None, Live(None), utc_now()), reason="weights: as recorded at apply")
 
     def client(service: str) -> object:
         return aws_client(service, settings.region, settings.endpoint)
@@ -56,6 +58,9 @@ def decide_traffic(settings: Settings) -> Decision:
     cloud = LiveCloud(client("elbv2"), client("autoscaling"))
     try:
         return decide(store, cloud, config, settle=not pulumi.runtime.is_dry_run())
+    except TableMissing as error:
+        print(error, file=sys.stderr)
+        sys.exit(CONFIG_REFUSED)
     except RecordError as error:
         raise SwitchRefused(str(error)) from None
     except (BotoCoreError, ClientError) as error:

@@ -62,6 +62,7 @@ def rollback(
             f"traffic is back at {to}, but the record could not be written: {error}; the next `turnout up` settles it"
         ) from error
     before = record.claim.to if record.claim else record.traffic
+    assert before is not None
     return RolledBack(before, to, record.environments[to.active].release, bad, seconds)
 
 

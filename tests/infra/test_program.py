@@ -140,7 +140,6 @@ class Client:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetItem"), "turnout init"),
         (ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetItem"), "AccessDenied"),
         (EndpointConnectionError(endpoint_url=ENDPOINT), ENDPOINT),
     ],
@@ -151,3 +150,13 @@ def test_a_record_that_cannot_be_read_stops_the_update(monkeypatch, error, said)
     with pytest.raises(SwitchRefused, match="^switch: ") as refused:
         providers.decide_traffic(settings)
     assert said in str(refused.value)
+
+
+def test_without_the_records_table_the_program_ends_before_it_touches_anything(monkeypatch, capsys):
+    missing = ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetItem")
+    monkeypatch.setattr(providers, "aws_client", lambda *_: Client(missing))
+    settings = parse(stack_config("local"), ROOT, {"TURNOUT_LOCAL_ENDPOINT": ENDPOINT})
+    with pytest.raises(SystemExit) as ended:
+        providers.decide_traffic(settings)
+    assert ended.value.code == 2
+    assert "turnout init" in capsys.readouterr().err

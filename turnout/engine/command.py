@@ -66,11 +66,11 @@ def _guarded(context: Context, args: list[str]) -> int:
     try:
         arguments = parse(args)
         return _HANDLERS.get(arguments.command, _about)(context, arguments)
-    except (UsageError, ConfigError) as error:
+    except (UsageError, ConfigError, StackLocked) as error:
         return _fail(context, REFUSED, str(error))
     except CommandFailed as error:
         return _fail(context, error.code, str(error))
-    except (CheckpointError, SecretsError, StackLocked) as error:
+    except (CheckpointError, SecretsError) as error:
         return _fail(context, FAILED, str(error))
 
 
