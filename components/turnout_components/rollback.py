@@ -47,10 +47,11 @@ def rollback(
     record = store.read()
     if record is None or record.traffic is None or record.listener is None:
         raise SwitchRefused("nothing is deployed, so there is nothing to roll back")
+    listener = record.listener
     record = _without_a_dead_claim(record, cloud, clock())
     to, left = _target(record)
     _wait_for_capacity(record, cloud, to, now_at_any_size, timeout, notify, clock, sleep)
-    cloud.set_weights(record.listener, {record.environments[name].target_group: w for name, w in to.weights.items()})
+    cloud.set_weights(listener, {record.environments[name].target_group: w for name, w in to.weights.items()})
     seconds = time.monotonic() - began
     state = record.environments.get(left)
     bad = state.release if state else None
