@@ -2,7 +2,7 @@
 
 A local cloud of its own, the local stack with two servers an environment, open-loop load (20 % new connections, 5 % of the
 requests take a second, no retries), flips by `up`, as many by the gate and the API alone, and a rollback. Engine and program
-run at a lower priority than what serves: beside a real load balancer they are on another machine. What they cost here all
+run only on what serves leaves of the cores (SCHED_IDLE): beside a real load balancer they are on another machine. What they cost here all
 the same is shown by updates that move nothing. Figures are of the local cloud; an ALB's own are not known from here.
 """
 
@@ -28,7 +28,6 @@ from benchmarks.traffic import Load
 SLOW, LOST = 1, 2
 VERSIONS = {"blue": "1.0.0", "green": "2.0.0"}
 CALM_SECONDS = 10.0
-NICE = 10
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,9 @@ def roll_back(target: Service) -> Flip:
 
 
 def _step_back() -> None:
-    """Lowers the priority of this thread and of all that it starts (Linux)."""
-    os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    """Lets this thread and all that it starts run only where nothing that serves wants the core (Linux)."""
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def in_force(load: Load, move: Flip) -> float:
