@@ -1,9 +1,10 @@
 """What users see of flips and of a rollback: `python -m benchmarks.flip`.
 
 A local cloud of its own, the local stack with two servers an environment, open-loop load (20 % new connections, 5 % of the
-requests take a second, no retries), flips by `up`, as many by the gate and the API alone, and a rollback. Engine and program
-run only on what serves leaves of the cores (SCHED_IDLE): beside a real load balancer they are on another machine. What they cost here all
-the same is shown by updates that move nothing. Figures are of the local cloud; an ALB's own are not known from here.
+requests take a second, no retries), flips by `up`, as many by the gate and the API alone, and a rollback. Engine and
+program run only on what serves leaves of the cores (SCHED_IDLE): beside a real load balancer they are on another machine.
+What they cost here all the same is shown by updates that move nothing. Figures are of the local cloud; an ALB's own are not
+known from here.
 """
 
 import asyncio
