@@ -1,4 +1,4 @@
-"""The digits example. ONNX Runtime's official builds report to Microsoft unless told not to (its Privacy.md); here they do not."""
+"""The digits example. ONNX Runtime's official builds report to Microsoft unless told not to (Privacy.md): here they do not."""
 
 import os
 
