@@ -28,7 +28,9 @@ class MemoryCloud:
         return json.loads(self.path.read_text()) if self.path.exists() else {}
 
     def write(self, objects: dict[str, Properties]) -> None:
-        self.path.write_text(json.dumps(objects))
+        whole = self.path.with_suffix(".new")
+        whole.write_text(json.dumps(objects))
+        whole.replace(self.path)  # readers hold no lock
 
     def point(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
