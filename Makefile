@@ -31,7 +31,7 @@ bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.flip
 
 lock:
-	uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --group dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --group dev --group examples pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .turnout .pytest_cache .mypy_cache .ruff_cache

@@ -14,6 +14,6 @@ if command -v uv >/dev/null 2>&1; then
   uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
 else
   "$python" -m venv "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 fi
