@@ -52,8 +52,12 @@ class Provenance(_Frozen):
     """Where the release came from. Not part of the digest: the same content built twice is the same release."""
 
     git_commit: str | None = None
+    """Of the repository that the release was made in; with `+dirty` where files differed from it."""
     training_data: str | None = None
+    """The training data's version."""
     seed: int | None = None
+    evaluation: dict[str, float | str] = {}
+    """Scores by name, and what they were measured on."""
 
 
 class Release(_Frozen):

@@ -134,6 +134,58 @@ def releases_accept(
     accept(stack, release)
 
 
+@releases.command("create")
+def releases_create(
+    name: Annotated[str, typer.Argument(help="The release's name; the manifest is <releases>/<name>.yaml.")],
+    model: Annotated[Path, typer.Argument(help="The model's file, or the folder with its files.", exists=True)],
+    like: Annotated[str | None, typer.Option(help="Take over what is not given here from this release.")] = None,
+    uri: Annotated[str | None, typer.Option(help="Where nodes fetch the model: s3://…; a folder's ends in /.")] = None,
+    image: Annotated[str | None, typer.Option(help="The serving image by digest.")] = None,
+    model_name: Annotated[str | None, typer.Option(help="The model's name.")] = None,
+    model_version: Annotated[str | None, typer.Option(help="The model's version.")] = None,
+    engine: Annotated[str | None, typer.Option(help="The serving engine's name, such as vllm.")] = None,
+    flag: Annotated[list[str] | None, typer.Option(help="A flag of the engine; repeat it, in order.")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the engine; repeat it. Never a secret.")] = None,
+    prompt_version: Annotated[str | None, typer.Option(help="The prompt template's version.")] = None,
+    adapter: Annotated[list[str] | None, typer.Option(help="An adapter; repeat it, in order.")] = None,
+    training_data: Annotated[str | None, typer.Option(help="The training data's version.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The training's seed.")] = None,
+    evaluation: Annotated[Path | None, typer.Option(help="A JSON file of scores.")] = None,
+    git_commit: Annotated[str | None, typer.Option(help="Default: the current folder's.")] = None,
+    upload: Annotated[bool, typer.Option("--upload", help="Put the files at their URI first.")] = False,
+    stack: StackOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Hash a model's files and write the manifest of a new release. Prints the line for config."""
+    from turnout.cli.releasing import create
+    from turnout.releasing import evaluation as scores
+    from turnout.releasing import git_commit as commit_of
+
+    origin = {"training_data": training_data, "seed": seed, "git_commit": git_commit or commit_of(Path.cwd())}
+    given = {
+        "model": {"name": model_name, "version": model_version, "uri": uri},
+        "image": image,
+        "engine": {"name": engine, "flags": flag, "env": dict(pair.partition("=")[::2] for pair in env or [])},
+        "prompt_version": prompt_version,
+        "adapters": adapter,
+        "provenance": {**origin, "evaluation": scores(evaluation) if evaluation else None},
+    }
+    create(stack, name, model, given, like, upload)
+
+
+@releases.command("verify")
+def releases_verify(
+    release: Annotated[str | None, typer.Argument(help="Name or id; default: what the stack's config names.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Read no file that S3 has no hash of.")] = False,
+    stack: StackOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a release's files, where nodes will fetch them, with its manifest."""
+    from turnout.cli.releasing import check
+
+    check(stack, release, quick)
+
+
 @local.command("start")
 def local_start(
     images: Annotated[

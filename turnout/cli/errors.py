@@ -61,7 +61,7 @@ def _defect(error: BaseException) -> str:
 
 
 _BY_NAME: tuple[tuple[frozenset[str], Exit], ...] = (
-    (frozenset({"StackError", "DeployError", "ReleaseError", "TableMissing", "DemoRunning"}), Exit.REFUSED),
+    (frozenset({"StackError", "DeployError", "ReleaseError", "ArtifactError", "TableMissing", "DemoRunning"}), Exit.REFUSED),
     (frozenset({"SwitchRefused"}), Exit.SWITCH),
     (frozenset({"CloudUnreachable"}), Exit.NO_CLOUD),
     (frozenset({"RecordError", "CloudError"}), Exit.FAILED),
