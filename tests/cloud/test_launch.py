@@ -87,10 +87,20 @@ def test_a_model_with_another_hash_is_refused_and_not_kept(image: Path, tmp_path
     assert Path(prepare(node(image), image, tmp_path).env["TURNOUT_MODEL"]) == good
 
 
+def test_a_model_that_lies_in_an_installed_package_is_verified_and_copied(image: Path, tmp_path: Path) -> None:
+    content = Path(json.decoder.__file__).read_bytes()
+    model = {"uri": "package:json/decoder.py", "sha256": "sha256:" + hashlib.sha256(content).hexdigest()}
+    assert Path(prepare(node(image, model=model), image, tmp_path).env["TURNOUT_MODEL"]).read_bytes() == content
+    with pytest.raises(LaunchError, match="the release says"):
+        prepare(node(image, model={**model, "sha256": "sha256:" + "0" * 64}), image, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {"uri": "s3://bucket/model", "sha256": "sha256:" + "0" * 64}}, "file: URIs only"),
+        ({"model": {"uri": "s3://bucket/model", "sha256": "sha256:" + "0" * 64}}, "fetches file:"),
+        ({"model": {"uri": "package:no_such_package/model", "sha256": "sha256:" + "0" * 64}}, "no package 'no_such_package'"),
+        ({"model": {"uri": "package:json.tool/x", "sha256": "sha256:" + "0" * 64}}, "no package 'json.tool'"),
         ({"model": {"uri": "file:missing", "sha256": "sha256:" + "0" * 64}}, "cannot be fetched"),
         ({"engine": {}}, "'flags' is missing"),
     ],

@@ -1,6 +1,7 @@
 """What an instance is to run, from its user data: image, verified model, command and environment."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -94,10 +95,7 @@ def _filled(part: str, fill: dict[str, str]) -> str:
 
 def _fetch(uri: str, sha256: str, image: Image, models: Path) -> Path:
     """The model's file in the content-addressed folder `models`, copied and verified where it is not there yet."""
-    parts = urllib.parse.urlsplit(uri)
-    if parts.scheme != "file":
-        raise LaunchError(f"model {uri}: the local cloud fetches file: URIs only (relative to the image's folder)")
-    source = image.folder / urllib.parse.unquote(parts.path)
+    source = _source(uri, image)
     target = models / sha256.removeprefix("sha256:")
     if target.is_file():
         return target
@@ -114,3 +112,20 @@ def _fetch(uri: str, sha256: str, image: Image, models: Path) -> Path:
         raise LaunchError(f"model {source} has {found}, the release says {sha256}; it is not started")
     copy.rename(target)
     return target
+
+
+def _source(uri: str, image: Image) -> Path:
+    """Where a URI points: `file:` is relative to the image's folder, `package:<name>/<path>` to an installed package's."""
+    parts = urllib.parse.urlsplit(uri)
+    path = urllib.parse.unquote(parts.path)
+    if parts.scheme == "file":
+        return image.folder / path
+    if parts.scheme != "package":
+        raise LaunchError(
+            f"model {uri}: the local cloud fetches file: (from the image's folder) and package:<name>/<path> only"
+        )
+    name, _, rest = path.partition("/")
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise LaunchError(f"model {uri}: no package {name!r} is installed here; run `make setup`")
+    return Path(spec.submodule_search_locations[0]) / rest
