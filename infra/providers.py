@@ -1,17 +1,20 @@
 """The stack's way to AWS: its one explicit provider, and the decision of the switch that is made before the resources."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi_aws import Provider, ProviderArgs
+from turnout_components.artifact import S3Files, verify
 from turnout_components.clients import LOCAL_KEY, aws_client
 from turnout_components.gate import decide
 from turnout_components.live import LiveCloud, utc_now
 from turnout_components.resolve import Decision, Live, SwitchRefused, resolve
 from turnout_components.switch_record import RecordError, RecordStore, TableMissing
 
+from infra.config import ENVIRONMENTS
 from infra.settings import CONFIG_REFUSED, Settings
 
 LOCAL_SERVICES = ("autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "iam", "sts")
@@ -57,6 +60,7 @@ def decide_traffic(settings: Settings) -> Decision:
     store = RecordStore(client("dynamodb"), settings.record_table, settings.service, pulumi.get_stack())  # type: ignore[arg-type]
     cloud = LiveCloud(client("elbv2"), client("autoscaling"))
     try:
+        _verify_models(settings, lambda: client("s3"))
         return decide(store, cloud, config, settle=not pulumi.runtime.is_dry_run())
     except TableMissing as error:
         print(error, file=sys.stderr)
@@ -65,3 +69,18 @@ def decide_traffic(settings: Settings) -> Decision:
         raise SwitchRefused(str(error)) from None
     except (BotoCoreError, ClientError) as error:
         raise SwitchRefused(f"record or load balancer cannot be read: {error}. Check credentials and network") from None
+
+
+def _verify_models(settings: Settings, s3: Callable[[], object]) -> None:
+    """Ends the program, as for a fault of config, when a release's model in S3 is missing or not what its manifest says, as
+    far as S3 knows without sending the files; nodes read every byte before they serve."""
+    faults = []
+    for name in ENVIRONMENTS:
+        release = settings.release(name)
+        if release is None or not release.model.uri.startswith("s3://"):
+            continue
+        for line in verify(release.model, S3Files(s3()), whole=False):
+            faults.append(f"turnout:environments.{name}.release = {release.id}: {line}")
+    if faults:
+        print("\n".join([*faults, "upload what is missing (`turnout releases create --upload`)"]), file=sys.stderr)
+        sys.exit(CONFIG_REFUSED)

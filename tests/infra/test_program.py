@@ -1,5 +1,8 @@
 """The program as a whole, against recorded registrations: what it makes, by which provider, and in which order."""
 
+import base64
+import hashlib
+import io
 import json
 import runpy
 from pathlib import Path
@@ -14,6 +17,7 @@ from turnout_components.resolve import SwitchRefused
 
 from infra import providers
 from infra.settings import parse
+from turnout import releasing
 
 ROOT = Path(__file__).parents[2]
 ENDPOINT = "http://127.0.0.1:4566"
@@ -159,4 +163,58 @@ def test_without_the_records_table_the_program_ends_before_it_touches_anything(m
     with pytest.raises(SystemExit) as ended:
         providers.decide_traffic(settings)
     assert ended.value.code == 2
+    assert "turnout init" in capsys.readouterr().err
+
+
+class Bucket:
+    """Holds objects of S3 by key, with the hash that S3 keeps."""
+
+    class exceptions:
+        ClientError = ClientError
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        self._objects = objects
+
+    def get_object(self, Key: str, **_: str) -> dict[str, Any]:
+        if Key not in self._objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+        return {"Body": io.BytesIO(self._objects[Key])}
+
+    def head_object(self, Key: str, **_: str) -> dict[str, Any]:
+        content = self.get_object(Key)["Body"].read()
+        return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(content).digest()).decode()}
+
+
+@pytest.fixture
+def in_s3(monkeypatch, tmp_path):
+    """Decides the traffic of a stack whose release has its model `s3://models/m`, with these objects in the bucket."""
+
+    def decide(objects: dict[str, bytes]) -> str:
+        (tmp_path / "weights").write_bytes(b"the model")
+        model = {"name": "m", "version": "1", "uri": "s3://models/m"}
+        given = {"model": model, "engine": {"name": "vllm"}, "image": "vllm@sha256:" + "a" * 64}
+        release, _ = releasing.make("m-1", tmp_path / "weights", given, None)
+        releasing.write(tmp_path / "m-1.yaml", release)
+        environments = {"blue": {"release": release.id}, "green": {"release": None}}
+        config = stack_config("local", releases=str(tmp_path), environments=environments)
+        no_table = Client(ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetItem"))
+        monkeypatch.setattr(providers, "aws_client", lambda service, *_: Bucket(objects) if service == "s3" else no_table)
+        with pytest.raises(SystemExit) as ended:
+            providers.decide_traffic(parse(config, ROOT, {"TURNOUT_LOCAL_ENDPOINT": ENDPOINT}))
+        assert ended.value.code == 2
+        return release.id
+
+    return decide
+
+
+@pytest.mark.parametrize("objects", [{}, {"m": b"another model"}])
+def test_a_model_that_is_not_what_the_manifest_says_stops_the_program(in_s3, capsys, objects):
+    release = in_s3(objects)
+    said = capsys.readouterr().err
+    assert said.startswith(f"turnout:environments.blue.release = {release}: s3://models/m ")
+    assert "turnout releases create --upload" in said
+
+
+def test_a_model_as_the_manifest_says_lets_the_program_go_on_to_the_record(in_s3, capsys):
+    in_s3({"m": b"the model"})
     assert "turnout init" in capsys.readouterr().err

@@ -156,7 +156,7 @@ def releases_create(
     stack: StackOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Hash a model's files and write the manifest of a new release. Prints the line for config."""
+    """Hash a model's files; write the manifest of a new release."""
     from turnout.cli.releasing import create
     from turnout.releasing import evaluation as scores
     from turnout.releasing import git_commit as commit_of
@@ -180,7 +180,7 @@ def releases_verify(
     stack: StackOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a release's files, where nodes will fetch them, with its manifest."""
+    """Compare a release's files with its manifest, where nodes fetch them."""
     from turnout.cli.releasing import check
 
     check(stack, release, quick)
