@@ -7,13 +7,14 @@ python=${PYTHON:-python3}
   echo "setup: $python is older than Python 3.11; install a newer one or run: make PYTHON=/path/to/python3.11 ..." >&2
   exit 2
 }
-echo "setup: making $venv from requirements.lock (a minute or two the first time)"
+echo "setup: making $venv from requirements.lock: $(grep -c == requirements.lock) packages, one to three minutes the first time"
 if command -v uv >/dev/null 2>&1; then
   uv venv --quiet --allow-existing --python "$python" "$venv"
   uv pip sync --quiet --python "$venv/bin/python" --require-hashes requirements.lock
   uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
 else
   "$python" -m venv "$venv"
+  echo "setup: downloading and installing (some 300 MB)"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 fi

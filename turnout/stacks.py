@@ -112,9 +112,10 @@ def _stack(root: Path, project: str, name: str, file: Path, config: Mapping[str,
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = yaml.load(file.read_text(), Loader=_LOADER)
+        with file.open() as content:
+            found = yaml.load(content, Loader=_LOADER)
     except (OSError, yaml.YAMLError) as error:
-        raise StackError(f"{file} cannot be read: {error}") from None
+        raise StackError(f"{file} cannot be read: {_where_and_what(error)}") from None
     if not isinstance(found, dict):
         raise StackError(f"{file} holds no settings; see docs/cli.md")
     return found
@@ -133,3 +134,10 @@ def _mapping(values: Mapping[str, Any], key: str, file: Path, project: str) -> d
     if not isinstance(value, dict) or not value:
         raise StackError(f"{file}: {project}:{key} = {value!r}: give it its keys")
     return value
+
+
+def _where_and_what(error: Exception) -> str:
+    """What a YAML parser found, and where, on one line."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark and problem else str(error)

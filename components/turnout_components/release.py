@@ -123,7 +123,9 @@ def parse(path: Path) -> Release:
     except ValidationError as error:
         raise ReleaseError("\n".join(_fault(path, e) for e in error.errors())) from None
     except (yaml.YAMLError, TypeError) as error:
-        raise ReleaseError(f"{path}: not a release manifest: {error}") from None
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}" if mark else str(error)
+        raise ReleaseError(f"{path}: not a release manifest: {where}") from None
 
 
 def _fault(path: Path, error: Any) -> str:

@@ -35,7 +35,7 @@ def test_the_home_is_in_the_project_unless_the_environment_names_another(project
         ("turnout:cloud: local", "turnout:cloud: azure", "turnout:cloud = 'azure': write local or aws"),
         ("turnout:service: digits", "turnout:service: ''", "turnout:service = '': give it a value"),
         ("active: green", "active: null", "turnout:traffic.active = None: give it a value"),
-        ("config:", "config: [", "cannot be read"),
+        ("config:", "config: [", "Pulumi.local.yaml cannot be read: line 3, column 23: "),
     ],
 )
 def test_a_wrong_value_is_named_with_file_and_field(project: Path, old: str, new: str, said: str) -> None:

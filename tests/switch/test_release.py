@@ -66,3 +66,9 @@ def test_a_manifest_that_was_changed_after_it_was_named_is_refused(tmp_path):
 def test_an_id_without_digest_is_no_id(text):
     with pytest.raises(ReleaseError, match="names no digest"):
         split_id(text)
+
+
+def test_a_manifest_that_is_no_yaml_names_its_line(tmp_path):
+    (tmp_path / "broken.yaml").write_text("model:\n  name: [a\n")
+    with pytest.raises(ReleaseError, match=r"broken\.yaml: not a release manifest: line 3, column 1: "):
+        parse(tmp_path / "broken.yaml")
