@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from examples.digits.load.client import Exchange, Pool
-from examples.digits.load.record import FAST, LOST, RIGHT, WRONG, Record, percentiles_ms, result, warm_up
 from examples.digits.load.schedule import Ask, Plan
+from examples.loading.record import FAST, LOST, RIGHT, WRONG, Record, percentiles_ms, result, warm_up
 
 FIRST_PHASE = "load"
 WINDOW_SECONDS = 1.0

@@ -1,4 +1,4 @@
-"""What the generator writes down of every request, and the figures that come out of it."""
+"""What a generator writes down of every request, and the figures that come out of it."""
 
 from array import array
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 FAST, SLOW = 0, 1
-WRONG, RIGHT, LOST = 0, 1, 2
+WRONG, RIGHT, LOST, UNJUDGED = 0, 1, 2, 3
 _UNKNOWN = "unknown"
 
 
@@ -97,9 +97,9 @@ class Rows(NamedTuple):
         return int(np.sum(self.outcome == LOST))
 
     def accuracy(self) -> float | None:
-        """Share of the answers that name the right digit; None without an answer."""
-        answers = self.outcome[self.outcome != LOST]
-        return round(float(np.mean(answers == RIGHT)), 4) if len(answers) else None
+        """Share of the right ones among the answers that can be judged; None without such an answer."""
+        judged = self.outcome[(self.outcome == RIGHT) | (self.outcome == WRONG)]
+        return round(float(np.mean(judged == RIGHT)), 4) if len(judged) else None
 
 
 def percentiles_ms(seconds: np.ndarray) -> dict[str, float | None]:
