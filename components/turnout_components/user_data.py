@@ -1,61 +1,116 @@
 """User data of a GPU node: what it writes on the machine and how the release in it is read back."""
 
+import base64
+import bz2
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict, Unpack
 
-_BEGIN = "cat > /etc/turnout/node.json <<'TURNOUT'\n"
+from turnout_components import node_scripts
+
+LAUNCH_HOOK = "turnout-launch"
+TERMINATE_HOOK = "turnout-terminate"
+METRICS_NAMESPACE = node_scripts.METRICS_NAMESPACE
+
+_BEGIN = "<<'TURNOUT'\n"
 _END = "\nTURNOUT\n"
-
+_FIRST = f'cat > "$ROOT/etc/turnout/node.json" {_BEGIN}'
 _SCRIPT = """#!/bin/bash
 set -euo pipefail
-mkdir -p /etc/turnout
-{begin}{node}{end}cat > /etc/systemd/system/turnout.service <<'UNIT'
-[Unit]
-Description=Turnout model server
-After=docker.service network-online.target
-Requires=docker.service
+ROOT="${{TURNOUT_ROOT:-}}"
+mkdir -p "$ROOT/etc/turnout" "$ROOT/var/lib/turnout/models"
+{first}{node}{end}python3 - "$ROOT" {begin}import base64, bz2, json, os, sys
 
-[Service]
-ExecStartPre=-/usr/bin/docker rm --force turnout
-ExecStart=/usr/bin/docker run --name turnout --gpus all --publish {port}:{port} --env PORT={port} \\
-  --env TURNOUT_RELEASE_DIGEST={digest} {env}--volume /etc/turnout:/etc/turnout:ro {image} {flags}
-ExecStop=/usr/bin/docker stop --time {drain} turnout
-TimeoutStopSec={stop_timeout}
-Restart=always
-
-[Install]
-WantedBy=multi-user.target
-UNIT
-systemctl daemon-reload
-systemctl enable --now turnout.service
+root = sys.argv[1]
+packed = "{packed}"
+for path, text in json.loads(bz2.decompress(base64.b64decode(packed))).items():
+    os.makedirs(os.path.dirname(root + path), exist_ok=True)
+    with open(root + path, "w") as file:
+        file.write(text)
+    os.chmod(root + path, 0o755 if "/bin/" in path else 0o644)
+with open(root + "/etc/turnout/node.json") as node, open(root + "/etc/turnout/release.json", "w") as file:
+    json.dump(json.load(node)["release"], file){end}bash "$ROOT/usr/local/lib/turnout/install.sh"
 """
 
 
-def render(service: str, environment: str, release: dict[str, Any], port: int, drain: int) -> str:
+class Options(TypedDict, total=False):
+    """What a node may be told beside its release."""
+
+    region: str
+    """Where the node's group, logs and metrics are."""
+    group: str
+    """Its auto scaling group, whose hooks it completes and under whose name it publishes metrics."""
+    log_group: str
+    """Where its container's output goes. Default `/turnout/<service>/<environment>`."""
+    health: str
+    """Path that answers 200 when the server serves. Asked with `?release=<digest>`. Default /ready."""
+    hooks: Mapping[str, str]
+    """`launch` and `terminate`: names of the group's lifecycle hooks. Default none."""
+    launch_timeout: int
+    """Seconds after which a launch that does not answer is abandoned. Default 1800."""
+    secrets: Mapping[str, str]
+    """Reference by the name of the environment variable: a Secrets Manager ARN (optionally `#json-key`),
+    `ssm:/path`, or `vault:<path>#<field>`."""
+    vault: Mapping[str, str]
+    """`address` and `role`, where a reference is Vault's."""
+    protect_streams: bool
+    """Protect the instance from scale-in while requests run."""
+    efa: bool
+    """Give the container the Elastic Fabric Adapters."""
+    boot: Mapping[str, float]
+    """Seconds that `machine`, `image`, `model` and `resume` take in the local cloud; elsewhere unused."""
+
+
+def document(
+    service: str, environment: str, release: Mapping[str, Any], port: int, drain: int, **options: Unpack[Options]
+) -> dict[str, Any]:
+    """The node document: everything that a node is told, defaults filled in."""
+    node: dict[str, Any] = {
+        "service": service,
+        "environment": environment,
+        "region": "",
+        "group": "",
+        "log_group": f"/turnout/{service}/{environment}",
+        "port": port,
+        "drain": drain,
+        "health": "/ready",
+        "launch_timeout": 1800,
+        "release": release,
+        "secrets": {},
+        "hooks": {},
+        "boot": {},
+        **options,
+    }
+    return node
+
+
+def render(
+    service: str, environment: str, release: Mapping[str, Any], port: int, drain: int, **options: Unpack[Options]
+) -> str:
     """The script (plain text) that makes an instance serve `release` (`Release.for_storage()`) on `port`.
 
     The server runs as a systemd unit, which starts on every boot: user data itself runs on the first boot only
     ("Run commands when you launch an EC2 instance with user data input", Amazon EC2 User Guide). `drain`: seconds that a
     stopping server may take to finish what is in flight.
+
+    The document stands in plain text, the scripts of `node/` are packed: together they would leave little of the 16 KB.
+    With bzip2, not gzip: its output does not depend on the version of a library, so the same input gives the same user
+    data on every machine. cloud-init would also unpack gzipped user data, but then nothing could be read from it.
     """
-    node = {"service": service, "environment": environment, "port": port, "release": release}
+    node = document(service, environment, release, port, drain, **options)
+    content = json.dumps(node_scripts.files(node), sort_keys=True).encode()
     return _SCRIPT.format(
+        first=_FIRST,
         begin=_BEGIN,
         end=_END,
-        node=json.dumps(node, sort_keys=True),
-        port=port,
-        digest=release["digest"],
-        image=release["image"],
-        flags=" ".join(release["engine"]["flags"]),
-        env="".join(f"--env {name}={value} " for name, value in sorted(release["engine"].get("env", {}).items())),
-        drain=drain,
-        stop_timeout=drain + 10,
+        node=json.dumps(node, sort_keys=True, separators=(",", ":")),
+        packed=base64.b64encode(bz2.compress(content)).decode(),
     )
 
 
 def read_release(user_data: str) -> dict[str, Any] | None:
-    """What `render` wrote (`service`, `environment`, `port`, `release`), or None for another's user data."""
-    _, found, rest = user_data.partition(_BEGIN)
+    """The node document that `render` wrote, or None for another's user data."""
+    _, found, rest = user_data.partition(_FIRST)
     if not found:
         return None
     node: dict[str, Any] = json.loads(rest.partition(_END)[0])
