@@ -1,5 +1,6 @@
 """The command line: arguments, tables, progress and exit codes; no logic."""
 
+from turnout import interrupts
 from turnout.cli.commands import app
 
 __all__ = ["app", "main"]
@@ -7,4 +8,5 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """The `turnout` command."""
+    interrupts.install()
     app(prog_name="turnout")

@@ -15,6 +15,7 @@ from turnout.demo.home import DemoHome
 from turnout.demo.report import Report
 from turnout.demo.story import Story, environments
 from turnout.demo.view import View
+from turnout.interrupts import Interrupted
 from turnout.stacks import Stack
 
 SPEED = 5.0
@@ -24,7 +25,7 @@ SPEED = 5.0
 def run(source: Stack, home: Path, console: Console) -> Report:
     """The demo of a local stack. `home` is the project's; the demo has a folder of its own in it.
 
-    Raises `DemoRunning`, `DemoFailed`, `TrafficError`, `CloudError`, `KeyboardInterrupt` (also for SIGTERM and SIGHUP)."""
+    Raises `DemoRunning`, `DemoFailed`, `TrafficError`, `CloudError`, `Interrupted` (also for SIGTERM and SIGHUP)."""
     os.environ.pop(ENDPOINT_VARIABLE, None)
     with _ended_by_signals(), ExitStack() as stack:
         demo = DemoHome(home / "demo")
@@ -61,7 +62,7 @@ def _ended_by_signals() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- a signal handler's arguments
         for each in numbers:
             signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        raise Interrupted
 
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:

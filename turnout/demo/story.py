@@ -25,6 +25,7 @@ from turnout.demo.home import DemoHome
 from turnout.demo.report import Report
 from turnout.demo.traffic import Traffic, failed, smoke_test
 from turnout.demo.view import View, one_line
+from turnout.interrupts import Interrupted
 from turnout.stacks import Stack
 
 OLD, NEW, BAD = "digits-1.0.0", "digits-2.0.0", "digits-3.0.0-bad"
@@ -194,7 +195,7 @@ class Story:
         outcome = deploy.run(self._stack, operation, self._home.folder, self._view)
         self._told.engine = outcome.engine
         if outcome.code == deploy.INTERRUPTED:
-            raise KeyboardInterrupt
+            raise Interrupted
         if outcome.code:
             raise DemoFailed(f"{operation} failed:\n" + "\n".join(outcome.errors))
         changed = ", ".join(
