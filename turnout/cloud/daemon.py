@@ -13,6 +13,8 @@ from typing import Any, TextIO
 import psutil
 
 from turnout.cloud import processes
+from turnout.cloud.auto_scaling import set_desired
+from turnout.cloud.autoscaler import Autoscaler
 from turnout.cloud.compute import Compute
 from turnout.cloud.control_plane import ControlPlane
 from turnout.cloud.envoy import Envoy
@@ -57,7 +59,10 @@ class Cloud:
         extend_moto(self._book.of_group, self._compute.has)
         self._envoy = Envoy(self._folder / "envoy", self._registry)
         self._balancer = LoadBalancer(self._envoy, self._book, self._prober, ports, self._read_world, self._compute.addresses)
-        self._reporter = Reporter(self._envoy, self._book, read_world, self._compute.running, speed)
+        autoscaler = Autoscaler(self._resize, speed)
+        self._reporter = Reporter(
+            self._envoy, self._book, read_world, self._compute.running, self._compute.addresses, autoscaler.evaluate, speed
+        )
         self._control = ControlPlane(api_lock, self._changed, self.state)
 
     def run(self) -> None:
@@ -81,6 +86,10 @@ class Cloud:
         world = read_world()
         self._compute.adopt(world)
         return world
+
+    def _resize(self, region: str, group: str, desired: int, cause: str) -> None:
+        set_desired(region, group, desired, cause)
+        self._wake.set()
 
     def _changed(self) -> None:
         self._balancer.apply()

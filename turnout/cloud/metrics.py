@@ -5,8 +5,10 @@ Sources: "CloudWatch metrics for your Application Load Balancer" (names, dimensi
 CloudWatch metrics for your instances" (CPUUtilization).
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import psutil
@@ -46,12 +48,13 @@ class Reading:
     times: Mapping[str, tuple[float, int]] = field(default_factory=dict)
 
 
-def put(data: list[Datum]) -> None:
-    """Enters the values in moto's CloudWatch."""
+def put(data: list[Datum], moment: float) -> None:
+    """Enters the values in moto's CloudWatch as those of `moment` (seconds since 1970)."""
+    timestamp = datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
     for datum in data:
         dimensions = [{"Name": name, "Value": value} for name, value in datum.dimensions.items()]
         metric = {"MetricName": datum.name, "Value": datum.value, "Unit": datum.unit, "Dimensions": dimensions}
-        cloudwatch_backends[ACCOUNT][datum.region].put_metric_data(datum.namespace, [metric])
+        cloudwatch_backends[ACCOUNT][datum.region].put_metric_data(datum.namespace, [{**metric, "Timestamp": timestamp}])
 
 
 def balancing(world: World, states: Mapping[str, Mapping[str, str]], before: Reading, now: Reading) -> list[Datum]:
@@ -82,7 +85,7 @@ def _balancer(
             total[name] = total.get(name, 0) + value
             if value:
                 add(name, dimensions, value)
-        if counts["RequestCount"] and HEALTHY in targets:
+        if HEALTHY in targets:  # "emits zeros": "Target tracking scaling policies for Amazon EC2 Auto Scaling"
             add("RequestCountPerTarget", dimensions, counts["RequestCount"] / targets.count(HEALTHY))
         mean = _mean_seconds(cluster, before, now)
         if mean is not None:
@@ -143,20 +146,23 @@ def scaling(groups: tuple[Group, ...]) -> list[Datum]:
     ]
 
 
-def processors(groups: tuple[Group, ...], processes: Mapping[str, psutil.Process]) -> list[Datum]:
-    """CPUUtilization of each instance's model server since the last report (percent of one processor), by instance and
-    averaged over its group."""
+def processor_shares(processes: Mapping[str, psutil.Process]) -> dict[str, float]:
+    """Each model server's CPU since the last call, in percent of one processor; those that have ended are left out."""
+    shares = {}
+    for instance, process in processes.items():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            shares[instance] = process.cpu_percent()
+    return shares
+
+
+def processors(groups: tuple[Group, ...], shares: Mapping[str, float]) -> list[Datum]:
+    """CPUUtilization by instance and averaged over its group."""
     data = []
     for group in groups:
-        shares = {}
-        for instance in group.instances.keys() & processes.keys():
-            try:
-                shares[instance] = processes[instance].cpu_percent()
-            except psutil.NoSuchProcess:
-                continue
-        for instance, share in shares.items():
+        own = {instance: shares[instance] for instance in group.instances if instance in shares}
+        for instance, share in own.items():
             data.append(Datum(group.region, _EC2, "CPUUtilization", {"InstanceId": instance}, share, "Percent"))
-        if shares:
-            mean = sum(shares.values()) / len(shares)
+        if own:
+            mean = sum(own.values()) / len(own)
             data.append(Datum(group.region, _EC2, "CPUUtilization", {"AutoScalingGroupName": group.name}, mean, "Percent"))
     return data

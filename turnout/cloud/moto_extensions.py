@@ -17,6 +17,7 @@ from moto.elbv2.exceptions import TargetGroupNotFoundError, TargetNotRunning
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
 
 from turnout.cloud.health import Target
+from turnout.cloud.moto_scaling import extend_scaling
 
 
 class _ResourceInUse(AutoscalingClientError):
@@ -34,6 +35,7 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], is_alive: Call
     _extend_statistics()
     _extend_template_versions()
     _extend_rule_descriptions()
+    extend_scaling()
 
 
 def _extend_target_health(health_of: Callable[[str], Mapping[str, Target]]) -> None:

@@ -1,0 +1,163 @@
+"""Alarms and policies through AWS's API in a real daemon whose minutes last a second."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloud_account import Account, wait_for
+from scaling_account import MINUTE, bare_group, desired, fast_account, publish_for, state, watch
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with fast_account(Path(tmp_path_factory.mktemp("scaling"))) as account:
+        yield account
+
+
+def step_policy(account: Account, group: str, name: str, steps: list[dict[str, Any]], warmup: int = 0) -> str:
+    answer = account.api("autoscaling").put_scaling_policy(
+        AutoScalingGroupName=group,
+        PolicyName=name,
+        PolicyType="StepScaling",
+        AdjustmentType="ChangeInCapacity",
+        StepAdjustments=steps,
+        EstimatedInstanceWarmup=warmup,
+    )
+    assert answer["Alarms"] == []
+    return str(answer["PolicyARN"])
+
+
+def alarm(account: Account, name: str, group: str, action: str, **changes: Any) -> None:
+    settings = {
+        "Namespace": "Turnout",
+        "MetricName": "PendingRequests",
+        "Statistic": "Sum",
+        "Dimensions": [{"Name": "AutoScalingGroupName", "Value": group}],
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 50,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+        "AlarmActions": [action],
+        **changes,
+    }
+    account.api("cloudwatch").put_metric_alarm(AlarmName=name, **settings)
+
+
+def test_an_alarm_begins_without_data_changes_state_and_keeps_a_history(account: Account) -> None:
+    watcher = account.api("cloudwatch")
+    alarm(account, "plain", "nobody", "arn:aws:sns:us-east-1:123456789012:topic", TreatMissingData="missing")
+    assert state(account, "plain") == "INSUFFICIENT_DATA"
+    publish_for(account, 1, "nobody", PendingRequests=51)
+    wait_for("alarm", lambda: state(account, "plain") == "ALARM")
+    alarm(account, "plain", "nobody", "arn:aws:sns:us-east-1:123456789012:topic", Threshold=60)
+    assert state(account, "plain") == "ALARM", "an update leaves the state"
+    wait_for("other state", lambda: state(account, "plain") in ("OK", "INSUFFICIENT_DATA"))
+    history = watcher.describe_alarm_history(AlarmName="plain", HistoryItemType="StateUpdate")["AlarmHistoryItems"]
+    assert history[-1]["HistorySummary"] == "Alarm updated from INSUFFICIENT_DATA to ALARM"
+    assert "[51.0]" in history[-1]["HistoryData"]
+
+
+def test_a_step_policy_acts_once_while_its_instances_warm_up(account: Account) -> None:
+    bare_group(account, "steps", 1, 1, 6)
+    action = step_policy(account, "steps", "out", [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 2}], warmup=240)
+    alarm(account, "steps-busy", "steps", action)
+    publish_for(account, 7, "steps", PendingRequests=0)
+    publish_for(account, 4, "steps", PendingRequests=80)
+    assert desired(account, "steps") == 3, "one answer to four minutes: the two warm up"
+    publish_for(account, 4, "steps", PendingRequests=80)
+    assert watch(account, "steps", 2 * MINUTE)[-1] == 5, "the next when they are warm"
+    (policy,) = account.api("autoscaling").describe_policies(AutoScalingGroupName="steps")["ScalingPolicies"]
+    assert [item["AlarmName"] for item in policy["Alarms"]] == ["steps-busy"]
+
+
+def test_policies_of_one_name_belong_to_their_groups(account: Account) -> None:
+    scaling = account.api("autoscaling")
+    arns = set()
+    for name in ("first", "second"):
+        bare_group(account, name, 1, 1, 3)
+        arns.add(step_policy(account, name, "out", [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}]))
+    assert len(arns) == 2
+    scaling.delete_policy(AutoScalingGroupName="first", PolicyName="out")
+    assert scaling.describe_policies(AutoScalingGroupName="first")["ScalingPolicies"] == []
+    (left,) = scaling.describe_policies(AutoScalingGroupName="second")["ScalingPolicies"]
+    assert left["PolicyARN"] in arns
+    again = step_policy(account, "second", "out", [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 2}])
+    assert again == left["PolicyARN"], "an update keeps the ARN"
+    scaling.delete_auto_scaling_group(AutoScalingGroupName="second", ForceDelete=True)
+    assert scaling.describe_policies(PolicyNames=["out"], AutoScalingGroupName="second")["ScalingPolicies"] == []
+
+
+def track(account: Account, group: str, target: float, **changes: Any) -> list[str]:
+    by = [{"Name": "AutoScalingGroupName", "Value": group}]
+    metric = {"Namespace": "Turnout", "MetricName": "GPUUtilization", "Statistic": "Average", "Dimensions": by}
+    answer = account.api("autoscaling").put_scaling_policy(
+        AutoScalingGroupName=group,
+        PolicyName="gpu",
+        PolicyType="TargetTrackingScaling",
+        EstimatedInstanceWarmup=0,
+        TargetTrackingConfiguration={"CustomizedMetricSpecification": metric, "TargetValue": target, **changes},
+    )
+    return [item["AlarmName"] for item in answer["Alarms"]]
+
+
+def test_target_tracking_makes_its_two_alarms_and_takes_them_away(account: Account) -> None:
+    bare_group(account, "alarms", 1, 1, 3)
+    high, low = track(account, "alarms", 50)
+    watcher = account.api("cloudwatch")
+    found = {item["AlarmName"]: item for item in watcher.describe_alarms(AlarmNames=[high, low])["MetricAlarms"]}
+    assert high.startswith("TargetTracking-alarms-AlarmHigh-")
+    assert low.startswith("TargetTracking-alarms-AlarmLow-")
+    assert [found[high][key] for key in ("ComparisonOperator", "Threshold", "EvaluationPeriods", "Period")] == [
+        "GreaterThanThreshold",
+        50,
+        3,
+        60,
+    ]
+    assert [found[low][key] for key in ("ComparisonOperator", "Threshold", "EvaluationPeriods", "Period")] == [
+        "LessThanThreshold",
+        45,
+        15,
+        60,
+    ]
+    assert track(account, "alarms", 50, DisableScaleIn=True) == [high]
+    assert watcher.describe_alarms(AlarmNames=[low])["MetricAlarms"] == []
+    account.api("autoscaling").delete_policy(AutoScalingGroupName="alarms", PolicyName="gpu")
+    assert watcher.describe_alarms(AlarmNamePrefix="TargetTracking-alarms-")["MetricAlarms"] == []
+
+
+def test_target_tracking_grows_in_proportion_and_comes_back_one_by_one(account: Account) -> None:
+    bare_group(account, "tracked", 1, 1, 8)
+    track(account, "tracked", 50)
+    publish_for(account, 5, "tracked", GPUUtilization=100)
+    publish_for(account, 2, "tracked", GPUUtilization=10)
+    grown = desired(account, "tracked")
+    assert grown in (2, 4, 8), "doubled once for each minute above the target"
+    minutes, sizes = 2, [grown]
+    while desired(account, "tracked") > 1 and minutes < 60:
+        publish_for(account, 1, "tracked", GPUUtilization=10)
+        minutes, sizes = minutes + 1, [*sizes, desired(account, "tracked")]
+    assert all(before - after <= 2 for before, after in itertools.pairwise(sizes)), sizes
+    assert minutes >= 15
+    assert sizes[-1] == 1
+    print(f"target 50 %: 1 -> {grown} in 5 minutes at 100 %, back at 1 after {minutes} minutes at 10 %: {sizes}")
+
+
+def test_no_data_never_scales_in(account: Account) -> None:
+    bare_group(account, "silent", 1, 3, 5)
+    _, low = track(account, "silent", 50)
+    publish_for(account, 10, "silent", GPUUtilization=20)
+    assert watch(account, "silent", 18 * MINUTE) == [3], "ten idle minutes and silence are no fifteen idle minutes"
+    assert state(account, low) == "INSUFFICIENT_DATA"
+
+
+def test_a_group_with_suspended_alarms_stays(account: Account) -> None:
+    bare_group(account, "deaf", 1, 1, 5)
+    account.api("autoscaling").suspend_processes(AutoScalingGroupName="deaf", ScalingProcesses=["AlarmNotification"])
+    action = step_policy(account, "deaf", "out", [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 2}])
+    alarm(account, "deaf-busy", "deaf", action)
+    publish_for(account, 3, "deaf", PendingRequests=80)
+    assert state(account, "deaf-busy") == "ALARM"
+    assert desired(account, "deaf") == 1
