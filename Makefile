@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MODEL ?= digits
 DEMO_ARGS ?=
 
 .PHONY: demo test test-all check bench setup lock clean
@@ -14,7 +15,7 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/turnout demo $(DEMO_ARGS)
+	@$(BIN)/turnout demo --model $(MODEL) $(DEMO_ARGS)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -m "not slow"

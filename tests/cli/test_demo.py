@@ -18,11 +18,11 @@ STACK_FILE = ROOT / "stacks" / "Pulumi.local.yaml"
 class Demo:
     """`turnout demo` in a process of its own, with its home in a temporary folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.home = folder / "home"
         self.report = folder / "report.json"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "turnout", "demo", "--report", str(self.report)],
+            [sys.executable, "-m", "turnout", "demo", "--report", str(self.report), *options],
             cwd=ROOT,
             env={**os.environ, "TURNOUT_HOME": str(self.home), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
@@ -88,6 +88,35 @@ def test_the_story_loses_nothing_flips_rolls_back_and_leaves_nothing(demo: Demo)
     assert STACK_FILE.read_text() == config
     assert demo.left() == []
     assert not demo.home.exists() or list(demo.home.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_language_models_streams_end_whole_through_the_same_story(tmp_path: Path) -> None:
+    demo = Demo(tmp_path, "--model", "llm")
+    output = demo.process.communicate(timeout=240)[0]
+    assert demo.process.returncode == 0, output
+    report = json.loads(demo.report.read_text())
+    assert (report["result"], report["requests_lost"]) == ("passed", 0)
+    streams = report["streams"]
+    assert (streams["cut"], streams["across_flips_cut"]) == (0, 0)
+    assert streams["whole"] == streams["total"] >= 30
+    assert streams["across_flips"] >= 1
+    assert streams["ttft_p95_ms"] > streams["ttft_p50_ms"] > streams["tpot_p50_ms"] > 0
+    assert report["requests_failed"] >= 2
+    assert report["weights_after_rollback"] == {"blue": 0, "green": 100}
+    assert [name.partition("@")[0] for name in report["unstable"]] == ["smol-3.0.0-bad"]
+    phases = {phase["name"]: phase for phase in report["phases"]}
+    assert phases["3.0.0-bad on blue"]["streams"]["ttft_p50_ms"] > 2 * phases["2.0.0 on green"]["streams"]["ttft_p50_ms"]
+    assert phases["recovered"]["shares"] == {"blue": 0.0, "green": 1.0}
+    assert demo.left() == []
+
+
+def test_a_model_that_nobody_knows_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    demo = Demo(tmp_path, "--model", "gpt")
+    output = demo.process.communicate(timeout=60)[0]
+    assert demo.process.returncode == 2
+    assert "choose one of: digits, llm" in output
 
 
 @pytest.mark.slow

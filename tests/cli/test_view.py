@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from turnout.demo.report import Latency, Phase, ReleaseFigures, Report
+from turnout.demo.report import Latency, Phase, ReleaseFigures, Report, Streams, StreamTimes
 from turnout.demo.view import View, one_line, summary
 from turnout.deploy import Step, StepState
 
@@ -79,6 +79,30 @@ def test_on_a_terminal_phase_shares_and_figures_are_live_and_the_story_stays() -
 
 def test_unanswered_requests_are_no_release_in_the_story() -> None:
     assert one_line(NUMBERS) == "last second: 1.0.0 90 %; p50 1.5 ms, p95 –, accuracy 95.0 %"
+
+
+def test_streams_are_shown_by_their_first_token_and_pace() -> None:
+    numbers = {**NUMBERS, "window": 5.0, "rate": 2.25, "ttft_p50_ms": 80.0, "ttft_p95_ms": 120.0, "tpot_p50_ms": None}
+    assert one_line(numbers) == "last 5 s: 1.0.0 90 %; TTFT p50 80.0 ms, p95 120.0 ms, TPOT –, accuracy 95.0 %"
+    out, text = console(width=120, terminal=True)
+    with View(out, {"1.0.0": "blue"}) as view:
+        view.numbers(numbers)
+        out.print(view._screen())
+    assert "2.2/s  2 lost  5 release errors  TTFT p50 80.0 ms  p95 120.0 ms  TPOT –" in text.getvalue()
+
+
+def test_the_summary_of_streams_says_how_many_were_cut_and_fits_80_columns() -> None:
+    times = {"ttft_p50_ms": 81.5, "ttft_p95_ms": 1234.5, "tpot_p50_ms": 18.25, "tpot_p95_ms": 20.0}
+    told = report()
+    phase = told.phases[0].model_copy(update={"streams": StreamTimes(whole=9, cut=0, tokens=500, **times)})
+    streams = Streams(whole=128, cut=1, tokens=5025, total=129, across_flips=12, across_flips_cut=0, **times)
+    out, text = console()
+    out.print(summary(told.model_copy(update={"phases": [phase], "streams": streams})))
+    lines = text.getvalue().splitlines()
+    assert lines[1].split()[-6:] == ["TTFT", "ms", "p95", "TPOT", "right", "%"]
+    assert next(line for line in lines if line.startswith("flip to")).split()[-4:] == ["81.5", "1234.5", "18.2", "–"]
+    assert "129 streams, 1 cut; 12 ran across a flip, 0 of them cut" in lines
+    assert "TTFT p50 81.5 ms, p95 1234.5 ms; TPOT p50 18.2 ms; 5025 tokens" in lines
 
 
 def test_the_summary_fits_80_columns_and_says_how_it_ended() -> None:

@@ -119,6 +119,7 @@ class Breaking:
     did: Counter[str] = field(default_factory=Counter)
     resume: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
+    environments: set[str] = field(default_factory=set)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -126,6 +127,8 @@ class Breaking:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = re.search(rb"content-length: (\d+)", head.lower())
                 assert length is not None
+                if named := re.search(rb"x-turnout-environment: (\w+)", head):
+                    self.environments.add(named[1].decode())
                 await reader.readexactly(int(length[1]))
                 self.at_once += 1
                 self.most = max(self.most, self.at_once)

@@ -233,9 +233,10 @@ def local_logs(
 @app.command()
 def demo(
     report: Annotated[Path, typer.Option(help="Where the report goes (docs/report.md).")] = Path("report.json"),
+    model: Annotated[str, typer.Option(help="What is served: digits, or llm (a language model's streams).")] = "digits",
     as_json: JsonOption = False,
 ) -> None:
     """Deploy, flip, meet a bad release and roll back, under traffic."""
     from turnout.cli.demo import demo
 
-    demo(report)
+    demo(report, model)

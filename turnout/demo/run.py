@@ -12,8 +12,9 @@ from rich.console import Console
 from turnout.access import ENDPOINT_VARIABLE
 from turnout.cloud import client
 from turnout.demo.home import DemoHome
+from turnout.demo.models import Model
 from turnout.demo.report import Report
-from turnout.demo.story import Story, environments
+from turnout.demo.story import Story
 from turnout.demo.view import View
 from turnout.interrupts import Interrupted
 from turnout.stacks import Stack
@@ -22,22 +23,22 @@ SPEED = 5.0
 """How much faster than in AWS the local cloud's own waits pass (docs/local-cloud.md)."""
 
 
-def run(source: Stack, home: Path, console: Console) -> Report:
-    """The demo of a local stack. `home` is the project's; the demo has a folder of its own in it.
+def run(model: Model, source: Stack, home: Path, console: Console) -> Report:
+    """The demo of a model, in its local stack. `home` is the project's; the demo has a folder of its own in it.
 
     Raises `DemoRunning`, `DemoFailed`, `TrafficError`, `CloudError`, `Interrupted` (also for SIGTERM and SIGHUP)."""
     os.environ.pop(ENDPOINT_VARIABLE, None)
     with _ended_by_signals(), ExitStack() as stack:
         demo = DemoHome(home / "demo")
         stack.enter_context(_closed(demo))
-        view = stack.enter_context(View(console, environments()))
+        view = stack.enter_context(View(console, model.environment_of))
         if demo.cleaned:
             view.say(f"ended {demo.cleaned} processes that an earlier run had left")
         view.say("starting the local cloud: AWS's API, a load balancer, and soon a process an instance")
         images = [source.releases.parent]
         cloud = client.start(demo.folder, attached=True, speed=SPEED, images=images, root=source.root)
         stack.callback(cloud.stop)
-        return Story(source, demo, cloud, view).run()
+        return Story(model, source, demo, cloud, view).run()
 
 
 @contextmanager

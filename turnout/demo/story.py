@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from turnout_components.release import Release, parse
+from turnout_components.release import parse
 from turnout_components.switch_record import create_table
 
 from turnout import deploy, stacks
@@ -22,17 +21,13 @@ from turnout.access import Access
 from turnout.cloud.client import CloudHandle
 from turnout.demo import report as reports
 from turnout.demo.home import DemoHome
+from turnout.demo.models import Model
 from turnout.demo.report import Report
 from turnout.demo.traffic import Traffic, failed, smoke_test
 from turnout.demo.view import View, one_line
 from turnout.interrupts import Interrupted
 from turnout.stacks import Stack
 
-OLD, NEW, BAD = "digits-1.0.0", "digits-2.0.0", "digits-3.0.0-bad"
-RATE = 150.0
-_SMOKE_IMAGES = 100
-_STEADY_SECONDS = 5.0
-_BAD_SECONDS = 20.0
 _ROLLBACK_SECONDS = 60.0
 _HEALTHY_SECONDS = 60.0
 _WEIGHTS_EVERY = 0.03
@@ -58,11 +53,12 @@ class _Told:
 
 
 class Story:
-    """One run in `home`, with the releases beside `source`, the stack as the project has it."""
+    """One run of a model's story in `home`, with the releases beside `source`, the stack as the project has it."""
 
-    def __init__(self, source: Stack, home: DemoHome, cloud: CloudHandle, view: View) -> None:
-        self._source, self._home, self._cloud, self._view = source, home, cloud, view
-        self._releases = {name: parse(source.releases / f"{name}.yaml") for name in (OLD, NEW, BAD)}
+    def __init__(self, model: Model, source: Stack, home: DemoHome, cloud: CloudHandle, view: View) -> None:
+        self._model, self._source, self._home, self._cloud, self._view = model, source, home, cloud, view
+        self._old, self._new, self._bad = model.versions
+        self._releases = {each: parse(source.releases / f"{model.release(each)}.yaml").id for each in model.versions}
         home.write_project(source, self._starting_config)
         self._stack = stacks.load(home.project, source.name)
         self._access = Access(self._stack, cloud.endpoint)
@@ -73,11 +69,11 @@ class Story:
         """Tells the story and returns its report.
 
         Raises `DemoFailed`, `TrafficError`."""
-        self._begin_chapter("bring the service up: blue serves 1.0.0")
+        self._begin_chapter(f"bring the service up: blue serves {self._old}")
         self._init()
         self._up()
         traffic = self._send_traffic()
-        self._watch(traffic, "1.0.0 on blue")
+        self._watch(traffic, f"{self._old} on blue")
         self._deploy_new(traffic)
         self._flip_to_new(traffic)
         self._flip_to_bad(traffic)
@@ -89,7 +85,7 @@ class Story:
         return self._report(result)
 
     def _starting_config(self, config: dict[str, Any]) -> None:
-        config["environments"] = {"blue": {"release": self._releases[OLD].id}, "green": {"release": None}}
+        config["environments"] = {"blue": {"release": self._releases[self._old]}, "green": {"release": None}}
         traffic = {key: value for key, value in config["traffic"].items() if key != "weights"}
         config["traffic"] = {**traffic, "active": "blue"}
 
@@ -98,62 +94,63 @@ class Story:
 
     def _send_traffic(self) -> Traffic:
         url = self._listeners()[0]["url"]
-        self._begin_chapter(f"{RATE:.0f} requests a second, held-out images, no retries")
-        traffic = Traffic(self._home, self._source.root, url, RATE, self._view.numbers)
+        self._begin_chapter(self._model.traffic)
+        traffic = Traffic(self._home, self._source.root, url, self._model, self._view.numbers)
         if not traffic.wait(lambda now: now["sent"] > 0, 20):
             raise DemoFailed("the load generator sent nothing within 20 s")
         return traffic
 
     def _deploy_new(self, traffic: Traffic) -> None:
-        self._begin_chapter("deploy 2.0.0 to the standby, green")
-        traffic.mark("deploy 2.0.0")
-        self._configure({"environments.green.release": self._releases[NEW].id})
+        self._begin_chapter(f"deploy {self._new} to the standby, green")
+        traffic.mark(f"deploy {self._new}")
+        self._configure({"environments.green.release": self._releases[self._new]})
         self._up()
         self._wait_until_healthy("green")
         self._begin_chapter("smoke-test green on the test listener; users see none of it")
         traffic.mark("smoke test")
-        self._smoke(self._releases[NEW])
+        self._smoke()
 
-    def _smoke(self, release: Release) -> None:
-        with np.load(self._source.releases.parent / "heldout.npz") as data:
-            images, labels = data["images"][:_SMOKE_IMAGES].tolist(), data["labels"][:_SMOKE_IMAGES].tolist()
-        found = smoke_test(self._listeners()[1]["url"], "green", images, labels)
+    def _smoke(self) -> None:
+        found = smoke_test(self._home, self._source.root, self._model, self._listeners()[1]["url"], "green")
         self._told.smoke = found
-        if found["answered"] < found["asked"] or found["versions"] != [_version(release)]:
-            raise DemoFailed(f"the smoke test of green found {json.dumps(found)}; 2.0.0 was to answer all of it")
-        right = f"{100 * found['accuracy']:.0f} % right"
-        self._view.say(f"{found['answered']} of {found['asked']} images answered by 2.0.0, {right}, p95 {found['p95_ms']} ms")
+        if found["answered"] < found["asked"] or found["versions"] != [self._new]:
+            raise DemoFailed(f"the smoke test of green found {json.dumps(found)}; {self._new} was to answer all of it")
+        answered = f"{found['answered']} of {found['asked']} {self._model.asked} answered by {self._new}"
+        self._view.say(f"{answered}, {100 * found['accuracy']:.0f} % right, p95 {found['p95_ms']} ms")
 
     def _flip_to_new(self, traffic: Traffic) -> None:
         self._begin_chapter("flip: green becomes active, blue is kept for rollback")
-        traffic.mark("flip to 2.0.0")
+        traffic.mark(f"flip to {self._new}")
         began = time.monotonic()
         self._configure({"traffic.active": "green"})
         self._up()
         self._told.flip_seconds = time.monotonic() - began
         self._view.say(f"flipped in {self._told.flip_seconds:.1f} s: config, refresh, gate, weights, record")
-        self._watch(traffic, "2.0.0 on green")
+        self._watch(traffic, f"{self._new} on green")
 
     def _flip_to_bad(self, traffic: Traffic) -> None:
-        self._begin_chapter("3.0.0-bad goes to blue (giving 1.0.0 up) and, without a smoke test, live")
-        traffic.mark("deploy 3.0.0-bad")
-        self._configure({"environments.blue.release": self._releases[BAD].id, "traffic.standby.discard": OLD})
+        self._begin_chapter(f"{self._bad} goes to blue (giving {self._old} up) and, without a smoke test, live")
+        traffic.mark(f"deploy {self._bad}")
+        self._configure(
+            {"environments.blue.release": self._releases[self._bad], "traffic.standby.discard": self._model.release(self._old)}
+        )
         self._up()
-        traffic.mark("flip to 3.0.0-bad")
+        traffic.mark(f"flip to {self._bad}")
         self._configure({"traffic.active": "blue"})
         self._up()
-        traffic.mark("3.0.0-bad on blue")
-        version = _version(self._releases[BAD])
-        seen = traffic.wait(lambda now: failed(now) >= 10 and now["shares"].get(version, 0) > 0.9, _BAD_SECONDS)
+        traffic.mark(f"{self._bad} on blue")
+        model, bad = self._model, self._bad
+        seen = traffic.wait(lambda now: failed(now) >= model.bad_errors and now["shares"].get(bad, 0) > 0.9, model.bad_seconds)
         if not seen:
-            raise DemoFailed(f"3.0.0-bad answered for {_BAD_SECONDS:.0f} s and nobody saw errors")
+            raise DemoFailed(f"{bad} answered for {model.bad_seconds:.0f} s and nobody saw errors")
         self._tell(traffic)
 
     def _roll_back(self, traffic: Traffic) -> None:
         self._begin_chapter("errors and latency are up: turnout rollback")
         traffic.mark("rollback")
         began = time.monotonic()
-        command = self._home.spawn([sys.executable, "-m", "turnout", "rollback", "--json"], self._home.project, leashed=False)
+        asked = [sys.executable, "-m", "turnout", "rollback", "--stack", self._stack.name, "--json"]
+        command = self._home.spawn(asked, self._home.project, leashed=False)
         while self._weights().get("blue") != 0:
             if time.monotonic() - began > _ROLLBACK_SECONDS or command.poll() not in (None, 0):
                 break
@@ -164,18 +161,17 @@ class Story:
         if command.returncode:
             raise DemoFailed(f"turnout rollback ended with {command.returncode}: {done.get('error', {}).get('message', '')}")
         self._told.weights_after_rollback = self._weights()
-        self._view.say(f"0 % for 3.0.0-bad {self._told.rollback_seconds:.2f} s after the command began")
+        self._view.say(f"0 % for {self._bad} {self._told.rollback_seconds:.2f} s after the command began")
         self._view.say(f"to commit: {done['config']}")
         record = self._access.store.read()
         self._told.unstable = [mark.release for mark in record.unstable.values()] if record else []
-        version = _version(self._releases[BAD])
-        if not traffic.wait(lambda now: version not in now["shares"], _STEADY_SECONDS):
-            raise DemoFailed("3.0.0-bad still answers users after the rollback")
+        if not traffic.wait(lambda now: self._bad not in now["shares"], self._model.settle_seconds):
+            raise DemoFailed(f"{self._bad} still answers users after the rollback")
 
     def _watch(self, traffic: Traffic, phase: str) -> None:
         traffic.mark(phase)
-        end = time.monotonic() + _STEADY_SECONDS
-        traffic.wait(lambda now: time.monotonic() >= end, _STEADY_SECONDS + 1)
+        end = time.monotonic() + self._model.steady_seconds
+        traffic.wait(lambda now: time.monotonic() >= end, self._model.steady_seconds + 1)
         self._tell(traffic)
 
     def _tell(self, traffic: Traffic) -> None:
@@ -257,20 +253,8 @@ class Story:
             weights_after_rollback=told.weights_after_rollback,
             unstable=told.unstable,
             smoke_test=told.smoke,
-            phases=reports.phases(result, environments()),
+            streams=reports.streams(result),
+            phases=reports.phases(result, self._model.environment_of),
             releases=reports.release_figures(result),
             versions=reports.versions(),
         )
-
-
-def environments() -> dict[str, str]:
-    """In which environment each version of the story runs."""
-    return {_version_of(OLD): "blue", _version_of(NEW): "green", _version_of(BAD): "blue"}
-
-
-def _version(release: Release) -> str:
-    return _version_of(release.name)
-
-
-def _version_of(name: str) -> str:
-    return name.removeprefix("digits-")

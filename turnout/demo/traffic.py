@@ -1,20 +1,21 @@
-"""The demo's users: the example's load generator as a child process, and single requests for the smoke test."""
+"""The demo's users: the example's load generator as a child process, and its smoke test."""
 
-import http.client
 import json
 import subprocess
 import sys
 import threading
 import time
-import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from turnout.demo.home import DemoHome
+from turnout.demo.models import Model
 
 _END_TIMEOUT = 30.0
-_HEADER = "x-turnout-environment"
+_SMOKE_TIMEOUT = 60.0
+_OWN_ERRORS = ("http_500", "error")
+"""A release's own errors; a balancer says 502 to 504."""
 
 
 class TrafficError(Exception):
@@ -22,18 +23,18 @@ class TrafficError(Exception):
 
 
 class Traffic:
-    """Open-loop load on `url`: `rate` requests a second, no retries, new and kept connections mixed.
+    """The model's users at `url`; nothing is retried.
 
     `hear` gets every line of progress, on a thread of its own."""
 
-    def __init__(self, home: DemoHome, root: Path, url: str, rate: float, hear: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, home: DemoHome, root: Path, url: str, model: Model, hear: Callable[[dict[str, Any]], None]) -> None:
         self._home, self._hear = home, hear
         self._result = home.folder / "load.json"
         self._changed = threading.Condition()
         self.latest: dict[str, Any] = {}
         """The last line of progress."""
-        options = {"--url": url, "--rate": str(rate), "--slow-share": "0", "--out": str(self._result), "--interval": "0.25"}
-        command = [sys.executable, "-m", "examples.digits.load", "--progress", *(part for o in options.items() for part in o)]
+        options = {"--url": url, **model.users, "--out": str(self._result), "--interval": "0.25"}
+        command = [sys.executable, "-m", f"{model.package}.load", "--progress", *(part for o in options.items() for part in o)]
         self._child = home.spawn(command, root, leashed=True)
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -92,41 +93,21 @@ class Traffic:
 
 
 def failed(progress: Mapping[str, Any]) -> int:
-    """Of the generator's losses so far, those that a release answered with an error of its own; a balancer says 502–504."""
-    return int(progress["lost_by_kind"].get("http_500", 0))
+    """Of the generator's losses so far, those that a release answered with an error of its own."""
+    return sum(int(progress["lost_by_kind"].get(kind, 0)) for kind in _OWN_ERRORS)
 
 
-def smoke_test(url: str, environment: str, images: Sequence[Sequence[int]], labels: Sequence[int]) -> dict[str, Any]:
-    """Asks one environment through the test listener: one request after the other on one connection.
+def smoke_test(home: DemoHome, root: Path, model: Model, url: str, environment: str) -> dict[str, Any]:
+    """Asks one environment through the test listener; what the model's smoke test prints.
 
-    Answers `environment`, `versions`, `asked`, `answered`, `accuracy` and `p95_ms`."""
-    address = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
-    headers = {"Content-Type": "application/json", _HEADER: environment}
-    times: list[float] = []
-    versions: set[str] = set()
-    right = 0
+    Raises `TrafficError`."""
+    command = [sys.executable, "-m", f"{model.package}.smoke", "--url", url, "--environment", environment]
+    child = home.spawn(command, root, leashed=True)
     try:
-        for image, label in zip(images, labels, strict=True):
-            began = time.perf_counter()
-            connection.request("POST", "/v1/predict", json.dumps({"image": list(image)}), headers)
-            response = connection.getresponse()
-            body = response.read()
-            if response.status != 200:
-                continue
-            times.append(time.perf_counter() - began)
-            answer = json.loads(body)
-            versions.add(answer["version"])
-            right += answer["digit"] == label
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise TrafficError(f"the smoke test of {environment} at {url} failed: {error!r}") from None
-    finally:
-        connection.close()
-    return {
-        "environment": environment,
-        "versions": sorted(versions),
-        "asked": len(labels),
-        "answered": len(times),
-        "accuracy": round(right / len(times), 4) if times else None,
-        "p95_ms": round(sorted(times)[int(0.95 * (len(times) - 1))] * 1000, 2) if times else None,
-    }
+        output, _ = child.communicate(timeout=_SMOKE_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise TrafficError(f"the smoke test of {environment} did not end within {_SMOKE_TIMEOUT:.0f} s") from None
+    if child.returncode:
+        raise TrafficError(f"the smoke test of {environment} at {url} failed; see {home.log}")
+    found: dict[str, Any] = json.loads(output)
+    return found

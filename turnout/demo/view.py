@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from turnout.demo.report import UNKNOWN, Report
+from turnout.demo.report import UNKNOWN, Phase, Report, Streams
 from turnout.demo.traffic import failed
 from turnout.deploy import Step, StepState
 
@@ -103,11 +103,10 @@ def _figures(numbers: Mapping[str, Any]) -> str:
     lost = numbers["lost"] - own
     parts = [
         f"{numbers['sent']} requests",
-        f"{numbers['rate'] or 0:.0f}/s",
+        f"{numbers['rate'] or 0:.{1 if 'window' in numbers else 0}f}/s",
         f"[{'red' if lost else 'green'}]{lost} lost[/]",
         f"[{'red' if own else 'dim'}]{own} release errors[/]",
-        f"p50 {_ms(numbers['p50_ms'])}",
-        f"p95 {_ms(numbers['p95_ms'])}",
+        _times(numbers),
         f"{_percent(numbers['accuracy'])} right",
     ]
     return "  ".join(parts)
@@ -116,8 +115,16 @@ def _figures(numbers: Mapping[str, Any]) -> str:
 def one_line(numbers: Mapping[str, Any]) -> str:
     """The last second of traffic in a line of the story."""
     shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in numbers["shares"].items() if name != UNKNOWN)
-    times = f"p50 {_ms(numbers['p50_ms'])}, p95 {_ms(numbers['p95_ms'])}"
-    return f"last second: {shares}; {times}, accuracy {_percent(numbers['accuracy'])}"
+    when = f"last {numbers['window']:.0f} s" if "window" in numbers else "last second"
+    return f"{when}: {shares}; {_times(numbers, ', ')}, accuracy {_percent(numbers['accuracy'])}"
+
+
+def _times(numbers: Mapping[str, Any], between: str = "  ") -> str:
+    """A stream is judged by its first token and the pace of the others, anything else by when it is whole."""
+    names = {"TTFT p50": "ttft_p50_ms", "p95": "ttft_p95_ms", "TPOT": "tpot_p50_ms"}
+    if "ttft_p50_ms" not in numbers:
+        names = {"p50": "p50_ms", "p95": "p95_ms"}
+    return between.join(f"{name} {_ms(numbers[key])}" for name, key in names.items())
 
 
 def summary(report: Report) -> Group:
@@ -125,22 +132,36 @@ def summary(report: Report) -> Group:
     environments = sorted({name for phase in report.phases for name in phase.shares})
     table = Table(title="what the users saw", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0)
     table.add_column("phase", no_wrap=True)
-    for column in ("sent", "lost", "errors", *(f"{name} %" for name in environments), "p50 ms", "p95", "p99", "right %"):
+    times = ("p50 ms", "p95", "p99") if report.streams is None else ("TTFT ms", "p95", "TPOT")
+    for column in ("sent", "lost", "errors", *(f"{name} %" for name in environments), *times, "right %"):
         table.add_column(column, justify="right", no_wrap=True)
     for phase in report.phases:
-        times = (phase.latency.p50_ms, phase.latency.p95_ms, phase.latency.p99_ms)
         shares = (f"{100 * phase.shares.get(name, 0):.0f}" for name in environments)
         right = "–" if phase.accuracy is None else f"{100 * phase.accuracy:.1f}"
         counts = (str(phase.sent), _alarming(phase.lost), _alarming(phase.failed))
-        table.add_row(phase.name, *counts, *shares, *("–" if t is None else f"{t:.1f}" for t in times), right)
+        table.add_row(phase.name, *counts, *shares, *("–" if t is None else f"{t:.1f}" for t in _phase_times(phase)), right)
     ending = "[green]passed[/]" if report.result == "passed" else f"[red]failed: {escape(report.problem or '')}[/]"
+    lines = [] if report.streams is None else [_streams(report.streams)]
     return Group(
         table,
+        *lines,
         f"{report.requests_sent} requests, [bold]{report.requests_lost} lost[/] by the switch; "
         f"{report.requests_failed} answered with an error by a bad release",
         f"flip {report.flip_seconds:.1f} s from command to end; rollback {report.rollback_seconds:.2f} s from command to 0 %",
         f"{ending} in {report.seconds:.0f} s with {escape(report.engine)}",
     )
+
+
+def _phase_times(phase: Phase) -> tuple[float | None, float | None, float | None]:
+    if phase.streams is None:
+        return phase.latency.p50_ms, phase.latency.p95_ms, phase.latency.p99_ms
+    return phase.streams.ttft_p50_ms, phase.streams.ttft_p95_ms, phase.streams.tpot_p50_ms
+
+
+def _streams(found: Streams) -> str:
+    across = f"{found.across_flips} ran across a flip, {_alarming(found.across_flips_cut)} of them cut"
+    times = f"TTFT p50 {_ms(found.ttft_p50_ms)}, p95 {_ms(found.ttft_p95_ms)}; TPOT p50 {_ms(found.tpot_p50_ms)}"
+    return f"{found.total} streams, [bold]{_alarming(found.cut)} cut[/]; {across}\n{times}; {found.tokens} tokens"
 
 
 def _alarming(count: int) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -22,10 +22,18 @@ PATH = "/v1/chat/completions"
 class Users:
     """`users` streams at a time against `url`; each user rests `pause` seconds between two. `asks` is shared."""
 
-    def __init__(self, url: str, asks: Iterator[Ask], users: int, pause: float = 0.0, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        asks: Iterator[Ask],
+        users: int,
+        pause: float = 0.0,
+        timeout: float = 30.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._url, self._asks, self._users, self._pause = url.rstrip("/") + PATH, asks, users, pause
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=users)
-        self._client = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
+        self._client = httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits, trust_env=False)
         self.record = Record()
         self.streams: list[Stream] = []
         self._phases: list[int] = []
