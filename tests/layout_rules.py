@@ -11,7 +11,15 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parent.parent
 LINES_AT_MOST = 400
 PROGRAM_LINES_AT_MOST = 80
-COMPONENT_MODULES = ("environment", "gpu_node_pool", "ingress", "network", "traffic_switch")
+COMPONENT_MODULES = (
+    "autoscaling_policy",
+    "environment",
+    "gpu_node_pool",
+    "ingress",
+    "network",
+    "node_access",
+    "traffic_switch",
+)
 """Modules of turnout_components that import Pulumi; all others are plain."""
 COMPONENTS = tuple(f"turnout_components.{name}" for name in COMPONENT_MODULES)
 OURS = ("benchmarks", "examples", "infra", "tests", "tools", "turnout", "turnout_components")

@@ -25,6 +25,9 @@ _COMPUTED: dict[str, Callable[[str], dict[str, Any]]] = {
     "aws:lb/listenerRule:ListenerRule": lambda name: {"arn": f"{ELB}:listener-rule/app/{name}/1/2/3"},
     "aws:ec2/launchTemplate:LaunchTemplate": lambda name: {"latestVersion": 7},
     "aws:ec2/eip:Eip": lambda name: {"allocationId": f"eipalloc-{name}"},
+    "aws:autoscaling/policy:Policy": lambda name: {
+        "arn": f"arn:aws:autoscaling:us-east-1:{ACCOUNT}:scalingPolicy:1:autoScalingGroupName/group-1:policyName/{name}"
+    },
     "aws:iam/instanceProfile:InstanceProfile": lambda name: {"arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/{name}"},
 }
 _AUTO_NAMED = (
@@ -35,7 +38,9 @@ _AUTO_NAMED = (
     "InstanceProfile",
     "SecurityGroup",
     "LaunchTemplate",
+    "PlacementGroup",
     "MetricAlarm",
+    "autoscaling/policy:Policy",
 )
 
 

@@ -1,0 +1,66 @@
+"""Recurrences of scheduled actions: five fields, and whether such a time ever comes.
+
+Source: "Scheduled scaling for Amazon EC2 Auto Scaling" (Amazon EC2 Auto Scaling User Guide): "The supported cron expression
+format consists of five fields separated by white spaces: [Minute] [Hour] [Day_of_Month] [Month_of_Year] [Day_of_Week]".
+"""
+
+import re
+from dataclasses import dataclass
+
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+_LENGTHS = dict(zip(range(1, 13), (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), strict=True))
+_PART = re.compile(r"^(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?$")
+
+
+@dataclass(frozen=True)
+class _Field:
+    name: str
+    least: int
+    most: int
+    words: tuple[str, ...] = ()
+
+    def number(self, text: str) -> int:
+        if text.upper() in self.words:
+            return self.words.index(text.upper()) + self.least
+        if not text.isdigit() or not self.least <= int(text) <= self.most:
+            raise ValueError(f"the {self.name} {text} is not from {self.least} to {self.most}")
+        return int(text)
+
+    def values(self, text: str) -> frozenset[int]:
+        chosen: set[int] = set()
+        for part in text.split(","):
+            match = _PART.match(part)
+            if match is None:
+                raise ValueError(f"the {self.name} {text!r} cannot be read")
+            first = self.number(match["first"]) if match["first"] else self.least
+            open_end = match["first"] is None or (match["step"] and match["last"] is None)
+            last = self.number(match["last"]) if match["last"] else (self.most if open_end else first)
+            if last < first or match["step"] == "0":
+                raise ValueError(f"the {self.name} {part!r} names nothing")
+            chosen.update(range(first, last + 1, int(match["step"] or 1)))
+        return frozenset(chosen)
+
+
+_FIELDS = (
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of the month", 1, 31),
+    _Field("month", 1, 12, tuple(_MONTHS)),
+    _Field("day of the week", 0, 7, tuple(_DAYS)),
+)
+
+
+def fault(expression: str) -> str | None:
+    """Why a scheduled action cannot recur so, or None. A day of the month and a day of the week widen each other, as in every
+    cron; alone, the day of the month must exist in one of the months."""
+    parts = expression.split()
+    if len(parts) != len(_FIELDS):
+        return f"has {len(parts)} fields and not five (minute, hour, day of the month, month, day of the week)"
+    try:
+        _, _, days, months, _ = (field.values(part) for field, part in zip(_FIELDS, parts, strict=True))
+    except ValueError as error:
+        return f"is no cron expression: {error}"
+    if parts[4] == "*" and min(days) > max(_LENGTHS[month] for month in months):
+        return "names a day that none of its months has"
+    return None
