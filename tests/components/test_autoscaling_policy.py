@@ -66,9 +66,8 @@ def test_only_five_idle_minutes_that_were_reported_take_one_away() -> None:
     queries = {query["id"]: query for query in inputs["metricQueries"]}
     assert queries["idle"]["expression"] == IDLE.format(gpu="30")
     assert [name for name, query in queries.items() if query["returnData"]] == ["idle"]
-    assert {
-        name: (query["metric"]["metricName"], query["metric"]["stat"]) for name, query in queries.items() if "metric" in query
-    } == {
+    watched = {name: query["metric"] for name, query in queries.items() if "metric" in query}
+    assert {name: (metric["metricName"], metric["stat"]) for name, metric in watched.items()} == {
         "waiting": ("PendingRequests", "Sum"),
         "gpu": ("GPUUtilization", "Average"),
         "waiting_reports": ("PendingRequests", "SampleCount"),
