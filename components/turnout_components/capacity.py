@@ -46,6 +46,16 @@ def refuse(machine: Machine, zones: int | None = None) -> None:
         raise ValueError("\n".join(lines))
 
 
+def with_defaults(machine: Machine) -> dict[str, Any]:
+    """The machine with the defaults of its numbers.
+
+    Raises `ValueError` where AWS would refuse it."""
+    refuse(machine)
+    minimum = _number(machine, "minimum", 1)
+    defaults = {"minimum": minimum, "maximum": minimum, "port": 8000, "drain": 30, "root_device": "/dev/xvda", "disk_gib": 100}
+    return {**defaults, **{key: value for key, value in machine.items() if value is not None}}
+
+
 def instance_types(machine: Machine) -> Sequence[str]:
     """The types in order of preference; none where attributes choose them."""
     if machine.get("requirements"):

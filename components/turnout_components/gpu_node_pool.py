@@ -1,32 +1,88 @@
 """GPU nodes of one release in one environment: launch template, role, security group, auto scaling group."""
 
-import base64
-import json
-from collections.abc import Sequence
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
-from pulumi_aws import autoscaling, ec2, iam, vpc
+from pulumi_aws import autoscaling, cloudwatch, ec2
 
-from turnout_components.naming import group_name, shorten
-from turnout_components.node_policy import ASSUME_BY_EC2, fetches_with_node_role, node_policy
-from turnout_components.user_data import render
+from turnout_components import capacity, launch_template, node_document
+from turnout_components.node_access import identity, security_group
 
-ROLE_NAME_ROOM = 64 - 8
-"""What a role's logical name may take of IAM's 64 characters beside auto-naming's suffix ("IAM and AWS STS quotas")."""
-GPU_IMAGE = "resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"
-"""Amazon Linux 2023 with NVIDIA's driver and container runtime ("Retrieving Amazon ECS-optimized Linux AMI metadata")."""
 DELETE_SLACK = 600
 """Seconds that a group's deletion may take beside the drain: instances shut down one after the other."""
+INSTANCE_WARMUP = 60
+"""Seconds until a new instance's metrics count: it serves before it is in service, and then its first minute is reported."""
+GROUP_METRICS = (
+    "GroupMinSize",
+    "GroupMaxSize",
+    "GroupDesiredCapacity",
+    "GroupInServiceInstances",
+    "GroupTotalInstances",
+)
+LOG_RETENTION_DAYS = 30
+MADE_BESIDE = {"secrets", "vault", "artifact_buckets", "log_key_arn"}
+"""Arguments that are often outputs of the same update: capacity, names and tags are known without them."""
+
+
+class WarmPoolArgs(TypedDict):
+    """Instances that are kept initialised beside the group."""
+
+    state: NotRequired[str]
+    """`stopped` or `running`. Default stopped: only their volumes cost."""
+    minimum: NotRequired[int]
+    """Fewest instances in the warm pool. Default 0."""
+    maximum_prepared: NotRequired[int]
+    """Most instances in warm pool and group together. Default: the group's maximum."""
+    reuse: NotRequired[bool]
+    """Return instances to the warm pool on scale-in. Default false: they are terminated and new ones prepared."""
+
+
+class RequirementsArgs(TypedDict):
+    """Attributes by which AWS chooses instance types with NVIDIA GPUs."""
+
+    gpus_min: NotRequired[int]
+    """Fewest GPUs. Default 1."""
+    gpu_memory_gib_min: NotRequired[int]
+    """Least memory of all GPUs together in GiB."""
+    gpu_names: NotRequired[list[str]]
+    """Kinds of GPU such as a10g, l4, h100. Default any."""
+    vcpus_min: NotRequired[int]
+    """Fewest vCPUs. Default 1."""
+    memory_gib_min: NotRequired[int]
+    """Least memory in GiB. Default 1."""
+
+
+class VaultArgs(TypedDict):
+    """The Vault of `vault:` references. Nodes leave by port 443 only."""
+
+    address: str
+    """Such as https://vault.example.com."""
+    role: str
+    """Role of Vault's auth method `aws`, type ec2."""
 
 
 class MachineArgs(TypedDict):
-    """What nodes are and how many."""
+    """What nodes are and how many. What AWS refuses of it is refused (`turnout_components.capacity`)."""
 
     instance_type: NotRequired[pulumi.Input[str]]
     """A type with a GPU. Default g5.xlarge."""
+    instance_types: NotRequired[pulumi.Input[Sequence[str]]]
+    """Types in order of preference, in place of `instance_type`."""
+    requirements: NotRequired[pulumi.Input[RequirementsArgs]]
+    """Attributes that choose the types, in place of `instance_type`."""
+    on_demand_base: NotRequired[pulumi.Input[int]]
+    """Instances that are On-Demand whatever the percentage. Default 0."""
+    on_demand_percent: NotRequired[pulumi.Input[int]]
+    """Percentage of On-Demand above the base; the rest is Spot. Default 100."""
+    capacity_block_id: NotRequired[pulumi.Input[str]]
+    """Capacity Block for ML to launch into, in one zone."""
+    capacity_reservation_id: NotRequired[pulumi.Input[str]]
+    """On-Demand Capacity Reservation that is filled first."""
+    efa: NotRequired[bool]
+    """Elastic Fabric Adapters and a cluster placement group, in one zone. Default false."""
     image_id: NotRequired[pulumi.Input[str]]
-    """AMI, or `resolve:ssm:<parameter>`. Default: the GPU variant of Amazon Linux 2023 for containers."""
+    """AMI, or `ssm:<public parameter>`. Default: the GPU variant of Amazon Linux 2023 for containers."""
     root_device: NotRequired[pulumi.Input[str]]
     """The AMI's root device. Default /dev/xvda (Amazon Linux)."""
     disk_gib: NotRequired[pulumi.Input[int]]
@@ -35,10 +91,29 @@ class MachineArgs(TypedDict):
     """Fewest instances. Default 1."""
     maximum: NotRequired[pulumi.Input[int]]
     """Most instances. Default: `minimum`."""
+    warm_pool: NotRequired[pulumi.Input[WarmPoolArgs] | None]
+    """Default none."""
     port: NotRequired[pulumi.Input[int]]
     """Port on which the server answers. Default 8000."""
+    health_path: NotRequired[pulumi.Input[str]]
+    """Path that answers 200 when the server serves, asked by the node itself. Default /ready."""
     drain: NotRequired[pulumi.Input[int]]
     """Seconds that a stopping server may take for what is in flight. Default 30."""
+    launch_timeout: NotRequired[pulumi.Input[int]]
+    """Seconds after which an instance that does not serve is given up and replaced. Default 1800."""
+    protect_streams: NotRequired[pulumi.Input[bool]]
+    """Protect an instance from scale-in while requests run on it. Default false."""
+    secrets: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
+    """Reference by the name of the environment variable: a Secrets Manager ARN (with `#key` for a JSON field), `ssm:/path`
+    or `vault:<path>#<field>`; never a value."""
+    vault: NotRequired[pulumi.Input[VaultArgs]]
+    """Where a reference is Vault's."""
+    artifact_buckets: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
+    """The only buckets from which a model in S3 may come. Default any."""
+    log_key_arn: NotRequired[pulumi.Input[str]]
+    """KMS key for the log group. Default: CloudWatch Logs' own."""
+    boot: NotRequired[pulumi.Input[Mapping[str, float]]]
+    """Seconds that `machine`, `image`, `model` and `resume` take in the local cloud; unused on AWS."""
 
 
 class NodeArgs(MachineArgs):
@@ -68,40 +143,67 @@ class GpuNodePoolArgs(NodeArgs):
 
 
 class GpuNodePool(pulumi.ComponentResource):
-    """On-demand GPU instances that run one release and take requests from one load balancer only.
+    """GPU instances that run one release and take requests from one load balancer only.
 
-    A new release is a new auto scaling group under a new name: the old one is deleted first, for it carries no traffic
-    (`TrafficSwitch` refuses otherwise). Resources in `opts.depends_on`, such as the environment's test rule, come before
-    the group.
+    An instance is in service when its release answers, and ends when it has drained: it completes the group's two lifecycle
+    hooks by itself. A new release is a new auto scaling group under a new name: the old one is deleted first, for it carries
+    no traffic (`TrafficSwitch` refuses otherwise). Resources in `opts.depends_on`, such as the environment's test rule, come
+    before the group. Raises `ValueError` for capacity that AWS refuses.
     """
 
     group_name: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
     role_name: pulumi.Output[str]
+    log_group: pulumi.Output[str]
 
     def __init__(self, name: str, args: GpuNodePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:GpuNodePool", name, {}, opts)
+        _refuse_plain(args)
         after: Any = (opts.depends_on if opts is not None else None) or []
-        node = pulumi.Output.all(
-            service=args["service"],
-            environment=args["environment"],
-            region=args["region"],
-            release=args["release"],
-            port=args.get("port", 8000),
-            drain=args.get("drain", 30),
+        stack = pulumi.get_stack()
+        machine = _known(args, set(MachineArgs.__annotations__) - MADE_BESIDE).apply(capacity.with_defaults)
+        named = _known(args, {"service", "environment", "region", "release"}).apply(
+            lambda known: node_document.named(stack, known)
         )
-        tags = node.apply(_tags)
-        policy, role, profile = self._identity(name, node, tags)
-        security, rules = self._security_group(name, args, tags)
-        template = self._template(name, args, node, tags, profile, security)
+        beside = _known(args, {"secrets", "vault"})
+        node = pulumi.Output.all(named, machine, beside).apply(lambda known: node_document.node(*known))
+        tags = named.apply(_tags)
+        child = pulumi.ResourceOptions(parent=self)
+        log = cloudwatch.LogGroup(
+            f"{name}-log",
+            name=named.apply(lambda n: n["log_group"]),
+            retention_in_days=LOG_RETENTION_DAYS,
+            kms_key_id=args.get("log_key_arn"),
+            tags=tags,
+            opts=child,
+        )
+        policy, role, profile = identity(self, name, node, args.get("artifact_buckets"), tags)
+        efa = bool(args.get("efa", False))
+        security, rules = security_group(
+            self, name, args["vpc_id"], args["balancer_security_group_id"], machine.apply(lambda m: m["port"]), tags, efa
+        )
+        placement = ec2.PlacementGroup(f"{name}-placement", strategy="cluster", tags=tags, opts=child) if efa else None
+        template = _template(self, name, node, machine, tags, profile, security)
+        version = template.latest_version.apply(str)
+        mixed = machine.apply(lambda m: launch_template.mixed_instances(m, template.id, version))
+        alone = machine.apply(lambda m: None if capacity.is_mixed(m) else {"id": template.id, "version": version})
         group = autoscaling.Group(
             f"{name}-group",
-            name=node.apply(lambda n: group_name(n["service"], pulumi.get_stack(), n["environment"], n["release"]["digest"])),
-            min_size=args.get("minimum", 1),
-            max_size=args.get("maximum", args.get("minimum", 1)),
+            name=named.apply(lambda n: n["group"]),
+            min_size=machine.apply(lambda m: m["minimum"]),
+            max_size=machine.apply(lambda m: m["maximum"]),
             vpc_zone_identifiers=args["subnet_ids"],
             target_group_arns=[args["target_group_arn"]],
-            launch_template={"id": template.id, "version": template.latest_version.apply(str)},
+            launch_template=cast(Any, alone),
+            mixed_instances_policy=cast(Any, mixed),
+            capacity_rebalance=machine.apply(lambda m: True if capacity.has_spot(m) else None),
+            capacity_reservation_specification=cast(Any, machine.apply(launch_template.reservation)),
+            placement_group=placement.name if placement else None,
+            warm_pool=cast(Any, machine.apply(launch_template.warm_pool)),
+            force_delete_warm_pool=machine.apply(lambda m: True if m.get("warm_pool") is not None else None),
+            initial_lifecycle_hooks=cast(Any, launch_template.HOOKS),
+            default_instance_warmup=INSTANCE_WARMUP,
+            enabled_metrics=list(GROUP_METRICS),
             # Readiness at the load balancer must not make the group replace overloaded GPU nodes.
             health_check_type="EC2",
             # On an update the provider would wait only when a size changed, and then for exact equality: the gate waits.
@@ -109,146 +211,79 @@ class GpuNodePool(pulumi.ComponentResource):
             tags=tags.apply(_propagated),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[*(after if isinstance(after, Sequence) else [after]), policy, *rules],
+                depends_on=[*(after if isinstance(after, Sequence) else [after]), policy, log, *rules],
                 delete_before_replace=True,
-                custom_timeouts=pulumi.CustomTimeouts(delete=f"{self._drain(args) + DELETE_SLACK}s"),
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{_drain(args) + DELETE_SLACK}s"),
             ),
         )
         self.group_name = group.name
         self.security_group_id = security.id
         self.role_name = role.name
-        self.register_outputs(
-            {"group_name": self.group_name, "security_group_id": self.security_group_id, "role_name": self.role_name}
-        )
+        self.log_group = log.name
+        outputs = ("group_name", "security_group_id", "role_name", "log_group")
+        self.register_outputs({key: getattr(self, key) for key in outputs})
 
-    @staticmethod
-    def _drain(args: GpuNodePoolArgs) -> int:
-        """A timeout is no input: where the drain is an output, the longest that AWS allows stands for it."""
-        drain = args.get("drain", 30)
-        return drain if isinstance(drain, int) else 3600
 
-    def _identity(
-        self, name: str, node: pulumi.Output[dict[str, Any]], tags: pulumi.Output[dict[str, str]]
-    ) -> tuple[iam.RolePolicy, iam.Role, iam.InstanceProfile]:
-        role = iam.Role(
-            shorten(f"{name}-role", ROLE_NAME_ROOM),
-            description="Nodes of one Turnout environment",
-            assume_role_policy=json.dumps(ASSUME_BY_EC2),
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        policy = iam.RolePolicy(
-            f"{name}-policy",
-            role=role.name,
-            policy=node.apply(lambda n: json.dumps(node_policy(n["release"], n["service"], n["environment"], n["region"]))),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        profile = iam.InstanceProfile(f"{name}-profile", role=role.name, tags=tags, opts=pulumi.ResourceOptions(parent=self))
-        return policy, role, profile
-
-    def _security_group(
-        self, name: str, args: GpuNodePoolArgs, tags: pulumi.Output[dict[str, str]]
-    ) -> tuple[ec2.SecurityGroup, list[pulumi.Resource]]:
-        port, balancer = args.get("port", 8000), args["balancer_security_group_id"]
-        nodes = ec2.SecurityGroup(
-            f"{name}-nodes",
-            description="GPU nodes: requests from the load balancer in, HTTPS out",
-            vpc_id=args["vpc_id"],
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        child = pulumi.ResourceOptions(parent=self)
-        rules: list[pulumi.Resource] = [
-            vpc.SecurityGroupIngressRule(
-                f"{name}-from-balancer",
-                security_group_id=nodes.id,
-                description="Requests and health checks",
-                referenced_security_group_id=balancer,
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                opts=child,
-            ),
-            vpc.SecurityGroupEgressRule(
-                f"{name}-to-nodes",
-                security_group_id=balancer,
-                description=f"Requests to {name}",
-                referenced_security_group_id=nodes.id,
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                opts=child,
-            ),
-            vpc.SecurityGroupEgressRule(
-                f"{name}-https-out",
-                security_group_id=nodes.id,
-                description="Image, model and AWS APIs",
-                cidr_ipv4="0.0.0.0/0",
-                ip_protocol="tcp",
-                from_port=443,
-                to_port=443,
-                opts=child,
-            ),
-        ]
-        return nodes, rules
-
-    def _template(
-        self,
-        name: str,
-        args: GpuNodePoolArgs,
-        node: pulumi.Output[dict[str, Any]],
-        tags: pulumi.Output[dict[str, str]],
-        profile: iam.InstanceProfile,
-        security: ec2.SecurityGroup,
-    ) -> ec2.LaunchTemplate:
-        return ec2.LaunchTemplate(
-            f"{name}-template",
-            image_id=args.get("image_id", GPU_IMAGE),
-            instance_type=args.get("instance_type", "g5.xlarge"),
-            user_data=node.apply(_user_data),
-            iam_instance_profile={"arn": profile.arn},
-            metadata_options={
-                "http_endpoint": "enabled",
-                "http_tokens": "required",
-                "http_put_response_hop_limit": node.apply(metadata_hops),
-                "instance_metadata_tags": "enabled",
-            },
-            network_interfaces=[
-                {
-                    "device_index": 0,
-                    "associate_public_ip_address": "false",
+def _template(
+    pool: GpuNodePool,
+    name: str,
+    node: pulumi.Output[dict[str, Any]],
+    machine: pulumi.Output[dict[str, Any]],
+    tags: pulumi.Output[dict[str, str]],
+    profile: Any,
+    security: ec2.SecurityGroup,
+) -> ec2.LaunchTemplate:
+    interfaces = pulumi.Output.all(machine, security.id).apply(lambda known: launch_template.network_interfaces(*known))
+    return ec2.LaunchTemplate(
+        f"{name}-template",
+        image_id=machine.apply(launch_template.image_id),
+        instance_type=machine.apply(launch_template.instance_type),
+        instance_market_options=cast(Any, machine.apply(launch_template.market_options)),
+        capacity_reservation_specification=cast(Any, machine.apply(launch_template.block_target)),
+        user_data=node.apply(node_document.user_data),
+        iam_instance_profile={"arn": profile.arn},
+        metadata_options={
+            "http_endpoint": "enabled",
+            "http_tokens": "required",
+            "http_put_response_hop_limit": node.apply(lambda n: launch_template.metadata_hops(n["release"])),
+            "instance_metadata_tags": "enabled",
+        },
+        network_interfaces=cast(Any, interfaces),
+        block_device_mappings=[
+            {
+                "device_name": machine.apply(lambda m: m["root_device"]),
+                "ebs": {
+                    "volume_type": "gp3",
+                    "volume_size": machine.apply(lambda m: m["disk_gib"]),
+                    "encrypted": "true",
                     "delete_on_termination": "true",
-                    "security_groups": [security.id],
-                }
-            ],
-            block_device_mappings=[
-                {
-                    "device_name": args.get("root_device", "/dev/xvda"),
-                    "ebs": {
-                        "volume_type": "gp3",
-                        "volume_size": args.get("disk_gib", 100),
-                        "encrypted": "true",
-                        "delete_on_termination": "true",
-                    },
-                }
-            ],
-            tag_specifications=[{"resource_type": kind, "tags": tags} for kind in ("instance", "volume", "network-interface")],
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+                },
+            }
+        ],
+        tag_specifications=[{"resource_type": kind, "tags": tags} for kind in ("instance", "volume", "network-interface")],
+        tags=tags,
+        opts=pulumi.ResourceOptions(parent=pool),
+    )
 
 
-def metadata_hops(node: dict[str, Any]) -> int:
-    """Hop limit of the metadata service's answers: 1, so that the role's keys do not leave the host's own network.
-
-    A container behind Docker's bridge is one hop further ("Use IMDS", Amazon EC2 User Guide): 2 for a release whose
-    container itself fetches the model from S3 with the node's role."""
-    return 2 if fetches_with_node_role(node["release"]) else 1
+def _known(args: GpuNodePoolArgs, keys: set[str]) -> pulumi.Output[dict[str, Any]]:
+    """Those of the arguments that are set, together: they are known when each of them is."""
+    return pulumi.Output.from_input({key: value for key, value in args.items() if key in keys and value is not None})
 
 
-def _user_data(node: dict[str, Any]) -> str:
-    script = render(node["service"], node["environment"], node["release"], int(node["port"]), int(node["drain"]))
-    return base64.b64encode(script.encode()).decode()
+def _refuse_plain(args: GpuNodePoolArgs) -> None:
+    """Refuses at once what is known at once; outputs are looked at when they are known."""
+    plain = {key: value for key, value in args.items() if not isinstance(value, pulumi.Output)}
+    secrets = plain.get("secrets")
+    if isinstance(secrets, Mapping):
+        plain["secrets"] = {key: value for key, value in secrets.items() if isinstance(value, str)}
+    capacity.refuse(plain)
+
+
+def _drain(args: GpuNodePoolArgs) -> int:
+    """A timeout is no input: where the drain is an output, the longest that AWS allows stands for it."""
+    drain = args.get("drain", 30)
+    return drain if isinstance(drain, int) else 3600
 
 
 def _tags(node: dict[str, Any]) -> dict[str, str]:

@@ -1,7 +1,10 @@
-"""What a node's role may do: read its own release, write its own log, and nothing else."""
+"""What a node's role may do: read its own release and secrets, write its own log, tell its own group, and nothing else."""
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from turnout_components.user_data import METRICS_NAMESPACE
 
 _S3 = re.compile(r"^s3://(?P<bucket>[^/]+)/(?P<key>.+)$")
 _ECR = re.compile(
@@ -15,34 +18,110 @@ ASSUME_BY_EC2 = {
 """The trust policy of a role that EC2 instances take on."""
 
 
-def fetches_with_node_role(release: dict[str, Any]) -> bool:
-    """True when the release's container reads the model from S3, for which it needs the role of its node."""
-    return _S3.match(release["model"]["uri"]) is not None
+def streams_with_node_role(release: Mapping[str, Any]) -> bool:
+    """True when the release's container itself reads from S3 (an engine that streams weights), with the role of its node."""
+    engine = release["engine"]
+    return any("s3://" in text for text in [*engine["flags"], *engine.get("env", {}).values()])
 
 
-def node_policy(release: dict[str, Any], service: str, environment: str, region: str) -> dict[str, Any]:
-    """The inline policy of a node that runs `release` (`Release.for_storage()`).
+def node_policy(node: Mapping[str, Any], buckets: Sequence[str] | None = None) -> dict[str, Any]:
+    """The inline policy of a node by its document (`user_data.document`).
 
-    Model in S3: GetObject below its key. Image in ECR: pull of its one repository; GetAuthorizationToken names no
-    resource ("Actions, resources, and condition keys for Amazon ECR", Service Authorization Reference). Log group:
-    `/turnout/<service>/<environment>`.
+    `buckets`: where given, the only ones from which a model in S3 may come. Raises `ValueError` for a model elsewhere.
+    Actions and the resources they take: the services' pages of the Service Authorization Reference. GetAuthorizationToken
+    and PutMetricData name no resource; the second is held to this kit's namespace. What is encrypted is decrypted through
+    the service that holds it only, and only these objects, secrets and parameters: the encryption context names them.
     """
-    partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
-    log = f"arn:{partition}:logs:{region}:*:log-group:/turnout/{service}/{environment}"
-    statements = [_allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [log, f"{log}:*"])]
-    model = _S3.match(release["model"]["uri"])
-    if model:
-        key = model["key"].rstrip("/")
-        objects = [f"arn:{partition}:s3:::{model['bucket']}/{key}", f"arn:{partition}:s3:::{model['bucket']}/{key}/*"]
-        statements.append(_allow("ReadOwnModel", ["s3:GetObject"], objects))
-    image = _ECR.match(release["image"])
-    if image:
-        repository = f"arn:{partition}:ecr:{image['region']}:{image['account']}:repository/{image['name']}"
-        pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-        statements.append(_allow("PullOwnImage", pull, [repository]))
-        statements.append(_allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]))
-    return {"Version": "2012-10-17", "Statement": statements}
+    region, partition = node["region"], _partition(node["region"])
+    log = f"arn:{partition}:logs:{region}:*:log-group:{node['log_group']}"
+    group = f"arn:{partition}:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/{node['group']}"
+    actions = ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "SetInstanceProtection")
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            _allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [log, f"{log}:*"]),
+            *_model(node["release"]["model"]["uri"], region, buckets),
+            *_image(node["release"]["image"], partition),
+            *_secrets(list(node["secrets"].values()), region),
+            _allow("TellOwnGroup", [f"autoscaling:{action}" for action in actions], [group]),
+            _allow(
+                "PublishMetrics",
+                ["cloudwatch:PutMetricData"],
+                ["*"],
+                {"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}},
+            ),
+        ],
+    }
 
 
-def _allow(sid: str, actions: list[str], resources: list[str]) -> dict[str, Any]:
-    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+def _model(uri: str, region: str, buckets: Sequence[str] | None) -> list[dict[str, Any]]:
+    found = _S3.match(uri)
+    if not found:
+        return []
+    bucket, partition = found["bucket"], _partition(region)
+    if buckets is not None and bucket not in buckets:
+        raise ValueError(f"model {uri} is in none of the artifact buckets {', '.join(buckets)}; copy it there")
+    key = found["key"]
+    keys = [f"{key}*"] if key.endswith("/") else [key, f"{key}/*"]
+    objects = [f"arn:{partition}:s3:::{bucket}/{name}" for name in keys]
+    context = {"kms:EncryptionContext:aws:s3:arn": [f"arn:{partition}:s3:::{bucket}", *objects]}
+    return [_allow("ReadOwnModel", ["s3:GetObject"], objects), _decrypt("DecryptOwnModel", "s3", [region], context)]
+
+
+def _image(image: str, partition: str) -> list[dict[str, Any]]:
+    found = _ECR.match(image)
+    if not found:
+        return []
+    repository = f"arn:{partition}:ecr:{found['region']}:{found['account']}:repository/{found['name']}"
+    pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    return [
+        _allow("PullOwnImage", pull, [repository]),
+        _allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]),
+    ]
+
+
+def _secrets(references: Sequence[str], region: str) -> list[dict[str, Any]]:
+    statements = []
+    arns = sorted({reference.partition("#")[0] for reference in references if reference.startswith("arn:")})
+    if arns:
+        statements += [
+            _allow("ReadOwnSecrets", ["secretsmanager:GetSecretValue"], arns),
+            _decrypt(
+                "DecryptOwnSecrets",
+                "secretsmanager",
+                sorted({arn.split(":")[3] for arn in arns}),
+                {"kms:EncryptionContext:SecretARN": arns},
+            ),
+        ]
+    paths = sorted({reference.removeprefix("ssm:") for reference in references if reference.startswith("ssm:")})
+    if paths:
+        parameters = [f"arn:{_partition(region)}:ssm:{region}:*:parameter{path}" for path in paths]
+        statements += [
+            _allow("ReadOwnParameters", ["ssm:GetParameter"], parameters),
+            _decrypt("DecryptOwnParameters", "ssm", [region], {"kms:EncryptionContext:PARAMETER_ARN": parameters}),
+        ]
+    return statements
+
+
+def _decrypt(sid: str, service: str, regions: Sequence[str], context: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    suffix = ".amazonaws.com.cn" if regions[0].startswith("cn-") else ".amazonaws.com"
+    return _allow(
+        sid,
+        ["kms:Decrypt"],
+        [f"arn:{_partition(region)}:kms:{region}:*:key/*" for region in regions],
+        {
+            "StringEquals": {"kms:ViaService": [f"{service}.{region}{suffix}" for region in regions]},
+            "StringLike": {key: list(values) for key, values in context.items()},
+        },
+    )
+
+
+def _partition(region: str) -> str:
+    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def _allow(
+    sid: str, actions: list[str], resources: Sequence[str], condition: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": list(resources)}
+    return {**statement, "Condition": condition} if condition else statement

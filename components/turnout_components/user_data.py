@@ -97,7 +97,11 @@ def render(
     With bzip2, not gzip: its output does not depend on the version of a library, so the same input gives the same user
     data on every machine. cloud-init would also unpack gzipped user data, but then nothing could be read from it.
     """
-    node = document(service, environment, release, port, drain, **options)
+    return of_document(document(service, environment, release, port, drain, **options))
+
+
+def of_document(node: Mapping[str, Any]) -> str:
+    """`render` from what `document` made."""
     content = json.dumps(node_scripts.files(node), sort_keys=True).encode()
     return _SCRIPT.format(
         first=_FIRST,
