@@ -98,7 +98,8 @@ def test_a_model_that_lies_in_an_installed_package_is_verified_and_copied(image:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {"uri": "s3://bucket/model", "sha256": "sha256:" + "0" * 64}}, "fetches file:"),
+        ({"model": {"uri": "gs://bucket/model", "sha256": "sha256:" + "0" * 64}}, "fetches file:"),
+        ({"model": {"uri": "s3://no-such-bucket/model", "sha256": "sha256:" + "0" * 64}}, "has no bucket no-such-bucket"),
         ({"model": {"uri": "package:no_such_package/model", "sha256": "sha256:" + "0" * 64}}, "no package 'no_such_package'"),
         ({"model": {"uri": "package:json.tool/x", "sha256": "sha256:" + "0" * 64}}, "no package 'json.tool'"),
         ({"model": {"uri": "file:missing", "sha256": "sha256:" + "0" * 64}}, "cannot be fetched"),

@@ -2,6 +2,7 @@
 
 from moto.autoscaling.models import FakeAutoScalingGroup, autoscaling_backends
 
+from turnout.cloud.fleet import because
 from turnout.cloud.moto_state import ACCOUNT, api_lock
 
 
@@ -19,8 +20,8 @@ def find_group(region: str, name: str) -> FakeAutoScalingGroup:
     return group
 
 
-def set_desired(region: str, group: str, desired: int, cause: str) -> int:
-    """Sets the desired capacity, within the group's minimum and maximum, and launches or terminates; returns what was set.
+def set_desired(region: str, group: str, desired: int, cause: str) -> None:
+    """Sets the desired capacity, within the group's minimum and maximum, and launches or terminates.
 
     Protected instances are not chosen for scale-in. `cause` completes "At <time> …" in the activities, such as
     "a monitor alarm high in state ALARM triggered policy grow". No cooldown is kept: who decides keeps it.
@@ -29,5 +30,5 @@ def set_desired(region: str, group: str, desired: int, cause: str) -> int:
         found = find_group(region, group)
         size = min(max(desired, int(found.min_size or 0)), int(found.max_size or 0))
         if size != found.desired_capacity:
-            found.set_desired_capacity(size)
-        return size
+            with because(cause):
+                found.set_desired_capacity(size)

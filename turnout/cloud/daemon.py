@@ -18,15 +18,17 @@ from turnout.cloud.autoscaler import Autoscaler
 from turnout.cloud.compute import Compute
 from turnout.cloud.control_plane import ControlPlane
 from turnout.cloud.envoy import Envoy
+from turnout.cloud.fleets import Fleets
 from turnout.cloud.health import HealthBook
 from turnout.cloud.load_balancer import LoadBalancer
 from turnout.cloud.moto_extensions import extend_moto
 from turnout.cloud.moto_state import api_lock, read_world
+from turnout.cloud.node import NodeAgents
 from turnout.cloud.ports import Ports
 from turnout.cloud.prober import Prober
 from turnout.cloud.processes import Registry
 from turnout.cloud.reporter import Reporter
-from turnout.cloud.world import World
+from turnout.cloud.world import Machine, World
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +57,10 @@ class Cloud:
         ports = Ports()
         self._book = HealthBook(speed=speed)
         self._prober = Prober(self._book, self._wake.set, speed)
-        self._compute = Compute(self._folder, root, catalogue, self._registry, ports)
-        extend_moto(self._book.of_group, self._compute.has)
+        self._compute = Compute(self._folder, root, catalogue, self._registry, ports, self._book.is_held, speed)
+        self._fleets = Fleets(self._compute)
+        self._nodes = NodeAgents(self._answered, self._fleets.beat_for, self._compute.has_ended)
+        extend_moto(self._book.of_group, self._fleets)
         self._envoy = Envoy(self._folder / "envoy", self._registry)
         self._balancer = LoadBalancer(self._envoy, self._book, self._prober, ports, self._read_world, self._compute.addresses)
         autoscaler = Autoscaler(self._resize, speed)
@@ -91,6 +95,10 @@ class Cloud:
         set_desired(region, group, desired, cause)
         self._wake.set()
 
+    def _answered(self, machine: Machine, hook: str) -> None:
+        self._fleets.complete_for(machine, hook)
+        self._wake.set()
+
     def _changed(self) -> None:
         self._balancer.apply()
         self._wake.set()
@@ -100,7 +108,10 @@ class Cloud:
         try:
             self._envoy.revive()
             world = self._balancer.apply()
-            self._compute.reconcile(world, self._book.is_held)
+            self._compute.reconcile(world)
+            if self._fleets.progress():
+                self._wake.set()
+            self._nodes.sync(world, self._compute.nodes())
             if self._balancer.progress_drains():
                 self._wake.set()
         except Exception:
@@ -146,6 +157,7 @@ class Cloud:
     def _stop(self) -> None:
         (self._folder / "state.json").unlink(missing_ok=True)
         self._control.close()
+        self._nodes.close()
         self._prober.close()
         self._reporter.close()
         children = [*self._compute.running().values(), *([self._envoy.process] if self._envoy.process else [])]

@@ -1,21 +1,19 @@
-"""What an instance is to run, from its user data: image, verified model, command and environment."""
+"""What an instance is to run, from its user data: image, verified model, secrets, command and environment."""
 
-import hashlib
-import importlib.util
 import json
 import os
-import shutil
 import sys
-import urllib.parse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from turnout_components.user_data import read_release
 
-from turnout.cloud import images
-from turnout.cloud.images import Image, ImageError
+from turnout.cloud import images, models, node_secrets
+from turnout.cloud.images import ImageError
+from turnout.cloud.models import ModelError
+from turnout.cloud.node_secrets import SecretError
 
 _PRIVATE = ("AWS_", "PULUMI_", "TURNOUT_")
 """Environment variables of the daemon that a model server does not get."""
@@ -27,10 +25,15 @@ class LaunchError(ValueError):
 
 @dataclass(frozen=True)
 class Node:
-    """What user data asks for."""
+    """What user data asks for. `boot`: seconds of each stage (`boot.Boot`); `drain`: seconds that a stopping server may take;
+    `secrets`: references by variable; `hooks`: the lifecycle hooks that the node completes, by `launch` and `terminate`."""
 
     environment: str
     release: dict[str, Any]
+    boot: Mapping[str, float] = field(default_factory=dict)
+    drain: float = 30.0
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    hooks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def release_id(self) -> str:
@@ -52,22 +55,35 @@ def parse(user_data: str) -> Node | None:
     Raises `LaunchError` where it is ours and malformed."""
     try:
         node = read_release(user_data)
-        return None if node is None else Node(str(node["environment"]), dict(node["release"]))
-    except (ValueError, KeyError, TypeError) as error:
+        if node is None:
+            return None
+        return Node(
+            str(node["environment"]),
+            dict(node["release"]),
+            {str(name): float(seconds) for name, seconds in node.get("boot", {}).items()},
+            float(node.get("drain", 30.0)),
+            dict(node.get("secrets", {})),
+            dict(node.get("hooks", {})),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LaunchError(f"user data names no release that can be read: {error}") from None
 
 
-def prepare(node: Node, instance: str, port: int, folder: Path, catalogue: Sequence[Path], models: Path) -> Start:
-    """Finds the image, fetches and verifies the model, writes the release into the instance's folder.
+def prepare(
+    node: Node, instance: str, port: int, folder: Path, catalogue: Sequence[Path], store: Path, region: str = ""
+) -> Start:
+    """Finds the image, fetches and verifies the model into `store`, resolves the secrets, writes the release into the
+    instance's folder. Secrets are in `Start.env` and nowhere else.
 
-    Raises `LaunchError` when the image or the model does not fit."""
+    Raises `LaunchError` when the image, the model or a secret does not fit."""
     release = node.release
     try:
         image = images.find(release["image"], catalogue)
-        model = _fetch(release["model"]["uri"], release["model"]["sha256"], image, models)
+        model = models.fetch(release["model"]["uri"], release["model"]["sha256"], image, store)
         flags = [str(flag) for flag in release["engine"]["flags"]]
         own = {str(name): str(value) for name, value in release["engine"].get("env", {}).items()}
-    except ImageError as error:
+        own |= node_secrets.resolve(node.secrets, region)
+    except (ImageError, ModelError, SecretError) as error:
         raise LaunchError(str(error)) from None
     except (KeyError, TypeError) as error:
         raise LaunchError(f"release {node.release_id} is malformed: {error} is missing") from None
@@ -91,41 +107,3 @@ def _filled(part: str, fill: dict[str, str]) -> str:
     for name, value in fill.items():
         part = part.replace(name, value)
     return part
-
-
-def _fetch(uri: str, sha256: str, image: Image, models: Path) -> Path:
-    """The model's file in the content-addressed folder `models`, copied and verified where it is not there yet."""
-    source = _source(uri, image)
-    target = models / sha256.removeprefix("sha256:")
-    if target.is_file():
-        return target
-    models.mkdir(parents=True, exist_ok=True)
-    copy = models / f".{target.name}.new"
-    try:
-        shutil.copyfile(source, copy)
-    except OSError as error:
-        raise LaunchError(f"model {uri} cannot be fetched: {error}") from None
-    with copy.open("rb") as content:
-        found = "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
-    if found != sha256:
-        copy.unlink()
-        raise LaunchError(f"model {source} has {found}, the release says {sha256}; it is not started")
-    copy.rename(target)
-    return target
-
-
-def _source(uri: str, image: Image) -> Path:
-    """Where a URI points: `file:` is relative to the image's folder, `package:<name>/<path>` to an installed package's."""
-    parts = urllib.parse.urlsplit(uri)
-    path = urllib.parse.unquote(parts.path)
-    if parts.scheme == "file":
-        return image.folder / path
-    if parts.scheme != "package":
-        raise LaunchError(
-            f"model {uri}: the local cloud fetches file: (from the image's folder) and package:<name>/<path> only"
-        )
-    name, _, rest = path.partition("/")
-    spec = importlib.util.find_spec(name) if name.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise LaunchError(f"model {uri}: no package {name!r} is installed here; run `make setup`")
-    return Path(spec.submodule_search_locations[0]) / rest

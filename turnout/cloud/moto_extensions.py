@@ -1,37 +1,31 @@
 """Extends moto, in its own shape, where its groups, targets and metrics differ from AWS's in what a flip depends on."""
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
-from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
-from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.models import MetricDatumBase
 from moto.core.types import Base64EncodedString
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersion
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.utils import parse_user_data
-from moto.elbv2.exceptions import TargetGroupNotFoundError, TargetNotRunning
+from moto.elbv2.exceptions import TargetGroupNotFoundError
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
 
+from turnout.cloud.fleets import Fleets
 from turnout.cloud.health import Target
+from turnout.cloud.moto_groups import extend_groups
+from turnout.cloud.moto_hooks import extend_hooks
 from turnout.cloud.moto_scaling import extend_scaling
+from turnout.cloud.moto_warm_pools import extend_warm_pools
 
 
-class _ResourceInUse(AutoscalingClientError):
-    code = "ResourceInUse"
-
-
-def extend_moto(health_of: Callable[[str], Mapping[str, Target]], is_alive: Callable[[str], bool]) -> None:
-    """Lets moto's API answer as AWS does. `health_of` gives the states of a target group's targets by its ARN; `is_alive`
-    says whether an instance that was terminated still drains or stops."""
+def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets) -> None:
+    """Lets moto's API answer as AWS does. `health_of` gives the states of a target group's targets by its ARN; `fleets` leads
+    the instances of auto scaling groups."""
     _extend_target_health(health_of)
-    _extend_replacement()
-    _extend_lifecycle(is_alive)
-    _extend_deletion()
-    _extend_desired_capacity()
+    extend_groups(fleets)
+    extend_hooks(fleets)
+    extend_warm_pools(fleets)
     _extend_statistics()
     _extend_template_versions()
     _extend_rule_descriptions()
@@ -56,84 +50,6 @@ def _extend_target_health(health_of: Callable[[str], Mapping[str, Target]]) -> N
         ]
 
     ELBv2Backend.describe_target_health = describe_target_health  # type: ignore[method-assign]
-
-
-def _extend_replacement() -> None:
-    """A replacement registers with the group's target groups ("Use Elastic Load Balancing to distribute incoming
-    application traffic in your Auto Scaling group", Amazon EC2 Auto Scaling User Guide); moto only launches it."""
-    launch = AutoScalingBackend.notify_terminate_instances
-
-    def notify_terminate_instances(self: AutoScalingBackend, instance_ids: list[str]) -> None:
-        launch(self, instance_ids)
-        for name in self.autoscaling_groups:
-            with contextlib.suppress(TargetGroupNotFoundError, TargetNotRunning):
-                self.update_attached_target_groups(name)
-
-    AutoScalingBackend.notify_terminate_instances = notify_terminate_instances  # type: ignore[method-assign]
-
-
-def _extend_lifecycle(is_alive: Callable[[str], bool]) -> None:
-    """An instance that leaves stays in its group as `Terminating` until it has drained and stopped ("Amazon EC2 Auto Scaling
-    instance lifecycle", Amazon EC2 Auto Scaling User Guide); in moto it is gone at once."""
-    resize, replace_terminated = FakeAutoScalingGroup.set_desired_capacity, AutoScalingBackend.notify_terminate_instances
-    leaving: WeakKeyDictionary[FakeAutoScalingGroup, list[InstanceState]] = WeakKeyDictionary()
-
-    def note(group: FakeAutoScalingGroup, before: list[InstanceState]) -> None:
-        gone = [item for item in before if item not in group.instance_states and item.instance.state == "terminated"]
-        for item in gone:
-            item.lifecycle_state = "Terminating"
-        leaving[group] = [*leaving.get(group, []), *gone]
-
-    def set_desired_capacity(self: FakeAutoScalingGroup, new_capacity: int | None) -> None:
-        before = list(self.instance_states)
-        resize(self, new_capacity)
-        note(self, before)
-
-    def notify_terminate_instances(self: AutoScalingBackend, instance_ids: list[str]) -> None:
-        before = {name: list(group.instance_states) for name, group in self.autoscaling_groups.items()}
-        replace_terminated(self, instance_ids)
-        for name, group in self.autoscaling_groups.items():
-            note(group, before[name])
-
-    def instances(self: FakeAutoScalingGroup) -> list[InstanceState]:
-        held = [item for item in leaving.get(self, []) if is_alive(item.instance_id)]
-        leaving[self] = held
-        return [*self.instance_states, *held]
-
-    FakeAutoScalingGroup.set_desired_capacity = set_desired_capacity  # type: ignore[method-assign]
-    AutoScalingBackend.notify_terminate_instances = notify_terminate_instances  # type: ignore[method-assign]
-    FakeAutoScalingGroup.instances = property(instances)  # type: ignore[assignment, method-assign]
-
-
-def _extend_deletion() -> None:
-    """DeleteAutoScalingGroup (Amazon EC2 Auto Scaling API Reference) refuses a group with instances unless ForceDelete."""
-    delete = AutoScalingResponse.delete_auto_scaling_group
-
-    def delete_auto_scaling_group(self: AutoScalingResponse) -> Any:
-        group = self.autoscaling_backend.autoscaling_groups.get(self._get_param("AutoScalingGroupName"))
-        if group is not None and group.instances and not self._get_bool_param("ForceDelete"):
-            raise _ResourceInUse("You cannot delete an AutoScalingGroup while there are instances still in the group.")
-        return delete(self)
-
-    AutoScalingResponse.delete_auto_scaling_group = delete_auto_scaling_group  # type: ignore[method-assign]
-
-
-def _extend_desired_capacity() -> None:
-    """SetDesiredCapacity (Amazon EC2 Auto Scaling API Reference) refuses a number outside minimum and maximum."""
-    accept = AutoScalingResponse.set_desired_capacity
-
-    def set_desired_capacity(self: AutoScalingResponse) -> Any:
-        name, desired = self._get_param("AutoScalingGroupName"), self._get_int_param("DesiredCapacity")
-        group = self.autoscaling_backend.autoscaling_groups.get(name)
-        if group is None:
-            raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
-        if desired > int(group.max_size or 0):
-            raise ValidationError(f"New SetDesiredCapacity value {desired} is above max value {group.max_size} ...")
-        if desired < int(group.min_size or 0):
-            raise ValidationError(f"New SetDesiredCapacity value {desired} is below min value {group.min_size} ...")
-        return accept(self)
-
-    AutoScalingResponse.set_desired_capacity = set_desired_capacity  # type: ignore[method-assign]
 
 
 def _extend_statistics() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from moto.autoscaling.models import autoscaling_backends
 from moto.elbv2.models import elbv2_backends
 
+from turnout.cloud.fleet import Member, everyone, pool_state
+from turnout.cloud.lifecycle import server_of
 from turnout.cloud.world import (
     Action,
     Balancer,
@@ -19,6 +21,7 @@ from turnout.cloud.world import (
     Forward,
     Group,
     Listener,
+    Machine,
     Redirect,
     Rule,
     TargetGroup,
@@ -114,6 +117,23 @@ def _group(group: Any, region: str) -> Group:
         minimum=int(group.min_size or 0),
         maximum=int(group.max_size or 0),
         desired=int(group.desired_capacity or 0),
-        instances={instance.id: instance.user_data.decode() if instance.user_data else "" for instance in running},
+        instances={instance.id: _user_data(instance) for instance in running},
         metrics=tuple(group.metrics),
+        machines=tuple(_machine(member, group, region) for member in everyone(group)),
     )
+
+
+def _machine(member: Member, group: Any, region: str) -> Machine:
+    return Machine(
+        id=member.instance_id,
+        group=group.name,
+        region=region,
+        state=member.step.state,
+        server=server_of(member.step, pool_state(group)),
+        user_data=_user_data(member.instance),
+        waits=tuple((action.hook.name, action.hook.timeout) for action in member.step.actions),
+    )
+
+
+def _user_data(instance: Any) -> str:
+    return instance.user_data.decode() if instance.user_data else ""

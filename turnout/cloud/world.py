@@ -97,8 +97,23 @@ class TargetGroup:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """An instance of a group that exists, whatever its lifecycle state. `server`: what becomes of its model server (`run`,
+    `keep`, `stop`); `waits`: the hooks that it waits for, each with its timeout in seconds."""
+
+    id: str
+    group: str
+    region: str
+    state: str
+    server: str
+    user_data: str
+    waits: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class Group:
-    """An auto scaling group. `instances`: those in service, with their user data as text; `metrics`: those enabled."""
+    """An auto scaling group. `instances`: those in service, with their user data as text; `metrics`: those enabled; `machines`:
+    all of its instances, with those that leave and its warm pool."""
 
     name: str
     region: str
@@ -107,6 +122,7 @@ class Group:
     desired: int
     instances: Mapping[str, str]
     metrics: tuple[str, ...] = ()
+    machines: tuple[Machine, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,3 +147,7 @@ class World:
     def in_service(self) -> dict[str, Group]:
         """The group of each in-service instance."""
         return {instance: group for group in self.groups for instance in group.instances}
+
+    def machines(self) -> dict[str, Machine]:
+        """Every instance of every group by its id."""
+        return {machine.id: machine for group in self.groups for machine in group.machines}
