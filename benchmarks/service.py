@@ -19,7 +19,9 @@ from typing import Any, TypeVar
 import yaml
 from turnout_components.gate import Candidate, SwitchGate
 from turnout_components.live import LiveCloud
-from turnout_components.resolve import EnvironmentConfig, StandbyPolicy, SwitchConfig
+from turnout_components.release import parse
+from turnout_components.resolve import EnvironmentConfig, SwitchConfig
+from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import RecordStore, SwitchRecord, Traffic, create_table
 
 from benchmarks.traffic import Load, load
@@ -82,8 +84,10 @@ class Watched:
 class Service:
     """The local stack's service. `config` is the stack file as the operator has it now, without the project's namespace."""
 
-    def __init__(self, home: Path, cloud: CloudHandle, config: dict[str, Any], program: Path = ROOT / "infra") -> None:
-        self.home, self.cloud, self.config, self.program = home, cloud, config, program
+    def __init__(
+        self, home: Path, cloud: CloudHandle, config: dict[str, Any], program: Path = ROOT / "infra", stack: str = STACK
+    ) -> None:
+        self.home, self.cloud, self.config, self.program, self.stack = home, cloud, config, program, stack
         self.secrets: dict[str, str] = {}
         """More config, with full keys, whose values are secret."""
         self.events: list[dict[str, Any]] = []
@@ -122,14 +126,14 @@ class Service:
         """The engine's files of this stack."""
         kept = self.home / "salt"
         salt = kept.read_text() if kept.exists() else ""
-        return StackStore(self.home, "turnout", STACK, Secrets(salt, lambda: [PASSPHRASE], lambda text: _keep(kept, text)))
+        return StackStore(self.home, "turnout", self.stack, Secrets(salt, lambda: [PASSPHRASE], lambda text: _keep(kept, text)))
 
     def elsewhere(self, home: Path) -> "Service":
         """The same service as another operator has it: a checkout and state of their own, the same cloud."""
         shutil.copytree(self.home / "stacks", home / "stacks", dirs_exist_ok=True)
         with suppress(FileNotFoundError):
             shutil.copy(self.home / "salt", home / "salt")
-        return Service(home, self.cloud, copy.deepcopy(self.config), self.program)
+        return Service(home, self.cloud, copy.deepcopy(self.config), self.program, self.stack)
 
     def said(self) -> str:
         """Every line of the last deployment."""
@@ -149,7 +153,7 @@ class Service:
 
     @cached_property
     def _access(self) -> Access:
-        return Access(load_stack(ROOT, STACK), self.cloud.endpoint)
+        return Access(load_stack(ROOT, self.stack), self.cloud.endpoint)
 
     def api(self, name: str) -> Any:
         """A client of an AWS service."""
@@ -157,7 +161,7 @@ class Service:
 
     @property
     def records(self) -> RecordStore:
-        return RecordStore(self.api("dynamodb"), "turnout-switch", str(self.config["service"]), STACK)
+        return RecordStore(self.api("dynamodb"), "turnout-switch", str(self.config["service"]), self.stack)
 
     @property
     def live(self) -> LiveCloud:
@@ -239,12 +243,12 @@ def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 
 @contextmanager
-def service(home: Path, speed: float = 5.0, **changes: Any) -> Iterator[Service]:
-    """A cloud in `home` with the record's table, and the local stack's config with `changes`; nothing is deployed yet."""
+def service(home: Path, speed: float = 5.0, stack: str = STACK, **changes: Any) -> Iterator[Service]:
+    """A cloud in `home` with the record's table, and a local stack's config with `changes`; nothing is deployed yet."""
     home.mkdir(parents=True, exist_ok=True)
     cloud = client.start(home, attached=True, speed=speed, images=[ROOT / "examples"], root=ROOT)
     try:
-        made = Service(home, cloud, merged(stack_file(), changes))
+        made = Service(home, cloud, merged(stack_file(stack), changes), stack=stack)
         create_table(made.api("dynamodb"), "turnout-switch", protect=False)
         yield made
     except BaseException:
@@ -254,11 +258,13 @@ def service(home: Path, speed: float = 5.0, **changes: Any) -> Iterator[Service]
         cloud.stop()
 
 
-def stack_file() -> dict[str, Any]:
-    """The local stack's config with both environments deployed: 1.0.0 in blue, 2.0.0 in green."""
-    content = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{STACK}.yaml").read_text())["config"]
+def stack_file(stack: str = STACK) -> dict[str, Any]:
+    """A local stack's config with both environments deployed: 1.0.0 in blue, 2.0.0 in green."""
+    content = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
     config = {key.removeprefix("turnout:"): value for key, value in content.items()}
-    deployed = {"blue": {"release": release("1.0.0")}, "green": {"release": release("2.0.0")}}
+    folder = ROOT / config["releases"]
+    ids = [parse(folder / f"{config['service']}-{version}.yaml").id for version in ("1.0.0", "2.0.0")]
+    deployed = {name: {"release": release_id} for name, release_id in zip(("blue", "green"), ids, strict=True)}
     return merged(config, {"environments": deployed})
 
 

@@ -26,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="seed of the choice of questions")
     parser.add_argument("--timeout", type=number(0.1, 600), default=30.0, help="seconds without a byte that lose an answer")
     parser.add_argument("--out", type=Path, help="file for the results (default: stdout, at the end)")
+    parser.add_argument("--rows", type=Path, help="file (.json) for every stream's times and end")
     parser.add_argument("--progress", action="store_true", help="a JSON line on stdout every --interval seconds")
     parser.add_argument("--interval", type=number(0.05, 60), default=0.25, help="seconds between progress lines")
     return parser.parse_args()
@@ -36,6 +37,8 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
     url = f"http://{args.url.netloc}{args.url.path}"
     users = Users(url, itertools.chain(plan), args.users, args.pause, args.timeout)
     await driven(users, args.interval if args.progress else None)
+    if args.rows is not None:
+        args.rows.write_text(json.dumps(users.rows()) + "\n")
     return users.result(url=url, long_share=args.long_share, long_tokens=args.long_tokens, seed=args.seed)
 
 

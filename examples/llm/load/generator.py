@@ -135,6 +135,22 @@ class Users:
             found["phases"][name]["streams"] = figures(of_phase)
         return found
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a stream in order of end; `began`, `first` token and `ended` in Unix seconds."""
+        shift = self.started_at - self._begin
+        return [
+            {
+                "began": stream.began + shift,
+                "first": None if stream.first is None else stream.first + shift,
+                "ended": stream.ended + shift,
+                "tokens": stream.tokens,
+                "version": stream.version,
+                "lost": stream.lost,
+                "cut": stream.cut,
+            }
+            for stream in self.streams
+        ]
+
     def _close_phase(self) -> None:
         now = time.perf_counter()
         self._spans[self.record.phases.names[self._phase]] += now - self._phase_begin
