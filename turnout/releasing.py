@@ -97,14 +97,14 @@ def publish(client: Any, release: Release, model: Path, sums: str | None, told: 
 
 
 def files_of(release: Release, catalogue: Path, s3: Callable[[], Any]) -> Files:
-    """Where the release's model is: in S3, or (`file:`) below the folder of its image in the local catalogue.
+    """Where the release's model is: in S3, in an installed package, or (`file:`) below its image's folder in the catalogue.
 
     Raises `ReleaseError` for another kind of URI, or an image that the catalogue lacks."""
     scheme = release.model.uri.partition(":")[0]
     if scheme == "s3":
         return S3Files(s3())
-    if scheme != "file":
-        raise ReleaseError(f"{release.model.uri}: only s3:// and file: URIs can be verified")
+    if scheme not in ("file", "package"):
+        raise ReleaseError(f"{release.model.uri}: only s3://, file: and package: URIs can be verified")
     try:
         return LocalFiles(images.find(release.image, [catalogue]).folder)
     except images.ImageError as error:

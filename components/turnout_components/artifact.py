@@ -8,9 +8,10 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from turnout_components.release import Model
 
@@ -96,8 +97,19 @@ def _faults(wanted: list[tuple[str, str]], files: Files, whole: bool, told: Call
             yield f"{uri} has sha256:{found}, the release says sha256:{digest}"
 
 
+def packaged(uri: str) -> Path:
+    """Where `package:<name>/<path>` points: into an installed Python package, which is looked up and not imported.
+
+    Raises `ArtifactError`."""
+    name, _, rest = unquote(urlsplit(uri).path).partition("/")
+    spec = find_spec(name) if name.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ArtifactError(f"{uri}: no package {name!r} is installed here; run `make setup`")
+    return Path(spec.submodule_search_locations[0]) / rest
+
+
 class LocalFiles:
-    """Files of `file:` URIs; relative ones are below `folder`."""
+    """Files of `file:` URIs, relative ones below `folder`, and of `package:` URIs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -110,9 +122,9 @@ class LocalFiles:
 
     def _path(self, uri: str) -> Path:
         parts = urlsplit(uri)
-        if parts.scheme != "file":
-            raise ArtifactError(f"{uri} is no file: URI")
-        path = self._folder / parts.path
+        if parts.scheme not in ("file", "package"):
+            raise ArtifactError(f"{uri} is no file: URI and no package: URI")
+        path = packaged(uri) if parts.scheme == "package" else self._folder / parts.path
         if not path.is_file():
             raise ArtifactError(f"{uri}: there is no file {path}")
         return path

@@ -1,6 +1,7 @@
 """A model's files are hashed and verified, in a folder and in S3."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,18 @@ def test_a_list_that_leads_out_of_the_folder_is_refused(name: str) -> None:
 def test_a_list_of_another_form_is_refused() -> None:
     with pytest.raises(ArtifactError, match="line 2"):
         parse_sums(f"{'0' * 64}  a\nmd5  b\n")
+
+
+def test_a_file_of_an_installed_package_is_verified_where_it_is(tmp_path: Path) -> None:
+    there = hashlib.sha256(Path(json.decoder.__file__).read_bytes()).hexdigest()
+    files, uri = LocalFiles(tmp_path), "package:json/decoder.py"
+    assert verify(named(uri, f"sha256:{there}"), files, whole=True) == []
+    (fault,) = verify(named(uri, "sha256:" + "0" * 64), files, whole=True)
+    assert f"{uri} has sha256:{there}" in fault
+    (missing,) = verify(named("package:json/none.py", f"sha256:{there}"), files, whole=True)
+    assert "there is no file" in missing
+    (unknown,) = verify(named("package:no_such_package/x", f"sha256:{there}"), files, whole=True)
+    assert "no package 'no_such_package' is installed" in unknown
 
 
 def test_files_in_a_folder_are_verified_each(model: Path) -> None:

@@ -6,7 +6,6 @@ package, `s3://<bucket>/<key>` an object of the account.
 """
 
 import hashlib
-import importlib.util
 import re
 import shutil
 import urllib.parse
@@ -14,6 +13,7 @@ import uuid
 from pathlib import Path
 
 from moto.s3.models import s3_backends
+from turnout_components.artifact import ArtifactError, packaged
 
 from turnout.cloud.images import Image
 
@@ -86,11 +86,10 @@ def _source(uri: str, scheme: str, path: str, image: Image) -> Path:
         raise ModelError(
             f"model {uri}: the local cloud fetches file: (from the image's folder), package:<name>/<path> and s3: only"
         )
-    name, _, rest = path.partition("/")
-    spec = importlib.util.find_spec(name) if name.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError(f"model {uri}: no package {name!r} is installed here; run `make setup`")
-    return Path(spec.submodule_search_locations[0]) / rest
+    try:
+        return packaged(uri)
+    except ArtifactError as error:
+        raise ModelError(f"model {error}") from None
 
 
 def _object(uri: str, bucket: str, key: str) -> bytes:
