@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from turnout_components.network import Nat
-from turnout_components.resolve import Keep
+from turnout_components.standby import Keep
 from turnout_components.switch_record import DEFAULT_TABLE
 
 SERVICE_LENGTH = 40

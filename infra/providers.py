@@ -12,6 +12,7 @@ from turnout_components.clients import LOCAL_KEY, aws_client
 from turnout_components.gate import decide
 from turnout_components.live import LiveCloud, utc_now
 from turnout_components.resolve import Decision, Live, SwitchRefused, resolve
+from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import RecordError, RecordStore, TableMissing
 
 from infra.config import ENVIRONMENTS
@@ -61,7 +62,7 @@ def decide_traffic(settings: Settings) -> Decision:
     cloud = LiveCloud(client("elbv2"), client("autoscaling"))
     try:
         _verify_models(settings, lambda: client("s3"))
-        return decide(store, cloud, config, settle=not pulumi.runtime.is_dry_run())
+        return decide(store, cloud, config, settle=not pulumi.runtime.is_dry_run(), step_downs=StepDowns(client))
     except TableMissing as error:
         print(error, file=sys.stderr)
         sys.exit(CONFIG_REFUSED)

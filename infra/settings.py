@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
@@ -16,7 +17,8 @@ from turnout_components.ingress import IngressArgs
 from turnout_components.network import Network, NetworkArgs
 from turnout_components.release import Release
 from turnout_components.release import load as load_release
-from turnout_components.resolve import EnvironmentConfig, Size, StandbyPolicy, SwitchConfig
+from turnout_components.resolve import EnvironmentConfig, Size, SwitchConfig
+from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Traffic
 from turnout_components.traffic_switch import StandbyArgs
 
@@ -92,6 +94,7 @@ class Settings(StackConfig):
             "bake": standby.bake.total_seconds(),
             "warm_minimum": standby.warm_minimum,
             "discard": standby.discard,
+            "drain": self.health.drain,
         }
 
     def switch_config(self) -> SwitchConfig:
@@ -106,7 +109,14 @@ class Settings(StackConfig):
             environments={
                 name: EnvironmentConfig(release, self.pool.minimum, self.pool.maximum) for name, release in releases.items()
             },
-            standby=StandbyPolicy(standby.keep, standby.retain_for, standby.bake, standby.warm_minimum, standby.discard),
+            standby=StandbyPolicy(
+                standby.keep,
+                standby.retain_for,
+                standby.bake,
+                standby.warm_minimum,
+                standby.discard,
+                timedelta(seconds=self.health.drain),
+            ),
         )
 
 

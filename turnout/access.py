@@ -16,6 +16,7 @@ from turnout.stacks import Stack
 
 if TYPE_CHECKING:
     from turnout_components.live import LiveCloud
+    from turnout_components.step_down import StepDowns
     from turnout_components.switch_record import RecordStore
 
 ENDPOINT_VARIABLE = "TURNOUT_LOCAL_ENDPOINT"
@@ -89,6 +90,13 @@ class Access:
         from turnout_components.live import LiveCloud
 
         return LiveCloud(self.client("elbv2"), self.client("autoscaling"))
+
+    @cached_property
+    def step_downs(self) -> "StepDowns":
+        """The standby's `StepDowns`."""
+        from turnout_components.step_down import StepDowns
+
+        return StepDowns(self.client)
 
 
 def connect(stack: Stack, home: Path) -> Access:

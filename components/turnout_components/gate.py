@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from turnout_components.live import LiveCloud, Target, ready_targets, shares, utc_now
+from turnout_components.live import LiveCloud, Target, ready_targets, shares, utc_now, way_back
 from turnout_components.resolve import Decision, Live, SwitchConfig, SwitchRefused, parity, resolve
+from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import (
     Claim,
     Conflict,
@@ -49,18 +50,28 @@ def observe(cloud: LiveCloud, record: SwitchRecord | None) -> Live:
 
 
 def decide(
-    store: RecordStore, cloud: LiveCloud, config: SwitchConfig, *, settle: bool, clock: Callable[[], datetime] = utc_now
+    store: RecordStore,
+    cloud: LiveCloud,
+    config: SwitchConfig,
+    *,
+    settle: bool,
+    step_downs: StepDowns | None = None,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Decision:
-    """Reads record and cloud and resolves; with `settle` (never in a preview) writes the record that the decision corrects.
+    """Reads record and cloud and resolves; with `settle` (never in a preview) writes the record that the decision corrects,
+    and puts the standby's step-downs right.
 
     Raises `SwitchRefused`, `RecordError`."""
     while True:
         record = located(cloud, store.read())
         decision = resolve(config, record, observe(cloud, record), clock())
-        if not settle or decision.record is None:
+        if not settle:
             return decision
         with contextlib.suppress(Conflict):
-            store.write(decision.record)
+            if decision.record is not None:
+                record = store.write(decision.record)
+            if record is not None and record.traffic is not None and step_downs is not None and not decision.moves:
+                step_downs.tend(record, config.standby)
             return decision
 
 
@@ -93,12 +104,14 @@ class SwitchGate:
         config: SwitchConfig,
         *,
         timeout: timedelta,
+        step_downs: StepDowns | None = None,
         operator: Operator | None = None,
         notify: Callable[[str], None] = lambda line: None,
         clock: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
+        self._step_downs = step_downs
         self._cloud = cloud
         self._config = config
         self._timeout = timeout
@@ -136,6 +149,7 @@ class SwitchGate:
         self._renewal = asyncio.create_task(self._renew())
         raised: dict[str, int] = {}
         try:
+            await asyncio.to_thread(self._clear_step_downs, environments, decision.traffic)
             await self._wait_until_ready(environments, decision.traffic, live.weights or {}, raised)
         except BaseException:
             await self._give_up(environments, raised)
@@ -159,6 +173,25 @@ class SwitchGate:
             self._renewal.cancel()
         async with self._writing:
             await asyncio.to_thread(self._confirm, listener, environments)
+        await asyncio.to_thread(self._tend)
+
+    def _tend(self) -> None:
+        """Traffic has moved and that is recorded: what happens to the standby later must not make this fail."""
+        record = self._store.read()
+        if record is None or self._step_downs is None:
+            return
+        try:
+            for line in self._step_downs.tend(record, self._config.standby):
+                self._notify(line)
+        except Exception as error:
+            self._notify(f"the standby's step-down is not arranged ({type(error).__name__}: {error}); the next up does it")
+
+    def _clear_step_downs(self, environments: Mapping[str, Candidate], to: Traffic) -> None:
+        """Who is to carry traffic does not step down."""
+        for name, weight in to.weights.items():
+            group = environments[name].group
+            if self._step_downs is not None and weight > 0 and group:
+                self._step_downs.clear(group)
 
     def _entered(self, record: SwitchRecord, environments: Mapping[str, Candidate]) -> SwitchRecord:
         states = {
@@ -237,10 +270,18 @@ class SwitchGate:
                     f"not ready after {self._timeout.total_seconds():.0f} s, so the weights stay ({story}). "
                     "Look at the standby's servers (`turnout status`, `turnout local logs`), then run this again"
                 )
+            if not told:
+                for line in await asyncio.to_thread(self._ways_back, readiness):
+                    self._notify(line)
             if story != told:
                 self._notify(f"waiting: {story}")
                 told = story
             await self._sleep(POLL)
+
+    def _ways_back(self, readiness: Mapping[str, _Readiness]) -> list[str]:
+        """How long each side will take, from what its group's launches took before."""
+        short = {name: r for name, r in readiness.items() if r.ready < r.needed}
+        return [f"{name} is ready {way_back(self._cloud, r.group, r.needed - r.ready)}" for name, r in short.items()]
 
     def _in_service(self, environments: Mapping[str, Candidate]) -> dict[str, int]:
         groups = {name: self._cloud.group(e.group) if e.group else None for name, e in environments.items()}
@@ -290,7 +331,9 @@ class SwitchGate:
         if release is None:
             return None
         until = self._clock() + self._config.standby.retain_for
-        return Retained(environment=left, release=release, minimum=in_service[left], until=until)
+        return Retained(
+            environment=left, release=release, minimum=in_service[left], maximum=environments[left].maximum, until=until
+        )
 
     async def _give_up(self, environments: Mapping[str, Candidate], raised: Mapping[str, int]) -> None:
         if self._renewal is not None:
@@ -315,7 +358,8 @@ class SwitchGate:
         token, now = self._token, self._clock()
 
         def confirmed(record: SwitchRecord) -> SwitchRecord:
-            entered = self._entered(record, environments).changed(listener=listener)
+            role = self._step_downs.role_arn if self._step_downs else None
+            entered = self._entered(record, environments).changed(listener=listener, step_down_role=role)
             if token is None:
                 return entered
             if record.claim is None or record.claim.token != token:

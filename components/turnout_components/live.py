@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from turnout_components.standby import Launch, time_back
+
 IN_SERVICE = "InService"
+WARMED = ("Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated")
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,32 @@ class LiveCloud:
         ids = frozenset(i["InstanceId"] for i in group["Instances"] if i["LifecycleState"] == IN_SERVICE)
         return Group(name, group["MinSize"], group["MaxSize"], group["DesiredCapacity"], ids)
 
-    def set_minimum(self, name: str, minimum: int) -> None:
+    def set_minimum(self, name: str, minimum: int, maximum: int = 0) -> None:
         """Sets the group's minimum; a desired capacity or maximum below it follows, since AWS refuses a minimum above either
-        ("UpdateAutoScalingGroup", EC2 Auto Scaling API)."""
+        ("UpdateAutoScalingGroup", EC2 Auto Scaling API). The maximum becomes `maximum` at least."""
         group = self.group(name)
         sizes: dict[str, int] = {"MinSize": minimum}
         if group is not None and group.desired < minimum:
             sizes["DesiredCapacity"] = minimum
-        if group is not None and group.maximum < minimum:
-            sizes["MaxSize"] = minimum
+        if group is not None and group.maximum < max(minimum, maximum):
+            sizes["MaxSize"] = max(minimum, maximum)
         self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, **sizes)
+
+    def warm(self, name: str) -> int:
+        """Instances that are ready in the group's warm pool."""
+        found = self._autoscaling.describe_warm_pool(AutoScalingGroupName=name).get("Instances") or []
+        return sum(item["LifecycleState"] in WARMED for item in found)
+
+    def launches(self, name: str) -> list[Launch]:
+        """The group's launches that AWS remembers (six weeks: "DescribeScalingActivities"), the newest first."""
+        found = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=name, MaxRecords=50)["Activities"]
+        return [
+            Launch((activity["EndTime"] - activity["StartTime"]).total_seconds(), "from warm pool" in activity["Description"])
+            for activity in found
+            if activity["StatusCode"] == "Successful"
+            and activity["Description"].startswith("Launching")
+            and "into warm pool" not in activity["Description"]
+        ]
 
     def targets(self, target_group: str) -> list[Target]:
         """Every registered target with its health."""
@@ -127,6 +146,13 @@ def ready_targets(cloud: LiveCloud, target_group: str, group: str | None) -> tup
     found = cloud.group(group) if group else None
     members = found.in_service if found else frozenset()
     return sum(t.state == "healthy" and t.id in members for t in targets), targets
+
+
+def way_back(cloud: LiveCloud, group: str | None, missing: int) -> str:
+    """How long it takes until `missing` more instances of the group serve, in words."""
+    if group is None or missing <= 0:
+        return time_back(missing, 0, [])
+    return time_back(missing, cloud.warm(group), cloud.launches(group))
 
 
 def utc_now() -> datetime:

@@ -6,6 +6,14 @@ TARGET_GROUP_LIMIT = 32
 AUTO_NAME_SUFFIX = 8
 """What Pulumi's auto-naming appends: a dash and seven hex digits."""
 
+ROLE_NAME_ROOM = 64 - AUTO_NAME_SUFFIX
+"""What a role's logical name may take of IAM's 64 characters beside auto-naming's suffix ("IAM and AWS STS quotas")."""
+
+
+def arn_partition(region: str) -> str:
+    """The partition in the ARNs of a region."""
+    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
 
 def shorten(name: str, limit: int) -> str:
     """`name`, or its beginning and a hash of the whole where it is longer than `limit` characters."""

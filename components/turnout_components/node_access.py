@@ -7,11 +7,8 @@ from typing import Any
 import pulumi
 from pulumi_aws import ec2, iam, vpc
 
-from turnout_components.naming import shorten
+from turnout_components.naming import ROLE_NAME_ROOM, shorten
 from turnout_components.node_policy import ASSUME_BY_EC2, node_policy
-
-ROLE_NAME_ROOM = 64 - 8
-"""What a role's logical name may take of IAM's 64 characters beside auto-naming's suffix ("IAM and AWS STS quotas")."""
 
 Tags = pulumi.Output[dict[str, str]]
 

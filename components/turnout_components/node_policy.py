@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from turnout_components.naming import arn_partition
 from turnout_components.user_data import METRICS_NAMESPACE
 
 _S3 = re.compile(r"^s3://(?P<bucket>[^/]+)/(?P<key>.+)$")
@@ -32,7 +33,7 @@ def node_policy(node: Mapping[str, Any], buckets: Sequence[str] | None = None) -
     and PutMetricData name no resource; the second is held to this kit's namespace. What is encrypted is decrypted through
     the service that holds it only, and only these objects, secrets and parameters: the encryption context names them.
     """
-    region, partition = node["region"], _partition(node["region"])
+    region, partition = node["region"], arn_partition(node["region"])
     log = f"arn:{partition}:logs:{region}:*:log-group:{node['log_group']}"
     group = f"arn:{partition}:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/{node['group']}"
     actions = ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "SetInstanceProtection")
@@ -58,7 +59,7 @@ def _model(uri: str, region: str, buckets: Sequence[str] | None) -> list[dict[st
     found = _S3.match(uri)
     if not found:
         return []
-    bucket, partition = found["bucket"], _partition(region)
+    bucket, partition = found["bucket"], arn_partition(region)
     if buckets is not None and bucket not in buckets:
         raise ValueError(f"model {uri} is in none of the artifact buckets {', '.join(buckets)}; copy it there")
     key = found["key"]
@@ -95,7 +96,7 @@ def _secrets(references: Sequence[str], region: str) -> list[dict[str, Any]]:
         ]
     paths = sorted({reference.removeprefix("ssm:") for reference in references if reference.startswith("ssm:")})
     if paths:
-        parameters = [f"arn:{_partition(region)}:ssm:{region}:*:parameter{path}" for path in paths]
+        parameters = [f"arn:{arn_partition(region)}:ssm:{region}:*:parameter{path}" for path in paths]
         statements += [
             _allow("ReadOwnParameters", ["ssm:GetParameter"], parameters),
             _decrypt("DecryptOwnParameters", "ssm", [region], {"kms:EncryptionContext:PARAMETER_ARN": parameters}),
@@ -108,16 +109,12 @@ def _decrypt(sid: str, service: str, regions: Sequence[str], context: Mapping[st
     return _allow(
         sid,
         ["kms:Decrypt"],
-        [f"arn:{_partition(region)}:kms:{region}:*:key/*" for region in regions],
+        [f"arn:{arn_partition(region)}:kms:{region}:*:key/*" for region in regions],
         {
             "StringEquals": {"kms:ViaService": [f"{service}.{region}{suffix}" for region in regions]},
             "StringLike": {key: list(values) for key, values in context.items()},
         },
     )
-
-
-def _partition(region: str) -> str:
-    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def _allow(

@@ -7,10 +7,10 @@ balancer does, and says which weights an update leaves in force, how large the p
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 
 from turnout_components.release import split_id
+from turnout_components.standby import Keep, StandbyPolicy, level
 from turnout_components.switch_record import SwitchRecord, Traffic
 
 
@@ -19,26 +19,6 @@ class SwitchRefused(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message if message.startswith("switch: ") else f"switch: {message}")
-
-
-class Keep(StrEnum):
-    """How the standby is kept after the bake."""
-
-    FULL = "full"
-    WARM = "warm"
-    COLD = "cold"
-
-
-@dataclass(frozen=True)
-class StandbyPolicy:
-    """How the environment that traffic has left is kept for rollback."""
-
-    keep: Keep = Keep.FULL
-    retain_for: timedelta = timedelta(hours=24)
-    bake: timedelta = timedelta(minutes=10)
-    warm_minimum: int = 1
-    discard: str | None = None
-    """The retained release (name or id) that may be thrown away before `retain_for` is over."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +36,7 @@ class SwitchConfig:
 
     traffic: Traffic
     environments: Mapping[str, EnvironmentConfig]
-    standby: StandbyPolicy = StandbyPolicy()
+    standby: StandbyPolicy = field(default_factory=StandbyPolicy)
 
 
 @dataclass(frozen=True)
@@ -70,10 +50,11 @@ class Live:
 
 @dataclass(frozen=True)
 class Size:
-    """A pool's bounds."""
+    """A pool's bounds, and whether it has the warm pool that config wants."""
 
     minimum: int
     maximum: int
+    warm_pool: bool = True
 
 
 @dataclass(frozen=True)
@@ -238,15 +219,14 @@ def _is_retained(name: str, wanted: EnvironmentConfig, record: SwitchRecord) -> 
 
 
 def _retained_size(wanted: EnvironmentConfig, policy: StandbyPolicy, record: SwitchRecord, moves: bool, now: datetime) -> Size:
+    """What the step-downs have made of it, so that an update after them finds no difference."""
     assert record.retained is not None
-    full = Size(max(wanted.minimum, record.retained.minimum), max(wanted.maximum, record.retained.minimum))
-    if moves or record.flipped_at is None or now < record.flipped_at + policy.bake:
-        return full
-    if now >= record.flipped_at + policy.retain_for or policy.keep is Keep.COLD:
-        return Size(0, 0)
-    if policy.keep is Keep.WARM:
-        return Size(min(policy.warm_minimum, wanted.minimum), wanted.maximum)
-    return full
+    kept = record.retained.minimum
+    reached = Keep.FULL if moves or record.flipped_at is None else level(policy, record.flipped_at, now)
+    if reached is Keep.COLD:
+        return Size(0, 0, warm_pool=False)
+    maximum = max(wanted.maximum, kept)
+    return Size(min(policy.warm_minimum, kept) if reached is Keep.WARM else max(wanted.minimum, kept), maximum)
 
 
 def _digest(release: str | None) -> str | None:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from turnout_components.live import LiveCloud, ready_targets, shares, utc_now
+from turnout_components.live import LiveCloud, ready_targets, shares, utc_now, way_back
 from turnout_components.resolve import SwitchRefused
+from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Operator, RecordError, RecordStore, SwitchRecord, Traffic
 
 POLL = 0.5
@@ -31,6 +32,7 @@ def rollback(
     cloud: LiveCloud,
     *,
     operator: Operator,
+    step_downs: StepDowns | None = None,
     reason: str = "rolled back by hand",
     now_at_any_size: bool = False,
     timeout: timedelta = timedelta(minutes=15),
@@ -50,9 +52,10 @@ def rollback(
     listener = record.listener
     record = _without_a_dead_claim(record, cloud, clock())
     to, left = _target(record)
-    _wait_for_capacity(record, cloud, to, now_at_any_size, timeout, notify, clock, sleep)
+    _wait_for_capacity(record, cloud, to, now_at_any_size, timeout, step_downs, notify, clock, sleep)
     cloud.set_weights(listener, {record.environments[name].target_group: w for name, w in to.weights.items()})
     seconds = time.monotonic() - began
+    _clear(step_downs, record.environments[to.active].group, notify)
     state = record.environments.get(left)
     bad = state.release if state else None
     size = {to.active: _capacity(record, cloud, to.active)[0]}
@@ -65,6 +68,16 @@ def rollback(
     before = record.claim.to if record.claim else record.traffic
     assert before is not None
     return RolledBack(before, to, record.environments[to.active].release, bad, seconds)
+
+
+def _clear(step_downs: StepDowns | None, group: str | None, notify: Callable[[str], None]) -> None:
+    """Who carries traffic does not step down; what goes wrong here must not hold a rollback up."""
+    if step_downs is None or group is None:
+        return
+    try:
+        step_downs.clear(group)
+    except Exception as error:
+        notify(f"step-downs of {group} are not taken back ({type(error).__name__}: {error}): run `turnout up` soon")
 
 
 def _without_a_dead_claim(record: SwitchRecord, cloud: LiveCloud, now: datetime) -> SwitchRecord:
@@ -104,6 +117,7 @@ def _wait_for_capacity(
     to: Traffic,
     at_any_size: bool,
     timeout: timedelta,
+    step_downs: StepDowns | None,
     notify: Callable[[str], None],
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
@@ -119,7 +133,12 @@ def _wait_for_capacity(
                 f"{to.active} has {ready} healthy targets and needs {needed}; the weights stay. See `turnout status`"
             )
         if not told:
-            cloud.set_minimum(group, needed)
-            notify(f"{to.active} has {ready} of {needed} healthy targets: raised its minimum and waiting; --now moves at once")
+            back = way_back(cloud, group, needed - ready)
+            _clear(step_downs, group, notify)
+            cloud.set_minimum(group, needed, kept.maximum if kept else 0)
+            notify(
+                f"{to.active} has {ready} of {needed} healthy targets and is ready {back}: raised its minimum and waiting; "
+                "--now moves with one"
+            )
             told = True
         sleep(POLL)

@@ -93,11 +93,12 @@ class Floor(_Frozen):
 
 
 class Retained(_Frozen):
-    """The standby that is kept for rollback: its release and how many instances it had at the flip."""
+    """The standby that is kept for rollback: its release, how many instances it had at the flip, and its maximum then."""
 
     environment: str
     release: str
     minimum: int
+    maximum: int = 0
     until: datetime | None = None
 
 
@@ -156,6 +157,8 @@ class SwitchRecord(_Frozen):
     retained: Retained | None = None
     claim: Claim | None = None
     environments: dict[str, EnvironmentState] = {}
+    step_down_role: str | None = None
+    """What the schedules that delete a standby's warm pool run as."""
     unstable: dict[str, Unstable] = {}
     history: tuple[HistoryEntry, ...] = ()
 

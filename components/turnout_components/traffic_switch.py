@@ -1,18 +1,22 @@
 """The switch: the production listener, its weights, and the gate in front of them."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
-from pulumi_aws import lb
+from pulumi_aws import iam, lb
 
 from turnout_components.clients import aws_client
 from turnout_components.gate import Candidate, SwitchGate
 from turnout_components.ingress import listener_protocol
 from turnout_components.live import LiveCloud
-from turnout_components.resolve import EnvironmentConfig, Keep, StandbyPolicy, SwitchConfig
+from turnout_components.naming import ROLE_NAME_ROOM, shorten
+from turnout_components.resolve import EnvironmentConfig, SwitchConfig
+from turnout_components.standby import Keep, StandbyPolicy
+from turnout_components.step_down import ASSUME_BY_SCHEDULER, StepDowns, step_down_policy
 from turnout_components.switch_record import DEFAULT_TABLE, RecordStore, Traffic
 
 
@@ -42,6 +46,8 @@ class StandbyArgs(TypedDict):
     """How long after a flip it stays as it was. Default 10 minutes."""
     warm_minimum: NotRequired[pulumi.Input[int]]
     """Instances of a warm standby. Default 1."""
+    drain: NotRequired[pulumi.Input[float]]
+    """How long the longest stream may last: the standby steps down no sooner. Default 0."""
     discard: NotRequired[pulumi.Input[str | None]]
     """A retained release (name or id) that may be thrown away early."""
 
@@ -86,15 +92,17 @@ class TrafficSwitch(pulumi.ComponentResource):
     listener_arn: pulumi.Output[str]
     active: pulumi.Output[str]
     weights: pulumi.Output[dict[str, int]]
+    step_down_role_arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: TrafficSwitchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:TrafficSwitch", name, {}, opts)
         # Resource hooks' failures fail an update from this version on.
         pulumi.require_pulumi_version(">=3.238.0")
         environments = args["environments"]
+        role = self._step_down_role(name, args)
         self.active = pulumi.Output.from_input(args["active"])
         self.weights = _weights(args.get("weights"), self.active, list(environments))
-        hooks = GateHooks(_gate_settings(args, self.active, self.weights), make_gate)
+        hooks = GateHooks(_gate_settings(args, self.active, self.weights, role.arn), make_gate)
         listener = lb.Listener(
             f"{name}-listener",
             load_balancer_arn=args["load_balancer_arn"],
@@ -116,7 +124,32 @@ class TrafficSwitch(pulumi.ComponentResource):
             **listener_protocol(args.get("certificate_arn")),
         )
         self.listener_arn = listener.arn
-        self.register_outputs({"listener_arn": self.listener_arn, "active": self.active, "weights": self.weights})
+        self.step_down_role_arn = role.arn
+        self.register_outputs(
+            {
+                "listener_arn": self.listener_arn,
+                "active": self.active,
+                "weights": self.weights,
+                "step_down_role_arn": self.step_down_role_arn,
+            }
+        )
+
+    def _step_down_role(self, name: str, args: TrafficSwitchArgs) -> iam.Role:
+        """What EventBridge Scheduler runs as when it deletes a cold standby's warm pool."""
+        role = iam.Role(
+            shorten(f"{name}-step-down", ROLE_NAME_ROOM),
+            description="EventBridge Scheduler: delete the warm pool of a standby that has become cold",
+            assume_role_policy=json.dumps(ASSUME_BY_SCHEDULER),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        where = pulumi.Output.all(service=args["service"], region=args["region"])
+        iam.RolePolicy(
+            f"{name}-step-down-policy",
+            role=role.name,
+            policy=where.apply(lambda w: json.dumps(step_down_policy(w["service"], pulumi.get_stack(), w["region"]))),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return role
 
 
 class GateHooks:
@@ -164,6 +197,7 @@ def make_gate(settings: dict[str, Any]) -> SwitchGate:
         LiveCloud(client("elbv2"), client("autoscaling")),
         switch_config(settings),
         timeout=timedelta(seconds=settings["gate_timeout"]),
+        step_downs=StepDowns(client, settings["step_down_role_arn"]),
         notify=pulumi.log.info,
     )
 
@@ -181,6 +215,7 @@ def switch_config(settings: dict[str, Any]) -> SwitchConfig:
             bake=timedelta(seconds=standby.get("bake", default.bake.total_seconds())),
             warm_minimum=int(standby.get("warm_minimum", default.warm_minimum)),
             discard=standby.get("discard"),
+            drain=timedelta(seconds=standby.get("drain", default.drain.total_seconds())),
         ),
     )
 
@@ -194,7 +229,7 @@ def candidates(settings: dict[str, Any]) -> dict[str, Candidate]:
 
 
 def _gate_settings(
-    args: TrafficSwitchArgs, active: pulumi.Output[str], weights: pulumi.Output[dict[str, int]]
+    args: TrafficSwitchArgs, active: pulumi.Output[str], weights: pulumi.Output[dict[str, int]], role_arn: pulumi.Output[str]
 ) -> pulumi.Output[dict[str, Any]]:
     if "configured_active" in args:
         configured = pulumi.Output.from_input(args["configured_active"])
@@ -210,6 +245,7 @@ def _gate_settings(
         gate_timeout=args.get("gate_timeout", 900),
         environments=dict(args["environments"]),
         standby=dict(args.get("standby", {})),
+        step_down_role_arn=role_arn,
         weights=weights,
         configured_active=configured,
         configured_weights=wished,

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from turnout_components.live import Group, Target
+from turnout_components.standby import Launch, StandbyPolicy
+from turnout_components.switch_record import SwitchRecord
 
 BLUE_TG, GREEN_TG, LISTENER = "arn:tg/blue", "arn:tg/green", "arn:listener/production"
 START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
@@ -53,6 +55,8 @@ class FakeCloud:
     groups: dict[str, Group] = field(default_factory=dict)
     health: dict[str, list[Target]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    warm_instances: dict[str, int] = field(default_factory=dict)
+    past_launches: dict[str, list[Launch]] = field(default_factory=dict)
     on_set_minimum: Callable[[str, int], None] | None = None
 
     def weights(self, listener: str) -> dict[str, int] | None:  # noqa: ARG002
@@ -68,10 +72,16 @@ class FakeCloud:
     def group(self, name: str) -> Group | None:
         return self.groups.get(name)
 
-    def set_minimum(self, name: str, minimum: int) -> None:
+    def warm(self, name: str) -> int:
+        return self.warm_instances.get(name, 0)
+
+    def launches(self, name: str) -> list[Launch]:
+        return self.past_launches.get(name, [])
+
+    def set_minimum(self, name: str, minimum: int, maximum: int = 0) -> None:
         self.calls.append(f"minimum {name} {minimum}")
         group = self.groups[name]
-        self.groups[name] = Group(name, minimum, group.maximum, max(group.desired, minimum), group.in_service)
+        self.groups[name] = Group(name, minimum, max(group.maximum, maximum), max(group.desired, minimum), group.in_service)
         if self.on_set_minimum:
             self.on_set_minimum(name, minimum)
 
@@ -101,3 +111,25 @@ class Clock:
         self.now += timedelta(seconds=seconds)
         if self.on_sleep:
             self.on_sleep()
+
+
+class FakeStepDowns:
+    """What a switch asks of the standby's step-downs; `fails` is raised instead."""
+
+    role_arn = "arn:role/step-down"
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.fails: Exception | None = None
+
+    def clear(self, group: str) -> None:
+        self._call(f"clear {group}")
+
+    def tend(self, record: SwitchRecord, policy: StandbyPolicy) -> list[str]:
+        self._call(f"tend {record.traffic} keep {policy.keep}")
+        return ["g-blue becomes warm"]
+
+    def _call(self, what: str) -> None:
+        if self.fails:
+            raise self.fails
+        self.calls.append(what)

@@ -4,11 +4,12 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from fakes import BLUE_TG, GREEN_TG, LISTENER, START, Clock, FakeCloud, FakeDynamoDB
+from fakes import BLUE_TG, GREEN_TG, LISTENER, START, Clock, FakeCloud, FakeDynamoDB, FakeStepDowns
 from test_resolve import BLUE, ELSEWHERE, GREEN, ONE, THREE, TWO, claim, config
 from turnout_components.gate import Candidate, SwitchGate, decide
 from turnout_components.live import Target
 from turnout_components.resolve import SwitchRefused
+from turnout_components.standby import Keep, Launch
 from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, Retained, SwitchRecord, Traffic
 
 ME = Operator(name="bob", host="here", pid=2)
@@ -32,6 +33,7 @@ class World:
         self.cloud.serve("g-blue", BLUE_TG, 2)
         self.cloud.serve("g-green", GREEN_TG, 2)
         self.said: list[str] = []
+        self.step_downs = FakeStepDowns()
 
     async def _sleep(self, seconds: float) -> None:
         if seconds >= 5:  # the claim's renewal: it never comes due in these tests
@@ -45,6 +47,7 @@ class World:
             self.cloud,  # type: ignore[arg-type]
             wish or config(GREEN),
             timeout=timedelta(seconds=timeout),
+            step_downs=self.step_downs,  # type: ignore[arg-type]
             operator=ME,
             notify=self.said.append,
             clock=self.clock,
@@ -270,3 +273,56 @@ async def test_an_error_without_words_gets_some_since_an_empty_one_would_count_a
     with pytest.raises(SwitchRefused, match="TimeoutError"):
         await world.gate().before(CANDIDATES, GREEN.weights)
     assert world.record.claim is None
+
+
+async def flipped(world, gate) -> None:
+    await gate.before(CANDIDATES, GREEN.weights)
+    world.cloud.set_weights(LISTENER, {BLUE_TG: 0, GREEN_TG: 100})
+    await gate.after(LISTENER, CANDIDATES)
+
+
+async def test_who_gains_traffic_steps_down_no_more_and_who_loses_it_is_arranged_for(world):
+    await flipped(world, world.gate(config(GREEN, keep=Keep.WARM)))
+    assert world.step_downs.calls == ["clear g-green", "tend green 100 / blue 0 keep warm"]
+    assert world.record.step_down_role == FakeStepDowns.role_arn
+    assert world.record.retained.maximum == CANDIDATES["blue"].maximum
+    assert world.said[-1] == "g-blue becomes warm"
+
+
+async def test_a_step_down_that_cannot_be_taken_back_aborts_the_move(world):
+    world.step_downs.fails = SwitchRefused("step-downs of g-green cannot be taken back")
+    with pytest.raises(SwitchRefused, match="cannot be taken back"):
+        await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.record.claim is None
+    assert world.cloud.listener_weights == {BLUE_TG: 100, GREEN_TG: 0}
+
+
+async def test_a_step_down_that_cannot_be_arranged_does_not_hide_that_traffic_moved(world):
+    gate = world.gate()
+    await gate.before(CANDIDATES, GREEN.weights)
+    world.step_downs.fails = OSError("no network")
+    world.cloud.set_weights(LISTENER, {BLUE_TG: 0, GREEN_TG: 100})
+    await gate.after(LISTENER, CANDIDATES)
+    assert world.record.traffic == GREEN
+    assert "step-down is not arranged (OSError: no network); the next up does it" in world.said[-1]
+
+
+async def test_the_time_that_a_side_will_take_is_told_before_the_wait(world):
+    world.cloud.serve("g-green", GREEN_TG, 0)
+    world.cloud.warm_instances = {"g-green": 2}
+    world.cloud.past_launches = {"g-green": [Launch(20, True), Launch(30, True), Launch(200, False)]}
+    world.clock.on_sleep = lambda: world.cloud.serve("g-green", GREEN_TG, 2, minimum=2)
+    await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.said[0] == "green is ready in about 25 s (2 from the warm pool; median of 2)"
+    assert world.said[1].startswith("waiting: ")
+
+
+@pytest.mark.parametrize(("settle", "calls"), [(True, ["tend blue 100 / green 0 keep full"]), (False, [])])
+def test_every_update_puts_the_step_downs_right_and_no_preview_does(world, settle, calls):
+    decide(world.store, world.cloud, config(BLUE), settle=settle, step_downs=world.step_downs)
+    assert world.step_downs.calls == calls
+
+
+def test_an_update_that_moves_traffic_leaves_the_step_downs_to_its_gate(world):
+    decide(world.store, world.cloud, config(GREEN), settle=True, step_downs=world.step_downs)
+    assert world.step_downs.calls == []

@@ -8,15 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from turnout_components.resolve import (
     EnvironmentConfig,
-    Keep,
     Live,
     Size,
-    StandbyPolicy,
     SwitchConfig,
     SwitchRefused,
     parity,
     resolve,
 )
+from turnout_components.standby import Keep, StandbyPolicy
 from turnout_components.switch_record import Claim, EnvironmentState, Floor, Operator, Retained, SwitchRecord, Traffic, Unstable
 
 ONE, TWO, THREE = (f"model-{n}@sha256:{str(n) * 64}" for n in (1, 2, 3))
@@ -164,9 +163,9 @@ def test_an_environment_without_release_gets_no_traffic():
         (Keep.WARM, timedelta(minutes=5), Size(5, 6)),  # still baking
         (Keep.FULL, timedelta(minutes=10), Size(5, 6)),
         (Keep.WARM, timedelta(minutes=10), Size(1, 6)),
-        (Keep.COLD, timedelta(minutes=10), Size(0, 0)),
-        (Keep.FULL, timedelta(hours=24), Size(0, 0)),
-        (Keep.WARM, timedelta(hours=24), Size(0, 0)),
+        (Keep.COLD, timedelta(minutes=10), Size(0, 0, warm_pool=False)),
+        (Keep.FULL, timedelta(hours=24), Size(0, 0, warm_pool=False)),
+        (Keep.WARM, timedelta(hours=24), Size(0, 0, warm_pool=False)),
     ],
 )
 def test_the_standby_steps_down_after_the_bake_and_at_the_end_of_retention(keep, after, size):

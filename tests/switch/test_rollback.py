@@ -8,6 +8,7 @@ from test_gate import ME, World
 from test_resolve import BLUE, GREEN, ONE, TWO, claim
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollback import RolledBack, rollback
+from turnout_components.standby import Launch
 from turnout_components.switch_record import RecordError, RecordStore, Retained
 
 
@@ -25,6 +26,7 @@ def back(world: World, **options: object) -> RolledBack:
         world.store,
         world.cloud,
         operator=ME,
+        step_downs=world.step_downs,
         clock=world.clock,
         sleep=world.clock.sleep_now,
         timeout=timedelta(seconds=5),
@@ -120,3 +122,31 @@ def test_without_a_record_it_says_that_nothing_is_deployed():
     world.store = RecordStore(FakeDynamoDB(), "turnout-switch", "s", "dev")
     with pytest.raises(SwitchRefused, match="nothing is deployed"):
         back(world)
+
+
+def test_step_downs_are_taken_back_right_after_the_weights(flipped):
+    flipped.step_downs.calls = flipped.cloud.calls
+    back(flipped)
+    assert flipped.cloud.calls == [f"weights { ({BLUE_TG: 100, GREEN_TG: 0}) }", "clear g-blue"]
+
+
+def test_step_downs_that_cannot_be_taken_back_do_not_hold_a_rollback_up(flipped):
+    flipped.step_downs.fails = OSError("no network")
+    assert back(flipped).after == BLUE
+    assert "run `turnout up` soon" in flipped.said[-1]
+
+
+def test_a_cold_standby_gets_its_maximum_back_and_says_how_long_it_takes(flipped):
+    kept = Retained(environment="blue", release=ONE, minimum=2, maximum=6)
+    flipped.store.update(lambda r: r.changed(retained=kept))
+    flipped.cloud.serve("g-blue", BLUE_TG, 0, minimum=0, maximum=0)
+    flipped.cloud.past_launches = {"g-blue": [Launch(120, False)]}
+    flipped.clock.on_sleep = lambda: flipped.cloud.serve("g-blue", BLUE_TG, 2, minimum=2, maximum=raised())
+
+    def raised() -> int:
+        return flipped.cloud.groups["g-blue"].maximum
+
+    assert back(flipped).after == BLUE
+    assert flipped.cloud.groups["g-blue"].maximum == 6
+    assert "ready in about 120 s (2 from nothing; median of 1)" in flipped.said[0]
+    assert flipped.step_downs.calls[0] == "clear g-blue"

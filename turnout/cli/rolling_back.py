@@ -17,6 +17,7 @@ def roll_back(stack: str, now: bool, reason: str) -> None:
         access.store,
         access.live,
         operator=Operator.current(),
+        step_downs=access.step_downs,
         reason=reason,
         now_at_any_size=now,
         timeout=timedelta(minutes=15),
