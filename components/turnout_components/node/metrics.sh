@@ -7,7 +7,7 @@
 
 text=$(curl -sf -m 10 "http://127.0.0.1:$PORT/metrics" || :)
 sum() { # of all series of these names; nothing where there is none
-  awk -v names=" $* " '{ sub(/\{.*\}/, " ") } index(names, " " $1 " ") { total += $2; found = 1 } END { if (found) print total }' <<< "$text"
+  awk -v names=" $* " '{ sub(/\{.*\}/, " ") } index(names, " " $1 " ") && $2 ~ /^[0-9.eE+-]+$/ { total += $2; found = 1 } END { if (found) print total }' <<< "$text"
 }
 pending=$(sum vllm:num_requests_waiting llamacpp:requests_deferred turnout_requests_waiting)
 running=$(sum vllm:num_requests_running llamacpp:requests_processing turnout_requests_running)

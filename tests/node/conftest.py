@@ -1,0 +1,31 @@
+"""A machine, with AWS as moto on loopback."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from machine import Machine
+from moto.server import ThreadedMotoServer
+from services import AutoScaling, Metadata, serving
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def machine(tmp_path: Path, endpoint: str) -> Iterator[Machine]:
+    """An instance that is about to be launched; it is powered off with the test."""
+    metadata, scaling = Metadata(), AutoScaling()
+    with serving(metadata) as metadata_url, serving(scaling) as scaling_url:
+        made = Machine(tmp_path, endpoint, metadata, metadata_url, scaling, scaling_url)
+        try:
+            yield made
+        finally:
+            made.power_off()
+    assert metadata.refused == []
