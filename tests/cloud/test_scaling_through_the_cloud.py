@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cloud_account import Account, wait_for
-from scaling_account import MINUTE, bare_group, desired, fast_account, publish_for, state, watch
+from scaling_account import MINUTE, bare_group, desired, fast_account, publish_all, publish_for, seeds_rule, state, watch
 
 
 @pytest.fixture(scope="module")
@@ -16,14 +16,14 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         yield account
 
 
-def step_policy(account: Account, group: str, name: str, steps: list[dict[str, Any]], warmup: int = 0) -> str:
+def step_policy(account: Account, group: str, name: str, steps: list[dict[str, Any]], warmup: int | None = 0) -> str:
     answer = account.api("autoscaling").put_scaling_policy(
         AutoScalingGroupName=group,
         PolicyName=name,
         PolicyType="StepScaling",
         AdjustmentType="ChangeInCapacity",
         StepAdjustments=steps,
-        EstimatedInstanceWarmup=warmup,
+        **({} if warmup is None else {"EstimatedInstanceWarmup": warmup}),
     )
     assert answer["Alarms"] == []
     return str(answer["PolicyARN"])
@@ -71,6 +71,25 @@ def test_a_step_policy_acts_once_while_its_instances_warm_up(account: Account) -
     assert watch(account, "steps", 2 * MINUTE)[-1] == 5, "the next when they are warm"
     (policy,) = account.api("autoscaling").describe_policies(AutoScalingGroupName="steps")["ScalingPolicies"]
     assert [item["AlarmName"] for item in policy["Alarms"]] == ["steps-busy"]
+
+
+def test_a_groups_default_warmup_holds_where_the_policy_has_none(account: Account) -> None:
+    scaling = account.api("autoscaling")
+
+    def warmup() -> int | None:
+        (group,) = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=["warm"])["AutoScalingGroups"]
+        return group.get("DefaultInstanceWarmup")
+
+    bare_group(account, "warm", 1, 1, 3)
+    assert warmup() is None
+    scaling.update_auto_scaling_group(AutoScalingGroupName="warm", DefaultInstanceWarmup=0)
+    assert warmup() == 0
+    action = step_policy(account, "warm", "out", [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}], warmup=None)
+    alarm(account, "warm-busy", "warm", action)
+    publish_for(account, 4, "warm", PendingRequests=80)
+    wait_for("three: the default cooldown of 300 s would still hold", lambda: desired(account, "warm") == 3, 5)
+    scaling.update_auto_scaling_group(AutoScalingGroupName="warm", DefaultInstanceWarmup=-1)
+    assert warmup() is None
 
 
 def test_policies_of_one_name_belong_to_their_groups(account: Account) -> None:
@@ -161,3 +180,26 @@ def test_a_group_with_suspended_alarms_stays(account: Account) -> None:
     publish_for(account, 3, "deaf", PendingRequests=80)
     assert state(account, "deaf-busy") == "ALARM"
     assert desired(account, "deaf") == 1
+
+
+NOT_IDLE = {
+    "nothing": {},
+    "no-gpu": {"PendingRequests": 0.0},
+    "no-queue": {"GPUUtilization": 1.0},
+    "gpu-at-its-limit": {"PendingRequests": 0.0, "GPUUtilization": 30.0},
+    "one-waits": {"PendingRequests": 1.0, "GPUUtilization": 1.0},
+}
+
+
+def test_the_seeds_rule_takes_away_only_what_is_idle_by_both_metrics_and_not_held(account: Account) -> None:
+    idle = {"PendingRequests": 0.0, "GPUUtilization": 1.0}
+    for name in ("idle", *NOT_IDLE):
+        bare_group(account, name, 1, 3, 5)
+        seeds_rule(account, name, warmup=0)
+    bare_group(account, "standby", 3, 3, 5)
+    seeds_rule(account, "standby", warmup=0)
+    publish_all(account, 4, dict.fromkeys(("idle", "standby", *NOT_IDLE), idle))
+    publish_all(account, 8, {"idle": idle, "standby": idle, **NOT_IDLE})
+    assert watch(account, "standby", 2 * MINUTE) == [3], "its minimum is its floor"
+    assert desired(account, "idle") == 1
+    assert {name: desired(account, name) for name in NOT_IDLE} == dict.fromkeys(NOT_IDLE, 3), "four idle minutes are not five"

@@ -153,7 +153,7 @@ class Autoscaler:
     @staticmethod
     def _warmup(policy: Any, group: Any) -> float:
         """The policy's, else the group's default instance warm-up, else its default cooldown; seconds."""
-        given = (policy.estimated_instance_warmup, getattr(group, "default_instance_warmup", None), group.default_cooldown)
+        given = (policy.estimated_instance_warmup, group.default_instance_warmup, group.default_cooldown)
         return float(next(value for value in (*given, DEFAULT_COOLDOWN) if value is not None))
 
     def _rested(self, policy: Any, region: str, group: str) -> bool:

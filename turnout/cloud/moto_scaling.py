@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from moto.autoscaling.exceptions import ValidationError
-from moto.autoscaling.models import AutoScalingBackend, FakeScalingPolicy, autoscaling_backends
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, FakeScalingPolicy, autoscaling_backends
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.models import (
     Alarm,
@@ -39,6 +39,7 @@ def extend_scaling() -> None:
     """Lets moto's scaling policies and alarms answer as AWS does."""
     _extend_alarms()
     _extend_policies()
+    _extend_warmup()
 
 
 def _extend_alarms() -> None:
@@ -86,7 +87,7 @@ def note(alarm: Alarm, kind: str, summary: str, data: str = "") -> None:
 
 def _extend_policies() -> None:
     put, execute = AutoScalingResponse.put_scaling_policy, FakeScalingPolicy.execute
-    delete_group = AutoScalingBackend.delete_auto_scaling_group
+    delete_group = AutoScalingResponse.delete_auto_scaling_group
 
     def put_scaling_policy(self: AutoScalingResponse) -> ActionResult:
         backend, group = self.autoscaling_backend, self._get_param("AutoScalingGroupName")
@@ -110,10 +111,12 @@ def _extend_policies() -> None:
         execute(_named(self))
         return EmptyResult()
 
-    def delete_auto_scaling_group(self: AutoScalingBackend, group_name: str) -> None:
-        delete_group(self, group_name)
-        for policy in [item for item in self.policies.values() if item.auto_scaling_group_name == group_name]:
-            _remove(self, policy)
+    def delete_auto_scaling_group(self: AutoScalingResponse) -> Any:
+        answer, backend = delete_group(self), self.autoscaling_backend
+        kept = backend.autoscaling_groups
+        for policy in [item for item in backend.policies.values() if item.auto_scaling_group_name not in kept]:
+            _remove(backend, policy)
+        return answer
 
     def arn(self: Any) -> str:
         backend = self.autoscaling_backend
@@ -128,10 +131,35 @@ def _extend_policies() -> None:
     AutoScalingResponse.put_scaling_policy = put_scaling_policy  # type: ignore[method-assign]
     AutoScalingResponse.delete_policy = delete_policy  # type: ignore[method-assign]
     AutoScalingResponse.execute_policy = execute_policy  # type: ignore[method-assign]
-    AutoScalingBackend.delete_auto_scaling_group = delete_auto_scaling_group  # type: ignore[method-assign]
+    AutoScalingResponse.delete_auto_scaling_group = delete_auto_scaling_group  # type: ignore[method-assign]
     FakeScalingPolicy.arn = FakeScalingPolicy.policy_arn = property(arn)  # type: ignore[assignment,method-assign]
     FakeScalingPolicy.identifier = ""  # type: ignore[attr-defined]
     FakeScalingPolicy.alarms = property(alarms)  # type: ignore[attr-defined]
+
+
+def _extend_warmup() -> None:
+    """DefaultInstanceWarmup of CreateAutoScalingGroup and UpdateAutoScalingGroup; -1 takes it off."""
+    create, update = AutoScalingResponse.create_auto_scaling_group, AutoScalingResponse.update_auto_scaling_group
+
+    def keep(response: AutoScalingResponse) -> None:
+        group: Any = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
+        given = response._get_int_param("DefaultInstanceWarmup")
+        if given is not None:
+            group.default_instance_warmup = None if given < 0 else given
+
+    def create_auto_scaling_group(self: AutoScalingResponse) -> Any:
+        answer = create(self)
+        keep(self)
+        return answer
+
+    def update_auto_scaling_group(self: AutoScalingResponse) -> Any:
+        answer = update(self)
+        keep(self)
+        return answer
+
+    FakeAutoScalingGroup.default_instance_warmup = None  # type: ignore[attr-defined]
+    AutoScalingResponse.create_auto_scaling_group = create_auto_scaling_group  # type: ignore[method-assign]
+    AutoScalingResponse.update_auto_scaling_group = update_auto_scaling_group  # type: ignore[method-assign]
 
 
 def policies() -> Iterator[tuple[str, Any]]:
