@@ -51,6 +51,16 @@ _FIELDS = (
 )
 
 
+def values(expression: str) -> tuple[frozenset[int], ...]:
+    """The values that each of the five fields names; Sunday is 0 and 7.
+
+    Raises `ValueError` where it is no cron expression."""
+    parts = expression.split()
+    if len(parts) != len(_FIELDS):
+        raise ValueError(f"it has {len(parts)} fields and not five")
+    return tuple(field.values(part) for field, part in zip(_FIELDS, parts, strict=True))
+
+
 def fault(expression: str) -> str | None:
     """Why a scheduled action cannot recur so, or None. A day of the month and a day of the week widen each other, as in every
     cron; alone, the day of the month must exist in one of the months."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from turnout_components.user_data import render
+from turnout_components.user_data import LAUNCH_HOOK, TERMINATE_HOOK, Options, render
 
 from turnout.cloud import client, images
 from turnout.cloud.client import CloudHandle
@@ -21,6 +21,22 @@ from turnout.cloud.client import CloudHandle
 IMAGES = Path(__file__).parent / "image"
 SPEED = 10.0
 T = TypeVar("T")
+HOOKS = [
+    {
+        "LifecycleHookName": LAUNCH_HOOK,
+        "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+        "DefaultResult": "ABANDON",
+        "HeartbeatTimeout": 60,
+    },
+    {
+        "LifecycleHookName": TERMINATE_HOOK,
+        "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
+        "DefaultResult": "CONTINUE",
+        "HeartbeatTimeout": 60,
+    },
+]
+"""The hooks that the kit's pools declare."""
+NODE: Options = {"hooks": {"launch": LAUNCH_HOOK, "terminate": TERMINATE_HOOK}}
 DIGESTS = {"blue": "sha256:" + "b" * 64, "green": "sha256:" + "9" * 64}
 
 
@@ -104,8 +120,9 @@ class Account:
         targets = [{"TargetGroupArn": self.groups[name], "Weight": weight} for name, weight in weights.items()]
         return [{"Type": "forward", "ForwardConfig": {"TargetGroups": targets}}]
 
-    def launch(self, name: str, count: int) -> None:
-        """A launch template and an auto scaling group of `count` instances behind the target group `name`."""
+    def launch(self, name: str, count: int, node: Options | None = None, **group: Any) -> None:
+        """A launch template and an auto scaling group of `count` instances behind the target group `name`. `node`: what user
+        data says more; `group`: more of CreateAutoScalingGroup."""
         release = {
             "name": f"tiny-{name}",
             "digest": DIGESTS[name],
@@ -113,17 +130,19 @@ class Account:
             "model": {"name": "m", "version": "1", "uri": "file:model.txt", "sha256": self.sha256},
             "engine": {"name": "tiny", "flags": []},
         }
-        data = base64.b64encode(render("tiny", name, release, 8000, 30).encode()).decode()
+        data = base64.b64encode(render("tiny", name, release, 8000, 30, **(node or {})).encode()).decode()
         template = {"ImageId": "ami-1", "InstanceType": "g5.xlarge", "UserData": data}
         self.api("ec2").create_launch_template(LaunchTemplateName=name, LaunchTemplateData=template)
-        self.api("autoscaling").create_auto_scaling_group(
-            AutoScalingGroupName=name,
-            MinSize=count,
-            MaxSize=max(count, 5),
-            LaunchTemplate={"LaunchTemplateName": name, "Version": "$Latest"},
-            VPCZoneIdentifier=",".join(self.subnets),
-            TargetGroupARNs=[self.groups[name]],
-        )
+        settings = {
+            "MinSize": count,
+            "MaxSize": max(count, 5),
+            "LaunchTemplate": {"LaunchTemplateName": name, "Version": "$Latest"},
+            "VPCZoneIdentifier": ",".join(self.subnets),
+            "TargetGroupARNs": [self.groups[name]],
+            **group,
+        }
+        given = {key: value for key, value in settings.items() if value is not None}
+        self.api("autoscaling").create_auto_scaling_group(AutoScalingGroupName=name, **given)
 
     def states(self, name: str) -> dict[str, str]:
         """Target states by instance, as DescribeTargetHealth says."""

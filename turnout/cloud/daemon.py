@@ -58,7 +58,7 @@ class Cloud:
         self._book = HealthBook(speed=speed)
         self._prober = Prober(self._book, self._wake.set, speed)
         self._compute = Compute(self._folder, root, catalogue, self._registry, ports, self._book.is_held, speed)
-        self._fleets = Fleets(self._compute)
+        self._fleets = Fleets(self._compute, speed)
         self._nodes = NodeAgents(self._answered, self._fleets.beat_for, self._compute.has_ended)
         extend_moto(self._book.of_group, self._fleets)
         self._envoy = Envoy(self._folder / "envoy", self._registry)
@@ -95,8 +95,8 @@ class Cloud:
         set_desired(region, group, desired, cause)
         self._wake.set()
 
-    def _answered(self, machine: Machine, hook: str) -> None:
-        self._fleets.complete_for(machine, hook)
+    def _answered(self, machine: Machine, hook: str, result: str) -> None:
+        self._fleets.complete_for(machine, hook, result)
         self._wake.set()
 
     def _changed(self) -> None:

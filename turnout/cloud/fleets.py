@@ -34,6 +34,8 @@ from turnout.cloud.lifecycle import END, LAUNCHING, POOL, REUSE, SERVICE
 from turnout.cloud.moto_state import ACCOUNT, api_lock
 from turnout.cloud.world import Machine
 
+_RETRY, _LONGEST_RETRY = 5.0, 300.0
+"""Seconds before a launch is tried again after one that was abandoned; doubled each time. No page says what AWS waits."""
 _DIFFERENCE = "in response to a difference between desired and actual capacity"
 
 
@@ -51,15 +53,18 @@ class Compute(Protocol):
 
 
 class Fleets:
-    """All auto scaling groups of the account. `clock`: monotonic seconds for the hooks' timeouts; `wall`: for activities."""
+    """All auto scaling groups of the account. `speed` divides what it waits before a launch is tried again; `clock`: monotonic
+    seconds, for the hooks' timeouts; `wall`: for activities."""
 
     def __init__(
         self,
         compute: Compute,
+        speed: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._compute = compute
+        self._speed = speed
         self._clock = clock
         self._wall = wall
 
@@ -78,11 +83,15 @@ class Fleets:
         with api_lock:
             counted = [item for item in members(group) if item.lifecycle_state != lifecycle.STANDBY]
             missing = int(group.desired_capacity or 0) - len(counted)
-            if missing > 0 and not suspended(group, "Launch"):
+            if missing > 0 and self._may_launch(group):
                 self._grow(group, missing, len(counted))
             elif missing < 0 and not suspended(group, "Terminate"):
                 self._shrink(group, counted, -missing)
             self._refill(group)
+
+    def _may_launch(self, group: FakeAutoScalingGroup) -> bool:
+        at = fleet_of(group).retry_at
+        return not suspended(group, "Launch") and (at is None or self._clock() >= at)
 
     def _grow(self, group: FakeAutoScalingGroup, missing: int, size: int) -> None:
         fleet = fleet_of(group)
@@ -135,7 +144,7 @@ class Fleets:
         returning = [item for item in fleet.leaving if item.step.goal == REUSE]
         missing = size - len(fleet.warm) - len(returning)
         now = stamp(self._wall())
-        for _ in range(missing if not suspended(group, "Launch") else 0):
+        for _ in range(missing if self._may_launch(group) else 0):
             member = machines.launch(group, lifecycle.launching(POOL), protected=False)
             fleet.warm.append(member)
             cause = f"At {now} an instance was launched into the warm pool: it is to hold {size}."
@@ -198,11 +207,11 @@ class Fleets:
         with api_lock:
             member.step = lifecycle.beat(member.step, hook, self._clock())
 
-    def complete_for(self, machine: Machine, hook: str) -> None:
-        """The node's CONTINUE, where it still waits for the hook."""
+    def complete_for(self, machine: Machine, hook: str, result: str) -> None:
+        """The node's result, where it still waits for the hook."""
         with api_lock:
             for group, member in _waiting(machine, hook):
-                self.complete(group, member, hook, lifecycle.CONTINUE)
+                self.complete(group, member, hook, result)
 
     def beat_for(self, machine: Machine, hook: str) -> None:
         """The node's heartbeat, where it still waits for the hook."""
@@ -220,8 +229,15 @@ class Fleets:
                     for member in everyone(group):
                         self._advance(group, member)
                     _forget_pool(group)
+                    self._retry(group)
                     moved |= before != [(item.instance_id, item.step.state) for item in everyone(group)]
             return moved
+
+    def _retry(self, group: FakeAutoScalingGroup) -> None:
+        fleet = fleet_of(group)
+        if fleet.retry_at is not None and self._clock() >= fleet.retry_at:
+            fleet.retry_at = None
+            self.balance(group)
 
     def _advance(self, group: FakeAutoScalingGroup, member: Member) -> None:
         step, name = member.step, member.instance_id
@@ -248,6 +264,7 @@ class Fleets:
             member.activity.now_is(activities.WAITING)
         elif step.state == lifecycle.IN_SERVICE:
             member.activity.end(self._wall())
+            fleet_of(group).failures = 0
             register(group)
         elif step.resting:
             if step.state != "Warmed:Running":
@@ -263,7 +280,9 @@ class Fleets:
             member.activity.end(self._wall(), activities.CANCELLED, message)
         member.step = before
         self.take_out(group, member, END, f"At {stamp(self._wall())} an instance's launch was abandoned by a lifecycle hook.")
-        fleet_of(group).why = ""
+        fleet = fleet_of(group)
+        fleet.why, fleet.failures = "", fleet.failures + 1
+        fleet.retry_at = self._clock() + min(_RETRY * 2 ** (fleet.failures - 1), _LONGEST_RETRY) / self._speed
         self.balance(group)
 
     def _left(self, group: FakeAutoScalingGroup, member: Member) -> None:

@@ -26,7 +26,8 @@ class LaunchError(ValueError):
 @dataclass(frozen=True)
 class Node:
     """What user data asks for. `boot`: seconds of each stage (`boot.Boot`); `drain`: seconds that a stopping server may take;
-    `secrets`: references by variable; `hooks`: the lifecycle hooks that the node completes, by `launch` and `terminate`."""
+    `secrets`: references by variable; `hooks`: the lifecycle hooks that the node completes, by `launch` and `terminate`;
+    `health`: where its server says that it is ready; `patience`: seconds after which it gives up its launch."""
 
     environment: str
     release: dict[str, Any]
@@ -34,6 +35,8 @@ class Node:
     drain: float = 30.0
     secrets: Mapping[str, str] = field(default_factory=dict)
     hooks: Mapping[str, str] = field(default_factory=dict)
+    health: str = "/ready"
+    patience: float = 1800.0
 
     @property
     def release_id(self) -> str:
@@ -64,6 +67,8 @@ def parse(user_data: str) -> Node | None:
             float(node.get("drain", 30.0)),
             dict(node.get("secrets", {})),
             dict(node.get("hooks", {})),
+            str(node.get("health", "/ready")),
+            float(node.get("launch_timeout", 1800)),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LaunchError(f"user data names no release that can be read: {error}") from None

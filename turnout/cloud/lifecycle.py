@@ -79,7 +79,7 @@ class Step:
     @property
     def resting(self) -> bool:
         """Whether it is in the warm pool and ready to be taken."""
-        return self.warm and self.transition is None
+        return self.state in (f"{WARM}Stopped", f"{WARM}Running", f"{WARM}Hibernated")
 
 
 def launching(goal: str) -> Step:

@@ -1,8 +1,8 @@
 """The daemon as the node: waits until its own server is ready, then completes the lifecycle hooks that user data gives it.
 
-What a real machine's user data does, by the same API: `/ready?release=<digest>` until 200 completes the launch hook; the end of
-the server completes the terminate hook; heartbeats meanwhile. A node whose server cannot start, or has died, says nothing more:
-the hook's timeout decides.
+What a real machine's scripts do (`turnout_components/node/lifecycle.sh`), by the same API: `/ready?release=<digest>` until 200
+continues the launch, a server that cannot start or has died, and an answer that does not come in `launch_timeout`, abandon it;
+the end of the server completes the terminate hook; heartbeats meanwhile.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from turnout.cloud.launch import Node
+from turnout.cloud.lifecycle import ABANDON, CONTINUE
 from turnout.cloud.prober import Address, Probe, ask
 from turnout.cloud.world import Check, Machine, World
 
@@ -26,6 +27,8 @@ _BEATS = 3
 
 Wait = tuple[str, str]
 """Instance and hook."""
+Complete = Callable[[Machine, str, str], None]
+"""For a machine and a hook: the result."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ class Ready:
 
 
 class NodeAgents:
-    """All nodes. `complete` and `beat` take region, group, instance and hook; `ended` says whether no server runs."""
+    """All nodes. `ended` says whether no server of an instance runs. The patience of a launch is real time."""
 
     def __init__(
         self,
-        complete: Callable[[Machine, str], None],
+        complete: Complete,
         beat: Callable[[Machine, str], None],
         ended: Callable[[str], bool],
         clock: Callable[[], float] = time.monotonic,
@@ -51,6 +54,7 @@ class NodeAgents:
         self._ended = ended
         self._clock = clock
         self._beaten: dict[Wait, float] = {}
+        self._since: dict[Wait, float] = {}
         self._tasks: dict[Wait, asyncio.Task[None]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="nodes", daemon=True)
@@ -68,14 +72,19 @@ class NodeAgents:
                 waits.add(wait)
                 if hook == node.hooks.get("terminate") and "Terminating" in machine.state:
                     if self._ended(machine.id):
-                        self._complete(machine, hook)
+                        self._complete(machine, hook, CONTINUE)
                         continue
-                elif hook == node.hooks.get("launch") and "Pending" in machine.state and sound:
-                    asking[wait] = (machine, Ready(address, f"/ready?release={node.release.get('digest', '')}"))
+                elif hook == node.hooks.get("launch") and "Pending" in machine.state:
+                    if not sound or self._clock() - self._since.setdefault(wait, self._clock()) > node.patience:
+                        self._complete(machine, hook, ABANDON)
+                        continue
+                    asking[wait] = (machine, Ready(address, f"{node.health}?release={node.release.get('digest', '')}"))
                 else:
                     continue
                 self._heartbeat(machine, hook, timeout)
-        self._beaten = {wait: when for wait, when in self._beaten.items() if wait in waits}
+        for times in (self._beaten, self._since):
+            for wait in times.keys() - waits:
+                del times[wait]
         self._loop.call_soon_threadsafe(self._ask_these, asking)
 
     def close(self) -> None:
@@ -100,4 +109,4 @@ class NodeAgents:
         probe = Probe(ready.address, Check(ready.path, _EVERY, _TIMEOUT, 1, 1, "200"))
         while (await ask(probe)).status != 200:
             await asyncio.sleep(_EVERY)
-        await asyncio.to_thread(self._complete, machine, hook)
+        await asyncio.to_thread(self._complete, machine, hook, CONTINUE)
