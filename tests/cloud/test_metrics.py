@@ -51,6 +51,12 @@ def test_answers_that_envoy_gave_in_a_targets_place_count_as_the_balancers() -> 
     assert values(data, OWN)["HTTPCode_ELB_5XX_Count"] == 4
 
 
+def test_requests_per_target_are_0_and_not_missing_while_no_request_flows() -> None:
+    data = balancing(WORLD, {BLUE: {"i-1": "healthy"}}, reading(), reading())
+    assert values(data, BOTH) == {"HealthyHostCount": 1, "UnHealthyHostCount": 0, "RequestCountPerTarget": 0}
+    assert "RequestCountPerTarget" not in values(balancing(WORLD, {BLUE: {"i-1": "initial"}}, reading(), reading()), BOTH)
+
+
 def test_nothing_is_reported_while_no_request_flows() -> None:
     assert balancing(WORLD, {}, reading(), reading()) == []
 

@@ -50,7 +50,7 @@ def _extend_alarms() -> None:
         alarm = put(self, name, *args, **kwargs)
         if old is None:
             alarm.state_value = INSUFFICIENT_DATA
-        else:  # "When you update an existing alarm, its state is left unchanged"
+        else:  # an update leaves the state unchanged ("PutMetricAlarm")
             for field in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):
                 setattr(alarm, field, getattr(old, field))
         return alarm

@@ -14,7 +14,7 @@ HIGH_PERIODS, LOW_PERIODS = 3, 15
 """Minutes above the target, and below its neighbourhood, before target tracking acts. No page names them: they are what the
 alarms of accounts hold (`InvokingAlarms` of DescribeScalingActivities shows them)."""
 LOW_SHARE = 0.9
-"""Scale-in starts "usually more than 10% lower" than the target ("How target tracking scaling for Application Auto Scaling
+"""Scale-in usually starts more than a tenth below the target ("How target tracking scaling for Application Auto Scaling
 works", Application Auto Scaling User Guide)."""
 GRADUAL = 1
 """Instances that target tracking takes out at a time: it "scales in more gradually" (TT), no page says by how many."""
