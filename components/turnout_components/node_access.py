@@ -49,7 +49,7 @@ def security_group(
     efa: bool,
 ) -> tuple[ec2.SecurityGroup, list[pulumi.Resource]]:
     """Requests from the load balancer's security group in, HTTPS out; with EFA everything between the nodes ("Get started with
-    EFA and MPI": all traffic to and from the security group itself)."""
+    EFA and MPI for HPC workloads on Amazon EC2": all traffic to and from the security group itself)."""
     child = pulumi.ResourceOptions(parent=parent)
     nodes = ec2.SecurityGroup(
         f"{name}-nodes",
