@@ -18,7 +18,10 @@ from turnout_components.switch_record import RecordError, RecordStore, TableMiss
 from infra.config import ENVIRONMENTS
 from infra.settings import CONFIG_REFUSED, Settings
 
-LOCAL_SERVICES = ("autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "iam", "sts")
+LOCAL_SERVICES = (
+    *("acm", "autoscaling", "cloudwatch", "dynamodb", "ec2", "ecr", "elbv2", "events", "iam", "kms", "lambda", "logs"),
+    *("route53", "s3", "scheduler", "secretsmanager", "sns", "ssm", "sts", "wafv2"),
+)
 """Services whose calls go to the local cloud; the local engine refuses a provider without them."""
 
 

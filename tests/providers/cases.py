@@ -1,5 +1,6 @@
 """For each type: inputs, what may change in place, and how something else changes it."""
 
+from tests.providers.cases_secrets import SECRETS
 from tests.providers.conftest import TRUST
 from tests.providers.samples import (
     RETAG,
@@ -233,6 +234,16 @@ CASES = (
         ("arn", "desiredCapacity", "availabilityZones"),
     ),
     Case(
+        "aws:cloudwatch/logGroup:LogGroup",
+        lambda w: {"name": f"/turnout/{w.name('log')}", "retentionInDays": 30, "tags": TAGS},
+        lambda _: [{"retentionInDays": 7}, {"retentionInDays": None}, *RETAG],
+        {
+            "retentionInDays": lambda w, m: w.api("logs").put_retention_policy(logGroupName=m.id, retentionInDays=1),
+            "tags": lambda w, m: w.api("logs").tag_log_group(logGroupName=m.id, tags={"stranger": "1"}),
+        },
+        ("arn",),
+    ),
+    Case(
         "aws:iam/role:Role",
         lambda w: {"name": w.name("role"), "assumeRolePolicy": TRUST, "description": "of the pool", "tags": TAGS},
         lambda _: [
@@ -285,4 +296,5 @@ CASES = (
         },
         ("arn",),
     ),
+    *SECRETS,
 )

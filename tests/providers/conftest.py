@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from turnout.engine.provider import Created, Properties, ProviderConfig, ResourceType
 from turnout.providers import registry
-from turnout.providers.aws.clients import client
+from turnout.providers.aws.clients import ENDPOINT_KEYS, client
 
 TYPES = registry()
 
@@ -28,7 +28,7 @@ def endpoint() -> Iterator[str]:
 
 
 def provider(endpoint: str, **inputs: Any) -> ProviderConfig:
-    urls = dict.fromkeys(("ec2", "elbv2", "autoscaling", "iam", "cloudwatch"), endpoint)
+    urls = dict.fromkeys(ENDPOINT_KEYS, endpoint)
     keys = {"region": "us-east-1", "accessKey": "test", "secretKey": "test"}
     return ProviderConfig({**keys, "endpoints": [urls], **inputs})
 

@@ -20,6 +20,8 @@ class Case:
     updates: Callable[[World], list[Properties]] = lambda _: []
     drifts: Mapping[str, Drift] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    stays: bool = False
+    """Whether a delete leaves the object to its owner, as the provider does."""
 
 
 def tag(world: World, made: Created) -> None:
@@ -105,6 +107,10 @@ def scaling_group_updates(world: World) -> list[Properties]:
     return [
         {"minSize": 2},
         {"maxSize": 4},
+        {"warmPool": {"poolState": "Stopped", "minSize": 1, "instanceReusePolicy": {"reuseOnScaleIn": True}}},
+        {"warmPool": {"poolState": "Running", "minSize": 0, "maxGroupPreparedCapacity": 4}},
+        {"warmPool": None, "forceDeleteWarmPool": True},
+        {"enabledMetrics": ["GroupMinSize", "GroupMaxSize"]},
         {"minSize": 0, "maxSize": 0},
         {"launchTemplate": {"id": world.template, "version": "$Latest"}},
         {"vpcZoneIdentifiers": world.subnets[1:]},

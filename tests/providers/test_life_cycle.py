@@ -31,9 +31,11 @@ def test_what_create_made_is_read_back_as_declared(case: Case, world: World) -> 
     made = world.make(case.token, **inputs)
     observed = kind.read(world.config, made.id, inputs, made.outputs)
     assert observed is not None
-    assert observed.inputs == inputs
+    held = {name: value for name, value in inputs.items() if name not in kind.write_only}
+    assert observed.inputs == held
     assert observed.outputs == made.outputs
-    assert {name: made.outputs.get(name) for name in inputs} == inputs
+    assert {name: made.outputs.get(name) for name in inputs if name in held} == held
+    assert kind.write_only.isdisjoint(made.outputs)
     assert all(made.outputs[name] for name in case.outputs)
     assert INTENT_TAG not in str(made.outputs)
 
@@ -98,7 +100,7 @@ def test_a_deleted_object_is_gone_and_may_be_deleted_again(case: Case, world: Wo
     made = world.make(case.token, **inputs)
     for _ in range(2):
         kind.delete(world.config, made.id, inputs, made.outputs, 20)
-        assert kind.read(world.config, made.id, inputs, made.outputs) is None
+        assert (kind.read(world.config, made.id, inputs, made.outputs) is None) is not case.stays
 
 
 @pytest.mark.parametrize(("case", "name"), DRIFTS, ids=[f"{case.token.rsplit(':', 1)[1]}-{name}" for case, name in DRIFTS])

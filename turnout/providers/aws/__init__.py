@@ -8,7 +8,10 @@ from turnout.providers.aws import (
     elbv2_balancer,
     elbv2_listener,
     iam,
+    kms,
     launch_template,
+    logs,
+    secretsmanager,
     security_group,
 )
 from turnout.providers.aws.base import AwsType
@@ -23,4 +26,7 @@ TYPES: tuple[AwsType, ...] = (
     *autoscaling.TYPES,
     *iam.TYPES,
     *cloudwatch.TYPES,
+    *logs.TYPES,
+    *kms.TYPES,
+    *secretsmanager.TYPES,
 )

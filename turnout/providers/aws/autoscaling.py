@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from turnout.engine.provider import AutoName, Fault, NotFound, Properties, ProviderError
-from turnout.providers.aws import rules
+from turnout.providers.aws import autoscaling_parts, rules
 from turnout.providers.aws.base import INTENT_TAG, AwsType, Deadline, changed, known
 from turnout.providers.aws.clients import Cloud, error_code
 
@@ -21,6 +21,10 @@ SCALARS = {
     "defaultCooldown": "DefaultCooldown",
     "terminationPolicies": "TerminationPolicies",
     "protectFromScaleIn": "NewInstancesProtectedFromScaleIn",
+    "capacityRebalance": "CapacityRebalance",
+    "placementGroup": "PlacementGroup",
+    "defaultInstanceWarmup": "DefaultInstanceWarmup",
+    "maxInstanceLifetime": "MaxInstanceLifetime",
 }
 UNHELD = frozenset({"defaultCooldown", "terminationPolicies"})
 """moto drops these on an update: they are sent and never read back, so no drift of them is seen."""
@@ -54,11 +58,16 @@ class Group(AwsType):
             "waitForCapacityTimeout",
             "forceDelete",
             "forceDeleteWarmPool",
+            "initialLifecycleHooks",
+            "warmPool",
+            "enabledMetrics",
+            "metricsGranularity",
+            *autoscaling_parts.BLOCKS,
         }
     )
     replace_on = frozenset({"name"})
     auto_name = AutoName("name", 255)
-    defaults: ClassVar[Mapping[str, Any]] = {"tags": [], "protectFromScaleIn": False}
+    defaults: ClassVar[Mapping[str, Any]] = {"tags": [], "protectFromScaleIn": False, "warmPool": None, "enabledMetrics": []}
     exact = frozenset()
     ordered = frozenset({"terminationPolicies"})
     mapped_tags = False
@@ -66,34 +75,49 @@ class Group(AwsType):
     def check(self, inputs: Properties) -> list[Fault]:
         """AWS "CreateAutoScalingGroup"."""
         source = "CreateAutoScalingGroup"
-        faults = rules.required(inputs, "minSize", "maxSize", "launchTemplate", "vpcZoneIdentifiers")
+        faults = rules.required(inputs, "minSize", "maxSize", "vpcZoneIdentifiers")
         faults += rules.matches(inputs, "name", r"[^\x00-\x1f:]{1,255}", "1 to 255 characters without a colon", source)
         for name in ("minSize", "maxSize", "desiredCapacity", "defaultCooldown", "healthCheckGracePeriod"):
             faults += rules.between(inputs, name, 0, float("inf"), source)
         faults += rules.one_of(inputs, "healthCheckType", {"EC2", "ELB"}, source)
         if isinstance(inputs.get("vpcZoneIdentifiers"), list) and not inputs["vpcZoneIdentifiers"]:
             faults.append(Fault("vpcZoneIdentifiers", f"needs at least one subnet ({source}: ValidationError)"))
-        return faults + _check_sizes(inputs) + _check_template(inputs.get("launchTemplate")) + _check_wait(inputs)
+        return faults + _check_sizes(inputs) + _check_template(inputs) + _check_wait(inputs)
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
         if self._group(cloud, inputs["name"]):
             raise ProviderError(f"autoscaling: AlreadyExists: there is a group named {inputs['name']} already")
         self._check_live(cloud, inputs)
+        members = _members(inputs, frozenset(SCALARS) | {"launchTemplate", "vpcZoneIdentifiers"})
+        members |= autoscaling_parts.blocks(cloud, inputs, self.inputs)
+        hooks = inputs.get("initialLifecycleHooks") or []
+        nothing = {"MinSize": 0, "MaxSize": 0, "DesiredCapacity": 0}
         cloud.call(
             "autoscaling",
             "create_auto_scaling_group",
             AutoScalingGroupName=inputs["name"],
-            **_members(inputs, frozenset(SCALARS) | {"launchTemplate", "vpcZoneIdentifiers"}),
+            **{**members, **(nothing if hooks else {})},
             TargetGroupARNs=inputs.get("targetGroupArns") or None,
             Tags=[_tag(inputs["name"], tag) for tag in inputs.get("tags") or []],
         )
         return str(inputs["name"])
 
     @staticmethod
+    def _start(cloud: Cloud, id: str, inputs: Properties) -> None:
+        """resourceGroupCreate's second phase: a group with hooks is made empty, and gets its sizes when they are in force."""
+        hooks = inputs.get("initialLifecycleHooks") or []
+        if not hooks:
+            return
+        autoscaling_parts.put_hooks(cloud, id, hooks)
+        sizes = _members(inputs, frozenset({"minSize", "maxSize", "desiredCapacity"}))
+        cloud.call("autoscaling", "update_auto_scaling_group", AutoScalingGroupName=id, **sizes)
+
+    @staticmethod
     def _check_live(cloud: Cloud, inputs: Properties) -> None:
         """CreateAutoScalingGroup and UpdateAutoScalingGroup, ValidationError: "You must use a valid fully-formed launch
         template" and "Provided Target Groups may not be valid" (moto takes both)."""
-        block = inputs["launchTemplate"]
+        block = launch_template_of(inputs)
+        overrides = ((inputs.get("mixedInstancesPolicy") or {}).get("launchTemplate") or {}).get("overrides")
         found = cloud.call(
             "ec2",
             "describe_launch_template_versions",
@@ -103,7 +127,7 @@ class Group(AwsType):
         )["LaunchTemplateVersions"]
         data = found[0]["LaunchTemplateData"] if found else {}
         for member in ("ImageId", "InstanceType"):
-            if not data.get(member):
+            if not data.get(member) and not (member == "InstanceType" and overrides):
                 raise ProviderError(
                     f"autoscaling: ValidationError: You must use a valid fully-formed launch template: it has no {member}"
                 )
@@ -119,10 +143,15 @@ class Group(AwsType):
         last one known, as `d.Get` of a computed attribute is."""
         timeout = seconds(new.get("waitForCapacityTimeout") or DEFAULT_WAIT)
         if not old:
+            self._start(cloud, id, new)
+            autoscaling_parts.set_metrics(cloud, id, {}, new)
+            autoscaling_parts.set_warm_pool(cloud, id, {}, new)
             wanted = new.get("desiredCapacity") or new["minSize"]
             self._wait(cloud, id, timeout, lambda have: have >= wanted, f"wants at least {wanted}")
             return
         self._update_group(cloud, id, old, new)
+        autoscaling_parts.set_metrics(cloud, id, old, new)
+        autoscaling_parts.set_warm_pool(cloud, id, old, new)
         self._update_tags(cloud, id, old.get("tags") or [], new.get("tags") or [])
         self._update_targets(cloud, id, old.get("targetGroupArns") or [], new.get("targetGroupArns") or [])
         if changed(old, new, "minSize", "desiredCapacity"):
@@ -133,9 +162,10 @@ class Group(AwsType):
     def _update_group(self, cloud: Cloud, id: str, old: Properties, new: Properties) -> None:
         """Only what differs is sent, so that a live desired capacity stays: AWS itself lowers it to a new maximum and raises
         it to a new minimum (UpdateAutoScalingGroup)."""
-        names = frozenset(name for name in (*SCALARS, "launchTemplate", "vpcZoneIdentifiers") if old.get(name) != new.get(name))
-        members = _members({**_RESETS, **new}, names)
-        if names & {"launchTemplate"}:
+        parts = (*SCALARS, "launchTemplate", "vpcZoneIdentifiers", *autoscaling_parts.BLOCKS)
+        names = frozenset(name for name in parts if old.get(name) != new.get(name))
+        members = _members({**_RESETS, **new}, names) | autoscaling_parts.blocks(cloud, new, names)
+        if names & {"launchTemplate", "mixedInstancesPolicy"}:
             self._check_live(cloud, new)
         if members:
             cloud.call("autoscaling", "update_auto_scaling_group", AutoScalingGroupName=id, **members)
@@ -192,7 +222,8 @@ class Group(AwsType):
             return None
         template = group.get("LaunchTemplate") or {}
         return {
-            **{name: group.get(member) for name, member in SCALARS.items() if name not in UNHELD},
+            **{name: group[member] for name, member in SCALARS.items() if name not in UNHELD and member in group},
+            **autoscaling_parts.look(group),
             "name": group["AutoScalingGroupName"],
             "launchTemplate": {
                 "id": template.get("LaunchTemplateId"),
@@ -223,9 +254,7 @@ class Group(AwsType):
             return
         force = bool(inputs.get("forceDelete"))
         if group.get("WarmPoolConfiguration"):
-            warm = force or bool(inputs.get("forceDeleteWarmPool"))
-            call = {"AutoScalingGroupName": id, "ForceDelete": warm}
-            deadline.retry(lambda: cloud.call("autoscaling", "delete_warm_pool", **call), BUSY)
+            autoscaling_parts.delete_warm_pool(cloud, id, autoscaling_parts.force_of(inputs), deadline)
         instances = [instance["InstanceId"] for instance in group["Instances"]]
         if not force:
             self._drain(cloud, id, group, deadline)
@@ -261,8 +290,8 @@ _RESETS: Properties = {
 
 def _members(inputs: Properties, names: frozenset[str]) -> dict[str, Any]:
     made = {member: inputs.get(name) for name, member in SCALARS.items() if name in names and inputs.get(name) is not None}
-    if "launchTemplate" in names:
-        block = inputs["launchTemplate"]
+    block = inputs.get("launchTemplate")
+    if "launchTemplate" in names and block is not None:
         template = {
             "LaunchTemplateId": block.get("id"),
             "LaunchTemplateName": block.get("name"),
@@ -319,7 +348,19 @@ def _check_sizes(inputs: Properties) -> list[Fault]:
     return faults
 
 
-def _check_template(block: Any) -> list[Fault]:
+def launch_template_of(inputs: Properties) -> Properties:
+    """The group's launch template, or its instances policy's, as a block of id or name, and version."""
+    block = inputs.get("launchTemplate")
+    if block is None:
+        named = inputs["mixedInstancesPolicy"]["launchTemplate"]["launchTemplateSpecification"]
+        block = {"id": named.get("launchTemplateId"), "name": named.get("launchTemplateName"), "version": named.get("version")}
+    return dict(block)
+
+
+def _check_template(inputs: Properties) -> list[Fault]:
+    block, policy = inputs.get("launchTemplate"), inputs.get("mixedInstancesPolicy")
+    if (block is None) == (policy is None):
+        return [Fault("launchTemplate", "needs exactly one of launchTemplate, mixedInstancesPolicy (CreateAutoScalingGroup)")]
     if not isinstance(block, dict):
         return []
     if (block.get("id") is None) == (block.get("name") is None):

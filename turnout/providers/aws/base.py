@@ -34,6 +34,7 @@ class AwsType:
     inputs: frozenset[str]
     replace_on: frozenset[str] = frozenset()
     volatile: frozenset[str] = frozenset()
+    write_only: frozenset[str] = frozenset()
     delete_before_replace: bool = False
     auto_name: AutoName | None = None
 
@@ -147,7 +148,7 @@ class AwsType:
         if self._tagged and "tagsAll" in live:
             live = {**live, **_split_tags(live["tagsAll"], cloud.default_tags, inputs.get("tags") or {})}
         found = reflect(
-            inputs,
+            {name: value for name, value in inputs.items() if name not in self.write_only},
             live,
             inputs=self.inputs,
             defaults=self.defaults,

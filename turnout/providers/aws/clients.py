@@ -19,6 +19,15 @@ ENDPOINT_KEYS: Mapping[str, tuple[str, ...]] = {
     "autoscaling": ("autoscaling",),
     "iam": ("iam",),
     "ec2": ("ec2",),
+    "logs": ("logs", "cloudwatchlogs", "cloudwatchlog"),
+    "kms": ("kms",),
+    "secretsmanager": ("secretsmanager",),
+    "s3": ("s3", "s3api"),
+    "ecr": ("ecr",),
+    "acm": ("acm",),
+    "route53": ("route53",),
+    "wafv2": ("wafv2",),
+    "sns": ("sns",),
 }
 """Where a provider's `endpoints` name a service: boto3's name and the provider's names of it."""
 

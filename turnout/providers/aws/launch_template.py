@@ -28,6 +28,8 @@ DATA = frozenset(
         "disableApiTermination",
         "instanceInitiatedShutdownBehavior",
         "instanceMarketOptions",
+        "instanceRequirements",
+        "capacityReservationSpecification",
         "placement",
     }
 )

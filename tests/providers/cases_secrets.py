@@ -1,0 +1,79 @@
+"""Keys, and the secrets that they encrypt."""
+
+from typing import Any
+
+from tests.providers.conftest import World
+from tests.providers.samples import RETAG, TAGS, Case, policy
+from turnout.engine.provider import Created
+
+SECRET = "aws:secretsmanager/secret:Secret"
+
+
+def key(world: World) -> Created:
+    return world.make("aws:kms/key:Key", description="of a test", deletionWindowInDays=7)
+
+
+def secret(world: World) -> str:
+    return world.make(SECRET, name=world.name("secret"), recoveryWindowInDays=0).id
+
+
+def tag_key(world: World, made: Created) -> Any:
+    return world.api("kms").tag_resource(KeyId=made.id, Tags=[{"TagKey": "stranger", "TagValue": "1"}])
+
+
+SECRETS = (
+    Case(
+        "aws:kms/key:Key",
+        lambda _: {"description": "secrets", "deletionWindowInDays": 7, "enableKeyRotation": True, "tags": TAGS},
+        lambda _: [
+            {"description": None},
+            {"enableKeyRotation": False},
+            {"policy": policy("kms:*")},
+            {"isEnabled": False},
+            {"isEnabled": True},
+            *RETAG,
+        ],
+        {
+            "enableKeyRotation": lambda w, m: w.api("kms").disable_key_rotation(KeyId=m.id),
+            "isEnabled": lambda w, m: w.api("kms").disable_key(KeyId=m.id),
+            "description": lambda w, m: w.api("kms").update_key_description(KeyId=m.id, Description="other"),
+            "tags": tag_key,
+        },
+        ("arn", "keyId"),
+    ),
+    Case(
+        "aws:kms/alias:Alias",
+        lambda w: {"name": f"alias/turnout/{w.name()}", "targetKeyId": key(w).id},
+        lambda w: [{"targetKeyId": key(w).id}, {"targetKeyId": key(w).outputs["arn"]}],
+        {"targetKeyId": lambda w, m: w.api("kms").update_alias(AliasName=m.id, TargetKeyId=key(w).id)},
+        ("arn", "targetKeyArn"),
+    ),
+    Case(
+        SECRET,
+        lambda w: {
+            "name": f"turnout/{w.name('secret')}",
+            "description": "of blue",
+            "kmsKeyId": key(w).outputs["arn"],
+            "recoveryWindowInDays": 0,
+            "tags": TAGS,
+        },
+        lambda w: [
+            {"description": "of green"},
+            {"kmsKeyId": key(w).outputs["arn"]},
+            {"policy": policy("secretsmanager:GetSecretValue")},
+            {"policy": None},
+            *RETAG,
+        ],
+        {
+            "description": lambda w, m: w.api("secretsmanager").update_secret(SecretId=m.id, Description="other"),
+            "tags": lambda w, m: w.api("secretsmanager").untag_resource(SecretId=m.id, TagKeys=["team"]),
+        },
+        ("arn",),
+    ),
+    Case(
+        "aws:secretsmanager/secretVersion:SecretVersion",
+        lambda w: {"secretId": secret(w), "secretStringWo": "a-planted-value", "secretStringWoVersion": 1},
+        outputs=("arn", "secretArn", "versionId", "versionStages", "hasSecretStringWo"),
+        stays=True,
+    ),
+)
