@@ -91,6 +91,25 @@ def test_after_a_flip_in_the_burst_both_sides_keep_their_floor(account: Account)
     wait_for("the active at its floor again", lambda: desired(account, "green") == live, 60)
 
 
+def test_requests_per_target_grow_the_group_and_their_end_brings_it_back(account: Account) -> None:
+    serving_group(account, "blue", 1, 4)
+    url = ready_url(account, "blue", blue=1)
+    label = "/".join([account.balancer.partition(":loadbalancer/")[2], account.groups["blue"].rpartition(":")[2]])
+    counted = {"PredefinedMetricType": "ALBRequestCountPerTarget", "ResourceLabel": label}
+    account.api("autoscaling").put_scaling_policy(
+        AutoScalingGroupName="blue",
+        PolicyName="requests",
+        PolicyType="TargetTrackingScaling",
+        EstimatedInstanceWarmup=60,
+        TargetTrackingConfiguration={"PredefinedMetricSpecification": counted, "TargetValue": 10.0},
+    )
+    users = Users(url, 4, work=0.0, pause=0.1)
+    wait_for("four that serve", lambda: serving(account, "blue") == 4)
+    users.leave()
+    assert set(users.seen) == {200}
+    wait_for("one left: no requests are 0 requests, not no data", lambda: desired(account, "blue") == 1, 60)
+
+
 def test_an_instance_that_streams_is_not_taken_away(account: Account) -> None:
     serving_group(account, "blue", 3, 3, protect_streams=True)
     ready_url(account, "blue", blue=1)

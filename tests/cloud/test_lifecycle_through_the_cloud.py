@@ -188,4 +188,8 @@ def test_instances_spread_over_the_zones_and_a_policy_says_what_they_are(account
     assert {instance["InstanceType"] for instance in group["Instances"]} == {"g6.xlarge"}
     machines = [i for r in account.api("ec2").describe_instances()["Reservations"] for i in r["Instances"]]
     assert sorted(machine.get("InstanceLifecycle", "on-demand") for machine in machines) == ["on-demand"] * 3 + ["spot"] * 2
+    account.api("autoscaling").update_auto_scaling_group(AutoScalingGroupName="blue", MinSize=7, MaxSize=7)
+    assert sorted(account.lifecycle("blue").values()) == ["InService"] * 7
+    machines = [i for r in account.api("ec2").describe_instances()["Reservations"] for i in r["Instances"]]
+    assert {i["InstanceType"] for i in machines} == {"g6.xlarge"}, "an update that names no template keeps the policy"
     wait_for("state", lambda: {i["lifecycle"] for i in account.cloud.state()["instances"]} == {"InService"})

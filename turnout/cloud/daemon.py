@@ -22,6 +22,7 @@ from turnout.cloud.fleets import Fleets
 from turnout.cloud.health import HealthBook
 from turnout.cloud.load_balancer import LoadBalancer
 from turnout.cloud.moto_extensions import extend_moto
+from turnout.cloud.moto_schedules import Timekeeper
 from turnout.cloud.moto_state import api_lock, read_world
 from turnout.cloud.node import NodeAgents
 from turnout.cloud.ports import Ports
@@ -60,6 +61,7 @@ class Cloud:
         self._compute = Compute(self._folder, root, catalogue, self._registry, ports, self._book.is_held, speed)
         self._fleets = Fleets(self._compute, speed)
         self._nodes = NodeAgents(self._answered, self._fleets.beat_for, self._compute.has_ended)
+        self._timekeeper = Timekeeper(self._fleets)
         extend_moto(self._book.of_group, self._fleets)
         self._envoy = Envoy(self._folder / "envoy", self._registry)
         self._balancer = LoadBalancer(self._envoy, self._book, self._prober, ports, self._read_world, self._compute.addresses)
@@ -109,7 +111,7 @@ class Cloud:
             self._envoy.revive()
             world = self._balancer.apply()
             self._compute.reconcile(world)
-            if self._fleets.progress():
+            if self._timekeeper.run_due() | self._fleets.progress():
                 self._wake.set()
             self._nodes.sync(world, self._compute.nodes())
             if self._balancer.progress_drains():

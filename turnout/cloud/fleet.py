@@ -76,13 +76,15 @@ class WarmPool:
 @dataclass
 class Fleet:
     """Beside a group's `instance_states` (launching, in service, on standby): who leaves, and the warm pool. `failures`:
-    launches abandoned in a row, after which the next waits until `retry_at` on the clock of `Fleets`."""
+    launches abandoned in a row, after which the next waits until `retry_at` on the clock of `Fleets`. `held`: its size is
+    acted on later."""
 
     leaving: list[Member] = field(default_factory=list)
     warm: list[Member] = field(default_factory=list)
     why: str = ""
     failures: int = 0
     retry_at: float | None = None
+    held: bool = False
 
 
 _fleets: WeakKeyDictionary[FakeAutoScalingGroup, Fleet] = WeakKeyDictionary()

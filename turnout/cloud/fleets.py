@@ -76,7 +76,8 @@ class Fleets:
         """Sets the desired capacity and acts on it. `cause` completes "At <time> "."""
         before, group.desired_capacity = getattr(group, "desired_capacity", None) or 0, desired
         fleet_of(group).why = f"At {stamp(self._wall())} {cause} changing the desired capacity from {before} to {desired}.  "
-        self.balance(group)
+        if not fleet_of(group).held:
+            self.balance(group)
 
     def balance(self, group: FakeAutoScalingGroup) -> None:
         """Launches or terminates until the group and its warm pool have their size."""

@@ -13,9 +13,12 @@ from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
 
 from turnout.cloud.fleets import Fleets
 from turnout.cloud.health import Target
+from turnout.cloud.moto_ec2 import extend_ec2
+from turnout.cloud.moto_group_attributes import extend_group_attributes
 from turnout.cloud.moto_groups import extend_groups
 from turnout.cloud.moto_hooks import extend_hooks
 from turnout.cloud.moto_scaling import extend_scaling
+from turnout.cloud.moto_schedules import extend_schedules
 from turnout.cloud.moto_warm_pools import extend_warm_pools
 
 
@@ -26,6 +29,9 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets
     extend_groups(fleets)
     extend_hooks(fleets)
     extend_warm_pools(fleets)
+    extend_schedules()
+    extend_group_attributes()
+    extend_ec2()
     _extend_statistics()
     _extend_template_versions()
     _extend_rule_descriptions()

@@ -57,10 +57,14 @@ def _extend_sizes(fleets: Fleets) -> None:
         policy = self.mixed_instances_policy
         minimum, maximum, desired = (kwargs.get(name) for name in ("min_size", "max_size", "desired_capacity"))
         asked = ", ".join(f"{k}: {v}" for k, v in (("min", minimum), ("max", maximum), ("desired", desired)) if v is not None)
-        with because(cause_or(f"a user request update of AutoScalingGroup constraints to {asked or 'none'}")):
-            update(self, *args, **kwargs)
-        if not any(kwargs.get(name) for name in ("mixed_instances_policy", "launch_template", "launch_config_name")):
-            self.mixed_instances_policy = policy
+        fleet_of(self).held = True
+        try:
+            with because(cause_or(f"a user request update of AutoScalingGroup constraints to {asked or 'none'}")):
+                update(self, *args, **kwargs)
+        finally:
+            fleet_of(self).held = False
+            if not any(kwargs.get(name) for name in ("mixed_instances_policy", "launch_template", "launch_config_name")):
+                self.mixed_instances_policy = policy
         fleets.balance(self)
 
     def replace(self: FakeAutoScalingGroup, *_: Any) -> None:

@@ -46,10 +46,8 @@ def next_time(recurrence: str, time_zone: str | None, after: datetime) -> dateti
     day, last = local.date(), (local + _FARTHEST).date()
     while day <= last:
         in_week = day.isoweekday() in week or day.isoweekday() % 7 in week
-        if "*" in (day_field, week_field):
-            fits = day.day in days and in_week
-        else:
-            fits = day.day in days or in_week
+        both = "*" in (day_field, week_field)
+        fits = (day.day in days and in_week) if both else (day.day in days or in_week)
         for hour in sorted(hours) if fits and day.month in months else ():
             for minute in sorted(minutes):
                 when = datetime(day.year, day.month, day.day, hour, minute, tzinfo=place)
