@@ -39,9 +39,11 @@ class MemoryCloud:
 
 
 class Thing:
-    """test:index:Thing: `name` (auto-named), `size`, `color` (replaces), `secret`, `tags`; outputs `version`, `serial`."""
+    """test:index:Thing: `name` (auto-named), `size`, `color` (replaces), `secret`, `tags`; `seed` is written only; outputs
+    `version`, `serial`, and carelessly every input."""
 
-    inputs = frozenset({"name", "size", "color", "secret", "tags"})
+    inputs = frozenset({"name", "size", "color", "secret", "tags", "seed"})
+    write_only = frozenset({"seed"})
     replace_on = frozenset({"color"})
     volatile = frozenset({"version"})
     auto_name: AutoName | None = AutoName("name", 24)

@@ -1,8 +1,10 @@
 """Takes the step that was decided for a registered resource: journals the intent, calls the provider, journals the result."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from turnout.engine.hooks import Hooks
@@ -17,12 +19,17 @@ from turnout.engine.plan import (
     predicted,
     with_ignored,
     with_secrets,
+    withheld,
 )
-from turnout.engine.provider import Created, ProviderError, ResourceType
+from turnout.engine.provider import Created, Properties, ProviderError, ResourceType
+from turnout.engine.redact import without_secrets
 from turnout.engine.removal import delete_one, refuse_protected
 from turnout.engine.run import Run
 from turnout.engine.state import ResourceState
 from turnout.engine.wire import plain
+
+Written = Mapping[str, Any]
+"""Inputs that a provider is given and nobody keeps, each a `Secret`."""
 
 
 class Executor:
@@ -39,15 +46,16 @@ class Executor:
         Raises `StepFailed` after the failure was reported."""
         run = self._run
         old = self._claim(goal)
-        state = _state(goal, old)
+        written: Written = {}
         try:
             rtype = run.type_of(goal.type) if goal.custom and not goal.type.startswith(PROVIDER_PREFIX) else None
-            wanted, goal = goal, self._checked(goal, rtype, old)
+            goal, written = withheld(goal, rtype)
+            wanted, goal = goal, self._checked(goal, written, rtype, old)
         except (LookupError, ValueError) as error:
-            raise run.fail(_words(error), Step(Kind.CREATE), state, old) from None
+            raise run.fail(_words(error, written), Step(Kind.CREATE), _state(goal, old), old) from None
         step = decide(old, goal, rtype)
         if step.kind is Kind.REPLACE and rtype is not None:
-            goal = self._checked(wanted, rtype, None)
+            goal = self._checked(wanted, written, rtype, None)
         state = _state(goal, old)
         run.events.begins(step, state, old, planning=run.preview)
         try:
@@ -59,9 +67,9 @@ class Executor:
             elif rtype is None:
                 state = self._settle(step, state, old)
             else:
-                state = self._apply(step, state, old, rtype)
+                state = self._apply(step, state, old, rtype, written)
         except (ProviderError, LookupError) as error:
-            raise run.fail(_words(error), step, state, old) from None
+            raise run.fail(_words(error, written), step, state, old) from None
         with run.lock:
             run.snapshot.put(state)
         run.events.ended(step, state, old, planning=run.preview)
@@ -99,13 +107,13 @@ class Executor:
                     break
             return replace(old) if old is not None else None
 
-    def _checked(self, goal: Goal, rtype: ResourceType | None, old: ResourceState | None) -> Goal:
+    def _checked(self, goal: Goal, written: Written, rtype: ResourceType | None, old: ResourceState | None) -> Goal:
         if rtype is None:
             return goal
         inputs = with_ignored({k: v for k, v in goal.inputs.items() if v is not None}, old, goal.ignore_changes)
         hex_digits = secrets.token_hex(8)
         inputs = auto_named(replace(goal, inputs=inputs), rtype.auto_name, old.inputs if old else None, hex_digits)
-        found = faults(inputs, rtype)
+        found = faults({**inputs, **written}, rtype)
         if found:
             raise ValueError("; ".join(f"{f.property}: {f.reason}" if f.property else f.reason for f in found))
         return replace(goal, inputs=inputs)
@@ -118,7 +126,9 @@ class Executor:
         self._record(state, old, touched=step.kind is not Kind.SAME)
         return state
 
-    def _apply(self, step: Step, state: ResourceState, old: ResourceState | None, rtype: ResourceType) -> ResourceState:
+    def _apply(
+        self, step: Step, state: ResourceState, old: ResourceState | None, rtype: ResourceType, written: Written
+    ) -> ResourceState:
         self._hooks.before(step.kind, state, old)
         if step.kind is Kind.SAME:
             assert old is not None
@@ -127,61 +137,62 @@ class Executor:
             return state
         if step.kind is Kind.UPDATE:
             assert old is not None
-            self._update(state, old, rtype)
+            self._update(state, old, rtype, written)
         elif step.kind is Kind.REPLACE:
             assert old is not None
-            self._replace(step, state, old, rtype)
+            self._replace(step, state, old, rtype, written)
         else:
-            self._create("create", state, rtype)
+            self._create("create", state, rtype, written)
         self._hooks.after(step.kind, state, old)
         return state
 
-    def _create(self, operation: str, state: ResourceState, rtype: ResourceType) -> None:
-        run, inputs = self._run, plain(state.inputs)
+    def _create(self, operation: str, state: ResourceState, rtype: ResourceType, written: Written) -> None:
+        run, inputs = self._run, plain({**state.inputs, **written})
         assert run.journal is not None
         config = run.config_of(state.provider)
         token = run.begin(operation, state)
         try:
             made = rtype.create(config, inputs, token)
         except ProviderError:
-            self._keep_partial(state, rtype.find(config, inputs, token), token)
+            self._keep_partial(state, rtype.find(config, inputs, token), token, written)
             raise
-        self._made(state, made)
+        self._made(state, made, written)
         run.journal.done(state.urn, token, state)
 
-    def _keep_partial(self, state: ResourceState, partial: Created | None, token: str) -> None:
+    def _keep_partial(self, state: ResourceState, partial: Created | None, token: str, written: Written) -> None:
         """A create failed: what it made all the same stays in the state, and the next refresh shows what it lacks."""
         assert self._run.journal is not None
         if partial is None:
             self._run.journal.failed(state.urn, token)
         else:
-            self._made(state, partial)
+            self._made(state, partial, written)
             self._run.journal.done(state.urn, token, state)
 
-    def _made(self, state: ResourceState, made: Created) -> None:
+    def _made(self, state: ResourceState, made: Created, written: Written) -> None:
         state.id = made.id
-        state.outputs = with_secrets(made.outputs, state.inputs, state.additional_secret_outputs)
+        state.outputs = _kept(made.outputs, state, written)
         state.created = state.modified = datetime.now(UTC)
 
-    def _update(self, state: ResourceState, old: ResourceState, rtype: ResourceType) -> None:
+    def _update(self, state: ResourceState, old: ResourceState, rtype: ResourceType, written: Written) -> None:
         run = self._run
         assert run.journal is not None
         config = run.config_of(state.provider)
         token = run.begin("update", state)
-        outputs = rtype.update(config, old.id, plain(old.inputs), plain(state.inputs), plain(old.outputs))
-        state.outputs = with_secrets(outputs, state.inputs, state.additional_secret_outputs)
+        inputs = plain({**state.inputs, **written})
+        outputs = rtype.update(config, old.id, plain(old.inputs), inputs, plain(old.outputs))
+        state.outputs = _kept(outputs, state, written)
         state.modified = datetime.now(UTC)
         run.journal.done(state.urn, token, state)
 
-    def _replace(self, step: Step, state: ResourceState, old: ResourceState, rtype: ResourceType) -> None:
+    def _replace(self, step: Step, state: ResourceState, old: ResourceState, rtype: ResourceType, written: Written) -> None:
         run = self._run
         refuse_protected(old)
         state.id = ""
         if step.delete_first:
             delete_one(run, old, operation="delete-replaced")
-            self._create("create", state, rtype)
+            self._create("create", state, rtype, written)
             return
-        self._create("create-replacement", state, rtype)
+        self._create("create-replacement", state, rtype, written)
         with run.lock:
             live = run.snapshot.get(state.urn)
             if live is not None and live.id != state.id:
@@ -214,5 +225,11 @@ def _state(goal: Goal, old: ResourceState | None) -> ResourceState:
     )
 
 
-def _words(error: Exception) -> str:
-    return str(error.args[0]) if error.args else str(error)
+def _kept(outputs: Properties, state: ResourceState, written: Written) -> dict[str, Any]:
+    """What the state holds of a provider's outputs: nothing that was only to be written."""
+    shown = {name: value for name, value in outputs.items() if name not in written}
+    return with_secrets(shown, {**state.inputs, **written}, state.additional_secret_outputs)
+
+
+def _words(error: Exception, written: Written) -> str:
+    return without_secrets(str(error.args[0]) if error.args else str(error), written)

@@ -1,7 +1,7 @@
 """What happens to one resource: a pure decision from its old state and what the program wants."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -76,6 +76,14 @@ def decide(old: ResourceState | None, goal: Goal, rtype: ResourceType | None) ->
         first = goal.delete_before_replace if goal.delete_before_replace is not None else rtype.delete_before_replace
         return Step(Kind.REPLACE, changed, replacing, first)
     return Step(Kind.UPDATE if changed else Kind.SAME, changed)
+
+
+def withheld(goal: Goal, rtype: ResourceType | None) -> tuple[Goal, dict[str, Any]]:
+    """The goal without the inputs that may be written and never kept, and these, each a `Secret`."""
+    names = rtype.write_only if rtype is not None else frozenset()
+    kept = {name: value for name, value in goal.inputs.items() if name not in names}
+    written = {name: value for name, value in goal.inputs.items() if name in names}
+    return replace(goal, inputs=kept), {n: v if isinstance(v, Secret) else Secret(v) for n, v in written.items()}
 
 
 def with_ignored(inputs: Mapping[str, Any], old: ResourceState | None, ignore: list[str]) -> dict[str, Any]:

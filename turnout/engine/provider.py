@@ -71,6 +71,9 @@ class ResourceType(Protocol):
     """Inputs (top level) whose change replaces the object."""
     volatile: frozenset[str]
     """Outputs that any update may change: unknown in the preview of an update."""
+    write_only: frozenset[str]
+    """Inputs that only `check`, `create`, `find` right after it, and `update` are given, and that stand in no state, event or
+    output. Their change alone is no difference: an input beside them (a version) says when to write again."""
     delete_before_replace: bool
     auto_name: AutoName | None
 
