@@ -65,9 +65,7 @@ class LifecycleHook(AwsType):
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
         group = inputs["autoscalingGroupName"]
-        answer = cloud.call(
-            "autoscaling", "describe_lifecycle_hooks", AutoScalingGroupName=group, LifecycleHookNames=[id]
-        )
+        answer = cloud.call("autoscaling", "describe_lifecycle_hooks", AutoScalingGroupName=group, LifecycleHookNames=[id])
         if not answer["LifecycleHooks"]:
             return None
         hook = answer["LifecycleHooks"][0]

@@ -70,9 +70,7 @@ class Policy(AwsType):
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
         group = inputs["autoscalingGroupName"]
-        found = cloud.pages(
-            "autoscaling", "describe_policies", "ScalingPolicies", AutoScalingGroupName=group, PolicyNames=[id]
-        )
+        found = cloud.pages("autoscaling", "describe_policies", "ScalingPolicies", AutoScalingGroupName=group, PolicyNames=[id])
         if not found:
             return None
         policy = found[0]

@@ -118,7 +118,10 @@ def _steps(inputs: Properties) -> Iterable[Fault]:
         elif bounds[0] >= bounds[1]:
             yield Fault(f"{where}.metricIntervalUpperBound", f"{high} is not above the lower bound {low} ({source})")
         ranges.append((bounds[0], bounds[1]))
-    ranges.sort()
+    yield from _ranges(sorted(ranges), source)
+
+
+def _ranges(ranges: list[tuple[float, float]], source: str) -> Iterable[Fault]:
     for (_, end), (start, _) in pairwise(ranges):
         if end != start:
             said = "overlap" if end > start else "leave a gap"

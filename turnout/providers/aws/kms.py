@@ -141,7 +141,6 @@ class Alias(AwsType):
     inputs = frozenset({"name", "targetKeyId"})
     replace_on = frozenset({"name"})
 
-
     def check(self, inputs: Properties) -> list[Fault]:
         """AWS "CreateAlias" (AWS KMS API Reference), AliasName."""
         meaning = "alias/ and then letters, digits, /, _ and -, not beginning with alias/aws/"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from turnout.engine.provider import AutoName, Fault, NotFound, Properties, ProviderConfig
 from turnout.providers.aws import rules
-from turnout.providers.aws.base import INTENT_TAG, AwsType, Deadline, changed, known
+from turnout.providers.aws.base import INTENT_TAG, AwsType, Deadline, changed
 from turnout.providers.aws.clients import Cloud
 from turnout.providers.aws.mapping import tag_list, tag_map
 
@@ -88,9 +88,7 @@ class Secret(AwsType):
 
 def put_policy(cloud: Cloud, id: str, policy: str | None, block_public: bool | None = None) -> None:
     if policy:
-        cloud.call(
-            "secretsmanager", "put_resource_policy", SecretId=id, ResourcePolicy=policy, BlockPublicPolicy=block_public
-        )
+        cloud.call("secretsmanager", "put_resource_policy", SecretId=id, ResourcePolicy=policy, BlockPublicPolicy=block_public)
     elif policy_of(cloud, id):
         cloud.call("secretsmanager", "delete_resource_policy", SecretId=id)
 
