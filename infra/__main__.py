@@ -23,16 +23,12 @@ environments = {
     name: Environment(
         f"{service}-{name}",
         {
-            "service": service,
-            "environment": name,
-            "region": settings.region,
-            "release": release.for_storage() if (release := settings.release(name)) else None,
             "vpc_id": network.vpc_id,
-            "subnet_ids": network.private_subnet_ids,
+            "subnet_ids": settings.node_subnets(network),
             "load_balancer_arn": ingress.load_balancer_arn,
             "balancer_security_group_id": ingress.security_group_id,
             "target_group_arn": ingress.target_groups[name].arn,
-            **settings.machine_args(decision.sizes[name]),  # type: ignore[typeddict-item]  # mypy: an open dict may hold more
+            **settings.environment_args(name, decision.sizes[name], decision.traffic.weights[name]),  # type: ignore[typeddict-item]  # mypy: an open dict may hold more
         },
         pulumi.ResourceOptions(provider=provider, depends_on=[ingress.test_rules[name]]),
     )

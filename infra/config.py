@@ -52,6 +52,18 @@ class Network(_Section):
     vpc_id: str | None = Field(default=None, pattern=r"^vpc-[0-9a-f]+$", description="write an id such as vpc-0a1b2c3d")
     public_subnet_ids: tuple[str, ...] | None = Field(default=None, min_length=2, description="list subnets of two zones")
     private_subnet_ids: tuple[str, ...] | None = Field(default=None, min_length=1, description="list the nodes' subnets")
+    endpoints: tuple[str, ...] = Field(default=(), description="list services such as [s3, ecr.api, ecr.dkr, secretsmanager]")
+    flow_logs: bool = Field(default=True, description="write true or false")
+
+
+class AccessLogs(_Section):
+    bucket: str = Field(description="write the name of a bucket that Elastic Load Balancing may write to")
+    prefix: str | None = Field(default=None, description="write a folder's name, or null")
+
+
+class DnsRecord(_Section):
+    zone_id: str = Field(pattern=r"^Z[A-Z0-9]+$", description="write a hosted zone's id such as Z0123456789ABCDEFGHIJ")
+    name: str = Field(description="write a name in that zone such as assistant.example.com")
 
 
 class Ingress(_Section):
@@ -65,19 +77,133 @@ class Ingress(_Section):
         pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/.+$",
         description="write the ARN of an ACM certificate",
     )
+    redirect_port: int | None = Field(default=80, ge=1, le=65535, description=f"{PORT}, or null")
+    internal: bool = Field(default=False, description="write true or false")
+    record: DnsRecord | None = Field(default=None, description="write {zone_id: …, name: …}")
+    access_logs: AccessLogs | None = Field(default=None, description="write {bucket: …, prefix: …}")
+    web_acl_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:\d{12}:regional/webacl/.+$",
+        description="write the ARN of a regional web ACL",
+    )
+    client_keep_alive: int = Field(default=3600, ge=60, le=604800, description="write seconds from 60 to 604800")
+    cross_zone: bool = Field(default=True, description="write true or false")
     deletion_protection: bool = Field(default=True, description="write true or false")
 
 
+class Requirements(_Section):
+    """Attributes by which AWS chooses the types."""
+
+    gpus_min: int | None = Field(default=None, description="write a whole number from 1")
+    gpu_memory_gib_min: int | None = Field(default=None, description="write GiB of all GPUs together")
+    gpu_names: list[str] | None = Field(default=None, description="list kinds such as [l4, a10g]")
+    vcpus_min: int | None = Field(default=None, description="write a whole number from 1")
+    memory_gib_min: int | None = Field(default=None, description="write GiB from 1")
+
+
+class WarmPool(_Section):
+    state: str = Field(default="stopped", description="write stopped or running")
+    minimum: int = Field(default=0, description="write a whole number from 0")
+    maximum_prepared: int | None = Field(default=None, description="write a whole number, or null for the pool's maximum")
+    reuse: bool = Field(default=False, description="write true or false")
+
+
 class Pool(_Section):
-    instance_type: str = Field(default="g5.xlarge", description="write a type with a GPU such as g5.xlarge")
+    """`turnout_components.capacity` judges what goes together."""
+
+    instance_type: str | None = Field(default=None, description="write a type with a GPU such as g5.xlarge")
+    instance_types: tuple[str, ...] | None = Field(default=None, min_length=1, description="list types, the preferred first")
+    requirements: Requirements | None = Field(default=None, description="write {gpus_min: …, gpu_memory_gib_min: …}")
+    on_demand_base: int | None = Field(default=None, description="write a whole number from 0")
+    on_demand_percent: int | None = Field(default=None, description="write a whole number from 0 to 100")
+    capacity_block_id: str | None = Field(default=None, description="write an id such as cr-0a1b2c3d4e5f60718")
+    capacity_reservation_id: str | None = Field(default=None, description="write an id such as cr-0a1b2c3d4e5f60718")
+    efa: bool = Field(default=False, description="write true or false")
+    zone: str | None = Field(default=None, description="name one of network.zones, or null for all")
     minimum: int = Field(default=1, ge=1, description="write a whole number from 1")
     maximum: int = Field(default=2, ge=1, description="write a whole number from 1")
+    warm_pool: WarmPool | None = Field(default=None, description="write {state: …, minimum: …}, or null for none")
     disk_gib: int = Field(default=100, ge=30, le=16384, description="write GiB from 30 to 16384")
     port: int = Field(default=8000, ge=1, le=65535, description=PORT)
+    launch_timeout: int = Field(default=1800, description="write seconds from 30")
+    protect_streams: bool = Field(default=False, description="write true or false")
     image_id: str | None = Field(
-        default=None, pattern=r"^(ami-[0-9a-f]{8,17}|resolve:ssm:\S+)$", description="write ami-… or resolve:ssm:<parameter>"
+        default=None,
+        pattern=r"^(ami-[0-9a-f]{8,17}|(resolve:)?ssm:\S+)$",
+        description="write ami-… or ssm:<public parameter>",
     )
     root_device: str | None = Field(default=None, pattern=r"^/dev/", description="write a device such as /dev/xvda")
+    artifact_buckets: tuple[str, ...] | None = Field(default=None, description="list the buckets of models, or null for any")
+    boot: dict[str, float] = Field(
+        default={}, description="write seconds such as {machine: 40, image: 20, model: 60, resume: 10}"
+    )
+
+
+class Rotation(_Section):
+    lambda_arn: str = Field(
+        pattern=r"^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:.+$", description="write the ARN of a rotation function"
+    )
+    days: int = Field(default=30, ge=1, le=1000, description="write days from 1 to 1000")
+
+
+class Vault(_Section):
+    address: str = Field(pattern=r"^https://", description="write an address such as https://vault.example.com")
+    role: str = Field(description="write the role of Vault's auth method aws")
+
+
+class Secrets(_Section):
+    """Values never stand here."""
+
+    names: tuple[str, ...] = Field(default=(), description="list environment variables, such as [API_KEY]")
+    references: dict[str, str] = Field(
+        default={}, description="write a Secrets Manager ARN, ssm:/path or vault:<path>#<field> by variable"
+    )
+    rotation: Rotation | None = Field(default=None, description="write {lambda_arn: …, days: …}")
+    recovery_days: int = Field(default=30, description="write 0, or days from 7 to 30")
+    vault: Vault | None = Field(default=None, description="write {address: …, role: …}")
+
+
+class Tracking(_Section):
+    requests_per_target: float | None = Field(default=None, description="write requests a minute and target")
+    gpu_utilization: float | None = Field(default=None, description="write a percentage")
+    queue_length: float | None = Field(default=None, description="write waiting requests a node")
+
+
+class StepRule(_Section):
+    pending: float = Field(default=50, description="write waiting requests of the whole pool")
+    gpu: float = Field(default=80, description="write a percentage")
+    add: int = Field(default=2, description="write instances")
+    idle_gpu: float = Field(default=30, description="write a percentage")
+    idle_minutes: int = Field(default=5, description="write minutes")
+    remove: int = Field(default=1, description="write instances")
+    missing_data: str = Field(default="notBreaching", description="write notBreaching, ignore or missing")
+
+
+class Schedule(_Section):
+    name: str = Field(description="write a name that no other schedule has")
+    cron: str = Field(description="write five fields such as 0 8 * * MON-FRI")
+    time_zone: str = Field(default="Etc/UTC", description="write a time zone such as Europe/Berlin")
+    minimum: int | None = Field(default=None, description="write a whole number")
+    maximum: int | None = Field(default=None, description="write a whole number")
+    desired: int | None = Field(default=None, description="write a whole number")
+
+
+class Predictive(_Section):
+    mode: str = Field(default="forecast_only", description="write forecast_only or forecast_and_scale")
+    requests_per_target: float | None = Field(default=None, description="write requests a minute and target")
+    cpu_utilization: float | None = Field(default=None, description="write a percentage")
+    gpu_utilization: float | None = Field(default=None, description="write a percentage")
+    launch_ahead: int = Field(default=300, description="write seconds")
+
+
+class Scaling(_Section):
+    """`turnout_components.scaling_rules` judges what goes together."""
+
+    target_tracking: Tracking | None = Field(default=None, description="write {requests_per_target: …}")
+    step: StepRule | None = Field(default=None, description="write {pending: 50, gpu: 80, …}")
+    schedules: tuple[Schedule, ...] = Field(default=(), description="list {name: …, cron: …, minimum: …}")
+    predictive: Predictive | None = Field(default=None, description="write {mode: forecast_only, …}")
+    warmup: int | None = Field(default=None, description="write seconds")
 
 
 class Health(_Section):
@@ -134,6 +260,8 @@ class StackConfig(_Section):
     network: Network = Field(description="write {cidr: …, zones: […]}")
     ingress: Ingress = Field(default=Ingress(), description="write {port: …, allowed_cidrs: […]}")
     pool: Pool = Field(default=Pool(), description="write {instance_type: …, minimum: …, maximum: …}")
+    secrets: Secrets = Field(default=Secrets(), description="write {names: […], references: {…}}")
+    scaling: Scaling | None = Field(default=None, description="write {step: …} or {target_tracking: …}, or null for none")
     health: Health = Field(default=Health(), description="write {path: …}")
     environments: Environments = Field(description="write {blue: {release: …}, green: {release: …}}")
     traffic: TrafficSettings = Field(description="write {active: blue}")

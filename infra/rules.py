@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from turnout_components import checks
+from turnout_components import capacity, checks, scaling_rules
 from turnout_components.checks import Fault
 from turnout_components.release import ReleaseError
 from turnout_components.release import load as load_release
 from turnout_components.user_data import render
 
-from infra.config import ENVIRONMENTS, Cloud, Environments, Health, Ingress, Network, Pool, TrafficSettings
+from infra.config import ENVIRONMENTS, Cloud, Environments, Health, Ingress, Network, Pool, Scaling, Secrets, TrafficSettings
 
 Parts = Mapping[str, Any]
 """The sections of a stack's config that are well-formed, by key."""
@@ -72,11 +73,39 @@ def _ingress_faults(ingress: Ingress, cloud: Cloud, region: str) -> Iterable[Fau
         yield Fault("ingress.certificate_arn", None, reason, "give an ACM certificate, or narrow ingress.allowed_cidrs")
 
 
-def _pool_faults(pool: Pool) -> Iterable[Fault]:
-    yield from _below("pool.instance_type", checks.gpu_instance_type(pool.instance_type))
-    if pool.minimum > pool.maximum:
-        reason = f"is below pool.minimum {pool.minimum}"
-        yield Fault("pool.maximum", pool.maximum, reason, f"write {pool.minimum} or more")
+def _pool_faults(pool: Pool, cloud: Cloud) -> Iterable[Fault]:
+    yield from _below("pool", capacity.faults(pool.model_dump(exclude_none=True)))
+    if pool.boot and cloud is Cloud.AWS:
+        yield Fault("pool.boot", pool.boot, "is how long the local cloud takes; AWS takes what it takes", "leave it out")
+
+
+def _place_faults(pool: Pool, network: Network) -> Iterable[Fault]:
+    """What needs one zone gets one."""
+    zones = network.zones or ()
+    if pool.zone is not None and pool.zone not in zones:
+        fix = f"name one of {', '.join(zones)}" if zones else "leave it out, and give the zone's subnets in private_subnet_ids"
+        yield Fault("pool.zone", pool.zone, "is none of network.zones", fix)
+        return
+    count = 1 if pool.zone is not None else len(zones or network.private_subnet_ids or ())
+    machine = pool.model_dump(exclude_none=True)
+    anywhere = capacity.faults(machine)
+    found = [fault for fault in capacity.faults(machine, count or None) if fault not in anywhere]
+    yield from _below("pool", [replace(fault, fix="name one in pool.zone") if zones else fault for fault in found])
+
+
+def _secret_faults(secrets: Secrets) -> Iterable[Fault]:
+    said = secrets.model_dump(exclude_none=True)
+    judged = capacity.faults({"secrets": said["references"], "vault": said.get("vault")})
+    for fault in judged:
+        field = fault.field.replace("secrets.", "secrets.references.") if fault.field != "vault" else "secrets.vault"
+        yield Fault(field, fault.value, fault.reason, fault.fix)
+
+
+def _scaling_faults(scaling: Scaling | None, pool: Pool) -> Iterable[Fault]:
+    if scaling is not None:
+        said = {**scaling.model_dump(exclude_none=True), "target_group_arn": "known", "load_balancer_arn": "known"}
+        found = scaling_rules.faults(said, pool.minimum, pool.maximum)
+        yield from _below("scaling", (fault for fault in found if fault.field not in ("minimum", "maximum")))
 
 
 def _health_faults(health: Health) -> Iterable[Fault]:
@@ -107,7 +136,10 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("service",), _service_faults),
     (("network", "region"), _network_faults),
     (("ingress", "cloud", "region"), _ingress_faults),
-    (("pool",), _pool_faults),
+    (("pool", "cloud"), _pool_faults),
+    (("pool", "network"), _place_faults),
+    (("secrets",), _secret_faults),
+    (("scaling", "pool"), _scaling_faults),
     (("health",), _health_faults),
     (("traffic", "environments"), _traffic_faults),
 )

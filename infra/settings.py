@@ -10,7 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
+import pulumi
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from turnout_components.autoscaling_policy import ScalingArgs
 from turnout_components.checks import Fault
 from turnout_components.gpu_node_pool import MachineArgs
 from turnout_components.ingress import IngressArgs
@@ -68,10 +70,18 @@ class Settings(StackConfig):
         """What a `Network` takes."""
         return cast(NetworkArgs, self.network.model_dump(exclude_none=True))
 
+    def node_subnets(self, network: Network) -> pulumi.Output[list[str]]:
+        """Where nodes stand: in every zone, or in the one that the pool names."""
+        if self.pool.zone is None:
+            return network.private_subnet_ids
+        place = (self.network.zones or ()).index(self.pool.zone)
+        return network.private_subnet_ids.apply(lambda ids: [ids[place]])
+
     def ingress_args(self, network: Network) -> IngressArgs:
         """What an `Ingress` in this network takes."""
         args = {
-            **self.ingress.model_dump(),
+            **self.ingress.model_dump(exclude_none=True),
+            "redirect_port": self.ingress.redirect_port if self.ingress.certificate_arn else None,
             "vpc_id": network.vpc_id,
             "subnet_ids": network.public_subnet_ids,
             "target_port": self.pool.port,
@@ -80,10 +90,31 @@ class Settings(StackConfig):
         }
         return cast(IngressArgs, args)
 
-    def machine_args(self, size: Size) -> MachineArgs:
-        """What an environment's nodes are, in the number that the switch decided."""
-        pool = self.pool.model_dump(exclude_none=True)
-        return cast(MachineArgs, {**pool, "minimum": size.minimum, "maximum": size.maximum, "drain": self.health.drain})
+    def environment_args(self, name: str, size: Size, weight: int) -> dict[str, Any]:
+        """What an `Environment` takes beside the places where it stands, in the size that the switch decided."""
+        release = self.release(name)
+        return {
+            "service": self.service,
+            "environment": name,
+            "region": self.region,
+            "release": release.for_storage() if release else None,
+            "scaling": self._scaling(weight),
+            **self._machine(size),
+        }
+
+    def _machine(self, size: Size) -> MachineArgs:
+        pool = self.pool.model_dump(exclude_none=True, exclude={"zone"} if size.warm_pool else {"zone", "warm_pool"})
+        beside: dict[str, Any] = {"drain": self.health.drain, "health_path": self.health.path}
+        if self.secrets.vault is not None:
+            beside["vault"] = self.secrets.vault.model_dump()
+        return cast(MachineArgs, {**pool, **beside, "minimum": size.minimum, "maximum": size.maximum})
+
+    def _scaling(self, weight: int) -> ScalingArgs | None:
+        """Schedules and forecasts are of who carries weight: they must not wake a standby."""
+        if self.scaling is None:
+            return None
+        scaling = self.scaling.model_dump(exclude_none=True, exclude=None if weight else {"schedules", "predictive"})
+        return cast(ScalingArgs, scaling)
 
     def standby_args(self) -> StandbyArgs:
         """How a `TrafficSwitch` keeps the standby, in seconds."""
@@ -122,7 +153,6 @@ class Settings(StackConfig):
 
 def load() -> Settings:
     """The running stack's settings. Prints a line for every fault and exits with status 2 when there is one."""
-    import pulumi
     from pulumi.runtime.config import CONFIG, get_config_env
 
     prefix = f"{pulumi.get_project()}:"

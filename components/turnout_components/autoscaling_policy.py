@@ -72,8 +72,21 @@ class Predictive(TypedDict):
     """Seconds by which instances are launched before the forecast wants them. Default 300."""
 
 
-class AutoscalingPolicyArgs(TypedDict):
-    """What scales, and by which rules. Rules are plain values: they decide which resources there are."""
+class ScalingArgs(TypedDict):
+    """Rules by which a pool scales. They are plain values: they decide which resources there are."""
+
+    target_tracking: NotRequired[Tracking]
+    step: NotRequired[StepRule]
+    """Default, where no `target_tracking` is given: the rule with its defaults. Beside target tracking of requests it is the
+    only one that takes instances away."""
+    schedules: NotRequired[Sequence[Schedule]]
+    predictive: NotRequired[Predictive]
+    warmup: NotRequired[int]
+    """Seconds until a new instance counts. Default: the group's default instance warm-up."""
+
+
+class AutoscalingPolicyArgs(ScalingArgs):
+    """What scales, and by which rules."""
 
     service: pulumi.Input[str]
     """The service's name."""
@@ -85,14 +98,6 @@ class AutoscalingPolicyArgs(TypedDict):
     """The environment's target group, for requests per target."""
     load_balancer_arn: NotRequired[pulumi.Input[str]]
     """Its load balancer."""
-    target_tracking: NotRequired[Tracking]
-    step: NotRequired[StepRule]
-    """Default, where no `target_tracking` is given: the rule with its defaults. Beside target tracking of requests it is the
-    only one that takes instances away."""
-    schedules: NotRequired[Sequence[Schedule]]
-    predictive: NotRequired[Predictive]
-    warmup: NotRequired[int]
-    """Seconds until a new instance counts. Default: the group's default instance warm-up."""
 
 
 class AutoscalingPolicy(pulumi.ComponentResource):

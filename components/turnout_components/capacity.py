@@ -18,6 +18,8 @@ HEARTBEAT = 300
 WAIT_AT_MOST = 100 * HEARTBEAT
 """Seconds that heartbeats can keep an instance waiting: 100 times the timeout ("PutLifecycleHook")."""
 WARM_STATES = ("stopped", "running")
+BOOT_STAGES = ("machine", "image", "model", "resume")
+"""What of a boot takes time in the local cloud."""
 EFA_CARDS = {
     **dict.fromkeys(("g4dn.8xlarge", "g4dn.12xlarge", "g4dn.16xlarge", "g4dn.metal"), 1),
     **dict.fromkeys(("g5.8xlarge", "g5.12xlarge", "g5.16xlarge", "g5.24xlarge", "g5.48xlarge"), 1),
@@ -105,9 +107,6 @@ def _distribution(machine: Machine, _: int | None) -> Iterable[Fault]:
         yield Fault("on_demand_percent", percent, "is no percentage", "write a whole number from 0 to 100")
     if base < 0:
         yield Fault("on_demand_base", base, "is below 0", "write a whole number from 0")
-    if base and not has_spot(machine):
-        fix = "leave it out, or write on_demand_percent below 100"
-        yield Fault("on_demand_base", base, "changes nothing: all instances are On-Demand", fix)
     if machine.get("capacity_reservation_id") and base == 0 and percent == 0:
         fix = "write an on_demand_base, or leave the reservation out"
         yield Fault("capacity_reservation_id", machine["capacity_reservation_id"], "is of no use to Spot Instances", fix)
@@ -187,6 +186,14 @@ def _sizes(machine: Machine, _: int | None) -> Iterable[Fault]:
         yield Fault("drain", drain, "is no time that targets drain", "write seconds from 0 to 3600")
 
 
+def _boot(machine: Machine, _: int | None) -> Iterable[Fault]:
+    for stage, seconds in (machine.get("boot") or {}).items():
+        if stage not in BOOT_STAGES:
+            yield Fault(f"boot.{stage}", seconds, "is no stage of a boot", f"write {', '.join(BOOT_STAGES)}")
+        elif seconds < 0:
+            yield Fault(f"boot.{stage}", seconds, "is below 0", "write seconds")
+
+
 def _secrets(machine: Machine, _: int | None) -> Iterable[Fault]:
     for name, reference in (machine.get("secrets") or {}).items():
         if not _VARIABLE.match(name):
@@ -203,4 +210,4 @@ def _secrets(machine: Machine, _: int | None) -> Iterable[Fault]:
         yield Fault("vault", vault or None, "names no Vault", "write {address: https://vault.example.com, role: …}")
 
 
-_RULES = (_types, _requirements, _distribution, _warm_pool, _capacity_block, _efa, _sizes, _secrets)
+_RULES = (_types, _requirements, _distribution, _warm_pool, _capacity_block, _efa, _sizes, _boot, _secrets)

@@ -1,4 +1,4 @@
-"""One environment of a service: its release, the pool that runs it, and the alarms that watch it."""
+"""One environment of a service: its release, the pool that runs it, how it scales, and the alarms that watch it."""
 
 from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict, cast
@@ -6,6 +6,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 from pulumi_aws import cloudwatch
 
+from turnout_components.autoscaling_policy import AutoscalingPolicy, AutoscalingPolicyArgs, ScalingArgs
 from turnout_components.gpu_node_pool import GpuNodePool, GpuNodePoolArgs, NodeArgs
 
 
@@ -18,6 +19,8 @@ class EnvironmentArgs(NodeArgs):
     """The release's manifest with its digest; None: no pool, no alarm."""
     alarm_topic_arns: NotRequired[Sequence[pulumi.Input[str]]]
     """SNS topics that hear of alarms. Default none: the alarms only show."""
+    scaling: NotRequired[ScalingArgs | None]
+    """How the pool follows its load. Default: it keeps its size."""
 
 
 class Alarm(TypedDict):
@@ -62,7 +65,7 @@ NOT_ALIVE: Alarm = {
 
 
 class Environment(pulumi.ComponentResource):
-    """A pool for the release, if there is one, with alarms on unhealthy targets, server errors and liveness.
+    """A pool for the release, if there is one, with its scaling and alarms on unhealthy targets, server errors and liveness.
 
     Resources in `opts.depends_on` come before the pool's auto scaling group.
     """
@@ -93,6 +96,16 @@ class Environment(pulumi.ComponentResource):
         self._alarm(f"{name}-unhealthy-hosts", UNHEALTHY_HOSTS, target, args)
         self._alarm(f"{name}-server-errors", SERVER_ERRORS, target, args)
         self._alarm(f"{name}-not-alive", NOT_ALIVE, {"AutoScalingGroupName": pool.group_name}, args)
+        if (scaling := args.get("scaling")) is not None:
+            followed: AutoscalingPolicyArgs = {
+                **scaling,
+                "service": args["service"],
+                "environment": args["environment"],
+                "group_name": pool.group_name,
+                "target_group_arn": args["target_group_arn"],
+                "load_balancer_arn": args["load_balancer_arn"],
+            }
+            AutoscalingPolicy(f"{name}-scaling", followed, pulumi.ResourceOptions(parent=self))
         return pool.group_name
 
     def _alarm(self, name: str, alarm: Alarm, dimensions: pulumi.Input[dict[str, Any]], args: EnvironmentArgs) -> None:

@@ -221,7 +221,7 @@ def test_a_standby_is_kept_through_the_bake(root):
 
 
 def test_a_minimum_above_the_maximum_is_a_fault(root):
-    assert fault(root, pool__minimum=3) == "turnout:pool.maximum = 2: is below pool.minimum 3; write 3 or more"
+    assert fault(root, pool__minimum=3) == "turnout:pool.maximum = 2: is below minimum 3; write 3 or more"
 
 
 def test_a_block_with_host_bits_is_a_fault(root):
