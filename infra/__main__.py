@@ -58,7 +58,7 @@ switch = TrafficSwitch(
         "active": decision.traffic.active,
         "weights": decision.traffic.weights,
         "configured_active": settings.traffic.active,
-        "configured_weights": settings.switch_config().traffic.weights,
+        "configured_weights": settings.wanted_traffic().weights,
         "standby": settings.standby_args(),
         "gate_timeout": settings.traffic.gate_timeout.total_seconds(),
     },

@@ -54,9 +54,10 @@ def decide_traffic(settings: Settings) -> Decision:
     record is put right first where it and the load balancer disagree.
 
     Raises `SwitchRefused`; without a record table the program ends as for a fault of config."""
-    config = settings.switch_config()
+    now = utc_now()
+    config = settings.switch_config(now)
     if settings.offline:
-        return replace(resolve(config, None, Live(None), utc_now()), reason="weights: as recorded at apply")
+        return replace(resolve(config, None, Live(None), now), reason="weights: as recorded at apply")
 
     def client(service: str) -> object:
         return aws_client(service, settings.region, settings.endpoint)

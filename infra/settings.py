@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
@@ -20,6 +20,7 @@ from turnout_components.network import Network, NetworkArgs
 from turnout_components.release import Release
 from turnout_components.release import load as load_release
 from turnout_components.resolve import EnvironmentConfig, Size, SwitchConfig
+from turnout_components.scaling_rules import bounds_now
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Traffic
 from turnout_components.traffic_switch import StandbyArgs
@@ -128,17 +129,23 @@ class Settings(StackConfig):
             "drain": self.health.drain,
         }
 
-    def switch_config(self) -> SwitchConfig:
+    def wanted_traffic(self) -> Traffic:
+        """Who is to carry how much."""
+        active, weights = self.traffic.active, self.traffic.weights
+        if not weights:
+            return Traffic.all_to(active, ENVIRONMENTS)
+        return Traffic(active=active, weights={name: weights.get(name, 0) for name in ENVIRONMENTS})
+
+    def switch_config(self, now: datetime) -> SwitchConfig:
         """The stack's wish."""
-        traffic, standby = self.traffic, self.traffic.standby
-        releases = self.environments.releases()
-        weights = {name: (traffic.weights or {}).get(name, 0) for name in releases}
+        pool, standby = self.pool, self.traffic.standby
+        schedules = [schedule.model_dump() for schedule in self.scaling.schedules] if self.scaling else []
+        serving = bounds_now(schedules, pool.minimum, pool.maximum, now)
         return SwitchConfig(
-            traffic=Traffic(active=traffic.active, weights=weights)
-            if traffic.weights
-            else Traffic.all_to(traffic.active, ENVIRONMENTS),
+            traffic=self.wanted_traffic(),
             environments={
-                name: EnvironmentConfig(release, self.pool.minimum, self.pool.maximum) for name, release in releases.items()
+                name: EnvironmentConfig(release, pool.minimum, pool.maximum, serving)
+                for name, release in self.environments.releases().items()
             },
             standby=StandbyPolicy(
                 standby.keep,

@@ -1,15 +1,20 @@
-"""Recurrences of scheduled actions: five fields, and whether such a time ever comes.
+"""Recurrences of scheduled actions: five fields, whether such a time ever comes, and when.
 
 Source: "Scheduled scaling for Amazon EC2 Auto Scaling" (Amazon EC2 Auto Scaling User Guide): "The supported cron expression
 format consists of five fields separated by white spaces: [Minute] [Hour] [Day_of_Month] [Month_of_Year] [Day_of_Week]".
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 _DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 _LENGTHS = dict(zip(range(1, 13), (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), strict=True))
+_FARTHEST = timedelta(days=8 * 366)
+"""How far away a recurrence is looked for: a 29 February may be eight years away."""
 _PART = re.compile(r"^(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?$")
 
 
@@ -74,3 +79,57 @@ def fault(expression: str) -> str | None:
     if parts[4] == "*" and min(days) > max(_LENGTHS[month] for month in months):
         return "names a day that none of its months has"
     return None
+
+
+def zone(name: str | None) -> ZoneInfo:
+    """The time zone, UTC where none is named.
+
+    Raises `ValueError` where there is none of this name."""
+    try:
+        return ZoneInfo(name or "UTC")
+    except (KeyError, OSError, ValueError):
+        raise ValueError(f"{name} is no time zone; name one such as Europe/Berlin") from None
+
+
+def next_time(expression: str, time_zone: str | None, after: datetime) -> datetime | None:
+    """The first time after `after`, or None where it never comes.
+
+    Raises `ValueError` where expression or time zone cannot be read."""
+    place = zone(time_zone)
+    day = after.astimezone(place).date()
+    for days in range(_FARTHEST.days):
+        for when in _times_on(expression, place, day + timedelta(days=days)):
+            if when > after:
+                return when
+    return None
+
+
+def last_time(expression: str, time_zone: str | None, before: datetime) -> datetime | None:
+    """The last time until `before`, or None where there was none.
+
+    Raises `ValueError` where expression or time zone cannot be read."""
+    place = zone(time_zone)
+    day = before.astimezone(place).date()
+    for days in range(_FARTHEST.days):
+        past = [when for when in _times_on(expression, place, day - timedelta(days=days)) if when <= before]
+        if past:
+            return past[-1]
+    return None
+
+
+def _times_on(expression: str, place: ZoneInfo, day: date) -> Iterator[datetime]:
+    """The day's times in UTC, in their order. A local time that the change to summer time leaves out does not come that day;
+    one that comes twice counts once."""
+    minutes, hours, days, months, week = values(expression)
+    _, _, day_field, _, week_field = expression.split()
+    in_week = day.isoweekday() in week or day.isoweekday() % 7 in week
+    both = "*" in (day_field, week_field)
+    fits = (day.day in days and in_week) if both else (day.day in days or in_week)
+    if not fits or day.month not in months:
+        return
+    for hour in sorted(hours):
+        for minute in sorted(minutes):
+            local = datetime(day.year, day.month, day.day, hour, minute)
+            found = local.replace(tzinfo=place).astimezone(UTC)
+            if found.astimezone(place).replace(tzinfo=None) == local:
+                yield found

@@ -6,7 +6,7 @@ balancer does, and says which weights an update leaves in force, how large the p
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from turnout_components.release import split_id
@@ -23,11 +23,19 @@ class SwitchRefused(Exception):
 
 @dataclass(frozen=True)
 class EnvironmentConfig:
-    """One environment as config wants it; `release` is an id (`name@sha256:…`) or None: no pool."""
+    """One environment as config wants it; `release` is an id (`name@sha256:…`) or None: no pool. `serving`: minimum and
+    maximum while it carries weight, where schedules have changed them."""
 
     release: str | None
     minimum: int
     maximum: int
+    serving: tuple[int, int] | None = None
+
+    def carrying(self, weight: int) -> "EnvironmentConfig":
+        """As it is wanted with this weight."""
+        if weight == 0 or self.serving is None:
+            return self
+        return replace(self, minimum=self.serving[0], maximum=self.serving[1], serving=None)
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,8 @@ def _first(config: SwitchConfig, record: SwitchRecord | None) -> Decision:
     void = record.voided() if record is not None and record.traffic is not None else None
     if record is not None:
         _check_unstable(config, record, config.traffic, {})
-    sizes = {name: Size(e.minimum, e.maximum) for name, e in config.environments.items()}
+    wanted = {name: e.carrying(config.traffic.weights.get(name, 0)) for name, e in config.environments.items()}
+    sizes = {name: Size(e.minimum, e.maximum) for name, e in wanted.items()}
     return Decision(config.traffic, True, f"first deployment: {config.traffic}", sizes, void)
 
 
@@ -198,7 +207,7 @@ def _check_unstable(config: SwitchConfig, record: SwitchRecord, traffic: Traffic
 
 
 def _size(name: str, config: SwitchConfig, record: SwitchRecord, traffic: Traffic, moves: bool, now: datetime) -> Size:
-    wanted = config.environments[name]
+    wanted = config.environments[name].carrying(traffic.weights.get(name, 0))
     if traffic.weights.get(name, 0) == 0 and _is_retained(name, wanted, record):
         return _retained_size(wanted, config.standby, record, moves, now)
     floor = record.floors.get(name)

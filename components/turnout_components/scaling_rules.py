@@ -5,6 +5,7 @@
 
 import zoneinfo
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from turnout_components import cron
@@ -39,6 +40,7 @@ def faults(scaling: Scaling, minimum: int | None = None, maximum: int | None = N
         *_tracking(scaling),
         *_step(scaling),
         *_schedules(scaling),
+        *_beyond(scaling, minimum, maximum),
         *_predictive(scaling),
     ]
 
@@ -48,6 +50,16 @@ def refuse(scaling: Scaling) -> None:
     lines = [f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in faults(scaling)]
     if lines:
         raise ValueError("\n".join(lines))
+
+
+def bounds_now(schedules: Iterable[Scaling], minimum: int, maximum: int, now: datetime) -> tuple[int, int]:
+    """The minimum and maximum that the schedules have left in force: an update that wrote the pool's own would undo them until
+    they come again. Of each the newest counts; before the first time the pool's own do."""
+    times = [(cron.last_time(s["cron"], s.get("time_zone"), now), s) for s in schedules]
+    for _, schedule in sorted(((when, s) for when, s in times if when is not None), key=lambda found: found[0]):
+        minimum = minimum if schedule.get("minimum") is None else schedule["minimum"]
+        maximum = maximum if schedule.get("maximum") is None else schedule["maximum"]
+    return minimum, maximum
 
 
 def uses_step(scaling: Scaling) -> bool:
@@ -169,6 +181,21 @@ def _schedules(scaling: Scaling) -> Iterable[Fault]:
         if all(value is None for value in sizes.values()):
             yield Fault(field, name, "changes nothing", "give minimum, maximum or desired")
         yield from _bounds(field, sizes["minimum"], sizes["maximum"], sizes["desired"])
+
+
+def _beyond(scaling: Scaling, minimum: int | None, maximum: int | None) -> Iterable[Fault]:
+    """Where only one of the two is ever scheduled, the pool's own other one is always in force."""
+    schedules = list(enumerate(scaling.get("schedules") or ()))
+    if maximum is not None and all(s.get("maximum") is None for _, s in schedules):
+        for index, schedule in schedules:
+            if (schedule.get("minimum") or 0) > maximum:
+                reason = f"is above the pool's maximum {maximum}"
+                yield Fault(f"schedules[{index}].minimum", schedule["minimum"], reason, f"write {maximum} or less")
+    if minimum is not None and all(s.get("minimum") is None for _, s in schedules):
+        for index, schedule in schedules:
+            if (most := schedule.get("maximum")) is not None and most < minimum:
+                reason = f"is below the pool's minimum {minimum}"
+                yield Fault(f"schedules[{index}].maximum", most, reason, f"write {minimum} or more")
 
 
 def _predictive(scaling: Scaling) -> Iterable[Fault]:

@@ -1,11 +1,12 @@
 """What of an environment's scaling is refused, and with which words."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from component_args import BALANCER, target_group
 from turnout_components import cron
-from turnout_components.scaling_rules import STEP_DEFAULTS, faults, missing_data, refuse, uses_step
+from turnout_components.scaling_rules import STEP_DEFAULTS, bounds_now, faults, missing_data, refuse, uses_step
 
 ALB = {"target_group_arn": target_group("green"), "load_balancer_arn": BALANCER}
 
@@ -88,6 +89,26 @@ def test_what_aws_refuses_or_would_fight_itself_is_refused(scaling: dict[str, An
 
 def test_the_pools_own_bounds_are_looked_at() -> None:
     assert [fault.field for fault in faults({}, 3, 2)] == ["minimum"]
+
+
+def test_a_schedules_minimum_above_the_pools_maximum_is_refused() -> None:
+    (fault,) = faults({"schedules": [schedule(minimum=7)]}, 1, 6)
+    assert (fault.field, fault.reason) == ("schedules[0].minimum", "is above the pool's maximum 6")
+    (fault,) = faults({"schedules": [schedule(minimum=None, maximum=1)]}, 2, 6)
+    assert (fault.field, fault.reason) == ("schedules[0].maximum", "is below the pool's minimum 2")
+
+
+def test_the_bounds_of_now_are_those_of_the_schedule_that_came_last() -> None:
+    day = {"cron": "0 7 * * MON-FRI", "time_zone": "Europe/Berlin", "minimum": 6}
+    night = {"cron": "0 20 * * MON-FRI", "time_zone": "Europe/Berlin", "minimum": 3, "maximum": 9}
+
+    def at(text: str) -> tuple[int, int]:
+        return bounds_now([day, night], 1, 12, datetime.fromisoformat(text).replace(tzinfo=UTC))
+
+    assert at("2026-11-20T06:00:00") == (6, 9), "Friday, eight in Berlin: since seven"
+    assert at("2026-11-20T19:00:00") == (3, 9), "at the minute itself"
+    assert at("2026-11-22T12:00:00") == (3, 9), "Sunday: as Friday evening left it"
+    assert bounds_now([], 1, 12, datetime.now(UTC)) == (1, 12)
 
 
 def test_the_seeds_rule_is_the_default_where_nothing_else_follows_the_load() -> None:

@@ -84,7 +84,7 @@ def fault(root: Path, environ: dict[str, str] = LOCAL, **changes: Any) -> str:
 
 def test_a_sound_config_is_read(root):
     settings = read(root)
-    assert settings.switch_config().traffic == Traffic(active="blue", weights={"blue": 100, "green": 0})
+    assert settings.wanted_traffic() == Traffic(active="blue", weights={"blue": 100, "green": 0})
     assert settings.endpoint == "http://127.0.0.1:4566"
     assert settings.health_path("blue") == f"/ready?release={settings.release('blue').digest}"
     assert settings.health_path("green") == "/ready"

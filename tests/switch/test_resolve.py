@@ -43,6 +43,13 @@ def claim(to: Traffic = GREEN, seconds: float = 30, **fields: object) -> Claim:
     )
 
 
+def test_schedules_bind_who_carries_weight_and_wake_no_standby():
+    environments = {name: EnvironmentConfig(release, 2, 6, serving=(4, 9)) for name, release in (("blue", ONE), ("green", TWO))}
+    wanted = SwitchConfig(BLUE, environments, StandbyPolicy())
+    assert resolve(wanted, record(), Live(BLUE.weights), START).sizes == {"blue": Size(4, 9), "green": Size(2, 6)}
+    assert resolve(wanted, None, Live(None), START).sizes == {"blue": Size(4, 9), "green": Size(2, 6)}
+
+
 @pytest.mark.parametrize(
     ("wanted", "recorded", "base", "outcome"),
     [
