@@ -68,6 +68,43 @@ def test_an_environment_without_release_has_a_target_group_and_no_pool(run):
     assert [group.name for group in made.all(":Group")] == ["digits-blue-pool-group"]
 
 
+def test_production_has_on_demand_instances_and_a_warm_pool(run):
+    for name in ("blue", "green"):
+        group = run("prod").one(":Group", f"-{name}-pool-group").inputs
+        policy = group["mixedInstancesPolicy"]
+        assert policy["instancesDistribution"]["onDemandBaseCapacity"] == 3
+        assert policy["instancesDistribution"]["onDemandPercentageAboveBaseCapacity"] == 100
+        assert [o["instanceType"] for o in policy["launchTemplate"]["overrides"]] == ["g6e.2xlarge", "g6e.4xlarge"]
+        assert group["warmPool"]["poolState"] == "Stopped"
+        assert group["warmPool"]["minSize"] == 2
+
+
+def test_staging_has_spot_instances_above_one_on_demand_and_no_warm_pool(run):
+    group = run("staging").one(":Group", "-blue-pool-group").inputs
+    distribution = group["mixedInstancesPolicy"]["instancesDistribution"]
+    assert (distribution["onDemandBaseCapacity"], distribution["onDemandPercentageAboveBaseCapacity"]) == (1, 25)
+    assert group["capacityRebalance"] is True
+    assert "warmPool" not in group
+
+
+def test_schedules_and_forecasts_are_declared_for_who_carries_weight(run):
+    made = run("prod")
+    assert {r.name for r in made.all(":Schedule")} == {f"assistant-blue-scaling-{name}" for name in ("mornings", "evenings")}
+    policies = {r.name.removeprefix("assistant-") for r in made.all(":Policy") if "Predictive" in r.inputs["policyType"]}
+    assert policies == {"blue-scaling-predictive"}
+    assert len([r for r in made.all(":Policy") if r.inputs["policyType"] == "StepScaling"]) == 4
+
+
+def test_a_pool_stands_in_every_zone_or_in_the_one_that_it_names(run):
+    def zones(**changes: Any) -> list[str]:
+        made = run("local", **changes)
+        places = {f"{subnet.name}-id": subnet.inputs["availabilityZone"] for subnet in made.all(":Subnet")}
+        return [places[id] for id in made.one(":Group").inputs["vpcZoneIdentifiers"]]
+
+    assert zones() == ["us-east-1a", "us-east-1b"]
+    assert zones(pool={"zone": "us-east-1b"}) == ["us-east-1b"]
+
+
 def test_the_production_listener_comes_after_both_pools(run):
     needs = production_listener(run("prod")).dependencies
     assert {"assistant-blue-pool-group", "assistant-green-pool-group"} <= needs

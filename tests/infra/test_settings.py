@@ -295,6 +295,46 @@ def test_an_offline_preview_is_told_by_the_environment(root):
     assert not read(root).offline
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"pool__instance_types": ["g6.xlarge"]}, "pool.instance_types = "),
+        ({"pool__warm_pool": {}, "pool__on_demand_percent": 50}, "pool.warm_pool = "),
+        ({"pool__warm_pool": {"state": "hibernated"}}, 'pool.warm_pool.state = "hibernated": is not there for'),
+        ({"pool__capacity_block_id": "cr-0a1b2c3d4e5f60718"}, "pool.capacity_block_id = "),
+        ({"pool__efa": True, "pool__instance_type": "p5.48xlarge"}, "pool.efa = true: stays in one zone, the pool is in 2; "),
+        (
+            {"pool__zone": "us-east-1f"},
+            'pool.zone = "us-east-1f": is none of network.zones; name one of us-east-1a, us-east-1b',
+        ),
+        ({"pool__boot": {"modell": 3}}, "pool.boot.modell = 3.0: is no stage of a boot"),
+        ({"secrets__references": {"KEY": "hunter2"}}, 'secrets.references.KEY = "(not shown)": is no reference to a secret'),
+        ({"secrets__references": {"KEY": "vault:a#b"}}, "secrets.vault = (nothing): names no Vault"),
+        ({"scaling__schedules": [{"name": "m", "cron": "0 8 * *", "minimum": 1}]}, "scaling.schedules[0].cron = "),
+        (
+            {"scaling__schedules": [{"name": "m", "cron": "0 8 * * *", "minimum": 9}]},
+            "scaling.schedules[0].minimum = 9: is above",
+        ),
+        ({"scaling__step": {"idle_gpu": 90}}, "scaling.step.idle_gpu = 90.0: overlaps step.gpu"),
+        (
+            {"scaling__step": {"missing_data": "breaching"}},
+            'scaling.step.missing_data = "breaching": lets minutes without data',
+        ),
+    ],
+)
+def test_what_aws_refuses_of_pool_secrets_and_scaling_is_a_fault(root, changes, line):
+    assert fault(root, **changes).startswith(f"turnout:{line}")
+
+
+def test_the_boot_of_the_local_cloud_is_no_setting_of_aws(root):
+    assert "AWS takes what it takes" in fault(root, cloud="aws", ingress__allowed_cidrs=[], pool__boot={"model": 3.0})
+
+
+def test_a_pool_in_one_zone_may_have_what_needs_one(root):
+    pool = {"instance_type": "p5.48xlarge", "efa": True, "zone": "us-east-1b"}
+    assert read(root, pool=pool).pool.efa
+
+
 def test_all_faults_are_told_at_once_also_in_a_section_with_a_malformed_part(root):
     lines = faults(
         root,
