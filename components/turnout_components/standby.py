@@ -87,6 +87,7 @@ def time_back(missing: int, warm: int, launches: Sequence[Launch]) -> str:
     sides += f"{', ' if sides else ''}{missing - warm} from nothing" if missing > warm else ""
     for kind, times in known.items():
         if not times:
-            return f"nobody knows how long ({sides}; no launch {'from the warm pool' if kind else 'from nothing'} is on record)"
+            missed = "from the warm pool" if kind else "from nothing"
+            return f"after a time not known yet ({sides}; no launch {missed} is on record)"
     slowest = max(known.values(), key=statistics.median)
     return f"in about {statistics.median(slowest):.0f} s ({sides}; median of {len(slowest)})"

@@ -119,7 +119,32 @@ def test_status_shows_weights_targets_and_what_is_kept(deployed: Deployed, turno
     assert found["retained"]["environment"] == "blue"
     shown = turnout("status").stdout
     assert "green ●" in shown
-    assert "kept for rollback: blue with digits-1.0.0 11111111, 2 instances" in shown
+    assert "kept for rollback: blue with digits-1.0.0 11111111\n" in shown
+    assert "  full, 2 of 2 instances serve; it can take all traffic at once\n" in shown
+
+
+def test_status_says_what_is_left_of_the_standby_and_how_long_it_takes_to_come_back(
+    deployed: Deployed, turnout: Turnout, aws: Callable[[str], Any]
+) -> None:
+    aws("autoscaling").update_auto_scaling_group(AutoScalingGroupName="digits-blue", MinSize=1, DesiredCapacity=1)
+    shown = turnout("status").stdout
+    assert "  warm, 1 of 2 instances serve; it can take all traffic after a time not known yet (1 from nothing; " in shown
+    aws("autoscaling").update_auto_scaling_group(AutoScalingGroupName="digits-blue", MinSize=0, MaxSize=0, DesiredCapacity=0)
+    assert document(turnout("status", "--json"))["retained"]["level"] == "cold"
+
+
+def test_a_standby_that_carries_weight_again_is_not_said_to_be_kept(deployed: Deployed, turnout: Turnout) -> None:
+    weights = [{"TargetGroupArn": deployed.groups[n], "Weight": w} for n, w in (("blue", 10), ("green", 90))]
+    action = {"Type": "forward", "ForwardConfig": {"TargetGroups": weights}}
+    deployed.elbv2.modify_listener(ListenerArn=deployed.listener, DefaultActions=[action])
+    assert document(turnout("status", "--json"))["retained"] is None
+    assert "kept for rollback" not in turnout("status").stdout
+
+
+def test_after_a_destroy_no_old_weight_is_shown(deployed: Deployed, turnout: Turnout) -> None:
+    deployed.elbv2.delete_listener(ListenerArn=deployed.listener)
+    found = document(turnout("status", "--json"))
+    assert [environment["weight_recorded"] for environment in found["environments"]] == [None, None]
 
 
 def test_status_tells_that_live_weights_are_not_the_recorded_ones(deployed: Deployed, turnout: Turnout) -> None:

@@ -198,6 +198,7 @@ def moves(monkeypatch: pytest.MonkeyPatch, deployed: Deployed, project: Path) ->
         record = deployed.store.read()
         assert record is not None
         asked["base"] = record.config_base
+        asked.get("meanwhile", lambda: None)()
         return Outcome("up", LOCAL_ENGINE, asked["code"], errors=("switch: not ready",) if asked["code"] else ())
 
     monkeypatch.setattr("turnout.cli.flipping.set_traffic", set_traffic)
@@ -263,3 +264,28 @@ def test_a_refused_flip_takes_its_wish_out_of_the_stack_file_again(
     assert turnout("flip", "blue").exit_code == 3
     assert moves["set"] == ("blue", None)
     assert (project / "stacks/Pulumi.local.yaml").read_text() == config
+
+
+def test_a_refused_flip_leaves_what_somebody_wrote_meanwhile(moves: dict[str, Any], project: Path, turnout: Turnout) -> None:
+    file = project / "stacks/Pulumi.local.yaml"
+    moves.update(code=3, meanwhile=lambda: file.write_text(file.read_text() + "# by a colleague\n"))
+    result = turnout("flip", "blue")
+    assert result.exit_code == 3
+    assert file.read_text().endswith("# by a colleague\n")
+    assert "was edited meanwhile and stays" in result.stdout + result.stderr
+
+
+def test_a_flip_that_moved_before_it_failed_leaves_config_at_where_traffic_is(
+    moves: dict[str, Any], deployed: Deployed, project: Path, turnout: Turnout
+) -> None:
+    weights = [{"TargetGroupArn": deployed.groups[n], "Weight": w} for n, w in (("blue", 100), ("green", 0))]
+    action = {"Type": "forward", "ForwardConfig": {"TargetGroups": weights}}
+
+    def move() -> None:
+        deployed.elbv2.modify_listener(ListenerArn=deployed.listener, DefaultActions=[action])
+
+    moves.update(code=3, meanwhile=move)
+    result = turnout("flip", "blue")
+    assert result.exit_code == 3
+    assert "active: blue" in (project / "stacks/Pulumi.local.yaml").read_text()
+    assert "traffic moved all the same" in result.stdout + result.stderr

@@ -58,8 +58,8 @@ WARM = [Launch(20, True), Launch(30, True), Launch(25, True)]
         (2, 0, COLD, "in about 100 s (2 from nothing; median of 3)"),
         (2, 2, COLD + WARM, "in about 25 s (2 from the warm pool; median of 3)"),
         (3, 2, COLD + WARM, "in about 100 s (2 from the warm pool, 1 from nothing; median of 3)"),
-        (2, 2, COLD, "nobody knows how long (2 from the warm pool; no launch from the warm pool is on record)"),
-        (1, 0, WARM, "nobody knows how long (1 from nothing; no launch from nothing is on record)"),
+        (2, 2, COLD, "after a time not known yet (2 from the warm pool; no launch from the warm pool is on record)"),
+        (1, 0, WARM, "after a time not known yet (1 from nothing; no launch from nothing is on record)"),
     ],
 )
 def test_the_time_back_is_told_from_past_launches(missing, warm, launches, said):

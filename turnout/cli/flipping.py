@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from turnout_components.gate import observe
 from turnout_components.resolve import SwitchRefused
-from turnout_components.switch_record import RecordStore, SwitchRecord, Traffic
+from turnout_components.switch_record import SwitchRecord, Traffic
 
+from turnout.access import Access
 from turnout.cli.deploying import execute, finish
 from turnout.cli.errors import CommandFailed, Exit
 from turnout.cli.session import Session, screen
@@ -20,14 +22,13 @@ def flip(stack: str, environment: str | None, to: str | None) -> None:
     session = Session(stack)
     check(session.stack, "up", engine_of(session.stack))
     shares = parse_shares(to, session.stack) if to else None
-    store = session.access().store
-    record = store.read()
+    access = session.access()
+    record = access.store.read()
     if record is None or record.traffic is None:
         raise SwitchRefused("nothing is deployed, so there is nothing to flip; run `turnout up`")
     wanted = _wanted(session.stack, record.traffic, environment, shares)
     screen().line(f"flip: {record.traffic} → {wanted}")
-    with _undone_when_refused(session, store, record, wanted):
-        set_traffic(session.stack, session.home, wanted.active, shares)
+    with _undone_when_refused(session, access, record, wanted, shares):
         outcome = execute(session, "up")
         if outcome.code in (Exit.REFUSED, Exit.SWITCH):
             raise CommandFailed(Exit(outcome.code), "\n".join(outcome.errors))
@@ -67,16 +68,40 @@ def _wanted(stack: Stack, traffic: Traffic, environment: str | None, shares: Map
 
 
 @contextmanager
-def _undone_when_refused(session: Session, store: RecordStore, record: SwitchRecord, wanted: Traffic) -> Iterator[None]:
-    """Makes `wanted` a new wish even where config has said so all along, and takes that back when it is refused."""
-    config = session.stack.file.read_text()
+def _undone_when_refused(
+    session: Session, access: Access, record: SwitchRecord, wanted: Traffic, shares: Mapping[str, int] | None
+) -> Iterator[None]:
+    """Writes `wanted` into config, makes it a new wish even where config has said so all along, and takes both back when the
+    move is refused; not where traffic moved all the same, nor what somebody else has written into config meanwhile."""
+    file, store = session.stack.file, access.store
+    before = file.read_text()
     acknowledge = record.traffic != wanted and record.config_base != record.traffic
     if acknowledge:
         store.update(SwitchRecord.acknowledged)
     try:
+        set_traffic(session.stack, session.home, wanted.active, shares)
+        written = file.read_text()
         yield
     except CommandFailed:
-        session.stack.file.write_text(config)
+        if _moved(access, record, wanted):
+            screen().line(f"! traffic moved all the same: {session.stack.config_file} keeps {wanted.active}")
+            raise
+        if file.read_text() == written:
+            file.write_text(before)
+        else:
+            screen().line(f"! {session.stack.config_file} was edited meanwhile and stays; turnout:traffic there is this flip's")
         if acknowledge:
             store.update(lambda r: r.changed(config_base=record.config_base) if r.traffic == record.traffic else r)
         raise
+
+
+def _moved(access: Access, record: SwitchRecord, wanted: Traffic) -> bool:
+    """Whether the load balancer has come to the wanted weights; not known is no."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if record.traffic is not None and record.traffic.weights == wanted.weights:
+        return False
+    try:
+        return observe(access.live, record).weights == wanted.weights
+    except (BotoCoreError, ClientError):
+        return False

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from turnout_components.gate import observe
-from turnout_components.live import Group, LiveCloud, utc_now
+from turnout_components.live import Group, LiveCloud, ready_targets, utc_now, way_back
+from turnout_components.standby import Keep
 from turnout_components.switch_record import EnvironmentState, SwitchRecord
 
 from turnout.cli.session import Session, screen
@@ -37,8 +38,9 @@ def gather(stack: Stack, record: SwitchRecord | None, cloud: LiveCloud, now: dat
     if record is None or record.traffic is None:
         return {**document, "deployed": False, "active": None, "environments": [], "unstable": _unstable(record)}
     live = observe(cloud, record)
-    weights = live.weights or {}
-    environments = [_environment(name, state, record, weights, cloud) for name, state in sorted(record.environments.items())]
+    environments = [
+        _environment(name, state, record, live.weights, cloud) for name, state in sorted(record.environments.items())
+    ]
     floors = {name: floor for name, floor in record.floors.items() if floor.until is None or floor.until > now}
     return {
         **document,
@@ -48,7 +50,7 @@ def gather(stack: Stack, record: SwitchRecord | None, cloud: LiveCloud, now: dat
         "flipped_at": record.flipped_at,
         "environments": environments,
         "moving": _claim(record, live.claimant_gone, now),
-        "retained": record.retained.model_dump(mode="json") if record.retained else None,
+        "retained": _retained(record, live.weights or {}, cloud),
         "floors": {name: floor.model_dump(mode="json") for name, floor in floors.items()},
         "unstable": _unstable(record),
     }
@@ -69,8 +71,10 @@ def notes(found: Mapping[str, Any]) -> list[str]:
     kept = found["retained"]
     if kept:
         until = f" until {_minute(kept['until'])}" if kept["until"] else ""
-        what = f"{kept['environment']} with {_name(kept['release'])}, {kept['minimum']} instances"
-        lines.append(f"kept for rollback: {what}{until}")
+        warm = f", {kept['warm']} in the warm pool" if kept["warm"] else ""
+        serve = f"{kept['level']}, {kept['ready']} of {kept['minimum']} instances serve{warm}"
+        lines.append(f"kept for rollback: {kept['environment']} with {_name(kept['release'])}{until}")
+        lines.append(f"  {serve}; it can take all traffic {kept['way_back']}")
     for name, floor in found["floors"].items():
         until = f" until {_minute(floor['until'])}" if floor["until"] else ""
         lines.append(f"floor: {name} stays at {floor['minimum']} or more{until}")
@@ -80,20 +84,39 @@ def notes(found: Mapping[str, Any]) -> list[str]:
     return lines + _unstable_notes(found)
 
 
+def _retained(record: SwitchRecord, weights: Mapping[str, int], cloud: LiveCloud) -> dict[str, Any] | None:
+    """The standby that waits for a rollback, what is left of it, and how long it takes to come back; None once it serves."""
+    kept = record.retained
+    state = record.environments.get(kept.environment) if kept else None
+    if kept is None or state is None or state.group is None or weights.get(kept.environment, 0) > 0:
+        return None
+    ready = ready_targets(cloud, state.target_group, state.group)[0]
+    group = cloud.group(state.group)
+    level = Keep.COLD if group is None or group.maximum == 0 else Keep.WARM if group.minimum < kept.minimum else Keep.FULL
+    return {
+        **kept.model_dump(mode="json"),
+        "level": level.value,
+        "ready": ready,
+        "warm": cloud.warm(state.group) if group else 0,
+        "way_back": way_back(cloud, state.group if group else None, kept.minimum - ready) if group else "after an up",
+    }
+
+
 def _environment(
-    name: str, state: EnvironmentState, record: SwitchRecord, live: Mapping[str, int], cloud: LiveCloud
+    name: str, state: EnvironmentState, record: SwitchRecord, live: Mapping[str, int] | None, cloud: LiveCloud
 ) -> dict[str, Any]:
+    """Without a listener the record's weights are of the past, and not shown."""
     assert record.traffic is not None
     group = cloud.group(state.group) if state.group else None
     states: dict[str, int] = {}
-    for target in cloud.targets(state.target_group) if live else []:
+    for target in cloud.targets(state.target_group) if live is not None else []:
         states[target.state] = states.get(target.state, 0) + 1
     return {
         "name": name,
         "active": name == record.traffic.active,
         "release": state.release,
-        "weight_recorded": record.traffic.weights.get(name),
-        "weight_live": live.get(name),
+        "weight_recorded": record.traffic.weights.get(name) if live is not None else None,
+        "weight_live": live.get(name) if live is not None else None,
         "targets": states,
         "instances": _sizes(group) if group else None,
     }
