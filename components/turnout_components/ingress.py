@@ -4,11 +4,13 @@ The production listener is not here: `TrafficSwitch` owns it, because it must co
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
-from pulumi_aws import ec2, lb, vpc
+from pulumi_aws import ec2, lb, route53, vpc, wafv2
 
+from turnout_components import ingress_rules
+from turnout_components.ingress_rules import CLIENT_KEEP_ALIVE, IDLE_TIMEOUT, PORT, TEST_PORT
 from turnout_components.naming import balancer_logical_name
 
 TEST_HEADER = "x-turnout-environment"
@@ -32,13 +34,31 @@ class HealthArgs(TypedDict):
     """For requests in flight when a target is taken out: above the longest stream. Default 30."""
 
 
+class AccessLogsArgs(TypedDict):
+    """Where the load balancer writes a line for each request."""
+
+    bucket: pulumi.Input[str]
+    """A bucket of the same region, encrypted with SSE-S3, whose policy lets Elastic Load Balancing write."""
+    prefix: NotRequired[pulumi.Input[str]]
+    """Folder in the bucket. Default its root."""
+
+
+class RecordArgs(TypedDict):
+    """The name by which users find the load balancer."""
+
+    zone_id: pulumi.Input[str]
+    """A Route 53 hosted zone."""
+    name: pulumi.Input[str]
+    """A name in that zone."""
+
+
 class IngressArgs(TypedDict):
     """Where the load balancer stands, whom it admits, and how each environment is checked."""
 
     vpc_id: pulumi.Input[str]
     """The VPC of load balancer and nodes."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Public subnets in two zones or more."""
+    """Public subnets in two zones or more, one in each."""
     health_paths: Mapping[str, pulumi.Input[str]]
     """Path of the health check by environment, such as `/ready?release=sha256:…`."""
     port: NotRequired[pulumi.Input[int]]
@@ -56,8 +76,26 @@ class IngressArgs(TypedDict):
     health: NotRequired[HealthArgs]
     """Checks and drain of the target groups."""
     idle_timeout: NotRequired[pulumi.Input[int]]
-    """Seconds without a byte after which the load balancer closes: above the slowest first token, below the server's
-    keep-alive. Default 60."""
+    """Seconds without a byte after which the load balancer closes, 1 to 4000: above the slowest first token, below the
+    server's keep-alive. Default 60."""
+    client_keep_alive: NotRequired[pulumi.Input[int]]
+    """Seconds that a client's connection lives at most, 60 to 604800: the last answer on it asks the client to make a new one,
+    so that a long-lived client meets new rules. Default 3600."""
+    server_keep_alive: NotRequired[int]
+    """Seconds for which the nodes' server keeps an idle connection. When given, idle_timeout must be below it."""
+    internal: NotRequired[bool]
+    """Reachable inside the VPC only; `subnet_ids` are then private ones. Default false."""
+    redirect_port: NotRequired[int | None]
+    """Port that sends plain HTTP to HTTPS on `port`, open to `allowed_cidrs`. Default 80 with a certificate. None: none."""
+    access_logs: NotRequired[AccessLogsArgs]
+    """Access logs. Default none."""
+    web_acl_arn: NotRequired[pulumi.Input[str]]
+    """A regional web ACL of AWS WAF in front of every listener. Default none."""
+    cross_zone: NotRequired[bool]
+    """Spread requests over the targets of all zones. False keeps them in the zone where they came in: each zone then needs
+    targets for its share. Default true."""
+    record: NotRequired[RecordArgs]
+    """A DNS name. Default none."""
     deletion_protection: NotRequired[pulumi.Input[bool]]
     """Refuse to delete the load balancer. Default true."""
 
@@ -77,14 +115,17 @@ class Ingress(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:Ingress", name, {}, opts)
+        ingress_rules.refuse(name, plain(args))
         group = self._security_group(name, args)
         balancer = lb.LoadBalancer(
             balancer_logical_name(name),
             load_balancer_type="application",
-            internal=False,
+            internal=args.get("internal", False),
             security_groups=[group.id],
             subnets=args["subnet_ids"],
-            idle_timeout=args.get("idle_timeout", 60),
+            idle_timeout=args.get("idle_timeout", IDLE_TIMEOUT),
+            client_keep_alive=args.get("client_keep_alive", CLIENT_KEEP_ALIVE),
+            access_logs=access_logs(args.get("access_logs")),
             drop_invalid_header_fields=True,
             desync_mitigation_mode="defensive",
             enable_deletion_protection=args.get("deletion_protection", True),
@@ -94,6 +135,16 @@ class Ingress(pulumi.ComponentResource):
         paths = args["health_paths"]
         self.target_groups = {env: self._target_group(f"{name}-{env}", path, args) for env, path in paths.items()}
         self.test_rules = self._test_listener(name, balancer, args)
+        self._redirect(name, balancer, args)
+        if "web_acl_arn" in args:
+            wafv2.WebAclAssociation(
+                f"{name}-web-acl",
+                resource_arn=balancer.arn,
+                web_acl_arn=args["web_acl_arn"],
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        if "record" in args:
+            alias_record(f"{name}-record", args["record"], balancer, self)
         self.load_balancer_arn = balancer.arn
         self.dns_name = balancer.dns_name
         self.security_group_id = group.id
@@ -118,12 +169,15 @@ class Ingress(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         for cidr in args.get("allowed_cidrs", []):
-            self._admit(f"{name}-users-{cidr}", group, cidr, args.get("port", 443), "Users")
+            self._admit(f"{name}-users-{cidr}", group, cidr, args.get("port", PORT), "Users")
+        redirect = ingress_rules.redirect_port(plain(args))
+        for cidr in args.get("allowed_cidrs", []) if redirect is not None else []:
+            self._admit(f"{name}-redirect-{cidr}", group, cidr, redirect, "Users, to be sent to HTTPS")
         for cidr in args.get("test_cidrs", []):
-            self._admit(f"{name}-tests-{cidr}", group, cidr, args.get("test_port", 8081), "Tests of either environment")
+            self._admit(f"{name}-tests-{cidr}", group, cidr, args.get("test_port", TEST_PORT), "Tests of either environment")
         return group
 
-    def _admit(self, name: str, group: ec2.SecurityGroup, cidr: str, port: pulumi.Input[int], description: str) -> None:
+    def _admit(self, name: str, group: ec2.SecurityGroup, cidr: str, port: pulumi.Input[int] | None, description: str) -> None:
         vpc.SecurityGroupIngressRule(
             name,
             security_group_id=group.id,
@@ -144,6 +198,7 @@ class Ingress(pulumi.ComponentResource):
             protocol="HTTP",
             port=args.get("target_port", 8000),
             deregistration_delay=health.get("drain", 30),
+            load_balancing_cross_zone_enabled=None if args.get("cross_zone", True) else "false",
             health_check={
                 "enabled": True,
                 "protocol": "HTTP",
@@ -165,7 +220,7 @@ class Ingress(pulumi.ComponentResource):
         listener = lb.Listener(
             f"{name}-test",
             load_balancer_arn=balancer.arn,
-            port=args.get("test_port", 8081),
+            port=args.get("test_port", TEST_PORT),
             default_actions=[
                 {
                     "type": "fixed-response",
@@ -190,6 +245,54 @@ class Ingress(pulumi.ComponentResource):
             actions=[{"type": "forward", "target_group_arn": self.target_groups[environment].arn}],
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+    def _redirect(self, name: str, balancer: lb.LoadBalancer, args: IngressArgs) -> None:
+        """ "Redirect actions" (User Guide for Application Load Balancers): host, path and query stay as they are."""
+        port = ingress_rules.redirect_port(plain(args))
+        if port is None:
+            return
+        target = pulumi.Output.from_input(args.get("port", PORT)).apply(lambda number: str(int(number)))
+        lb.Listener(
+            f"{name}-redirect",
+            load_balancer_arn=balancer.arn,
+            port=port,
+            protocol="HTTP",
+            default_actions=[
+                {"type": "redirect", "redirect": {"protocol": "HTTPS", "port": target, "status_code": "HTTP_301"}},
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def plain(args: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that are known before anything runs, to be judged: one that holds an output is left out. Of a certificate
+    it only counts whether there is one."""
+    known = {key: value for key, value in args.items() if not _holds_output(value)}
+    return {**known, "certificate_arn": None if args.get("certificate_arn") is None else "given"}
+
+
+def _holds_output(value: Any) -> bool:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return isinstance(value, pulumi.Output) or any(_holds_output(item) for item in inner)
+
+
+def access_logs(args: AccessLogsArgs | None) -> lb.LoadBalancerAccessLogsArgsDict | None:
+    """The load balancer's block; None where it keeps no access logs."""
+    return None if args is None else {"enabled": True, **args}
+
+
+def alias_record(name: str, args: RecordArgs, balancer: lb.LoadBalancer, parent: pulumi.Resource) -> route53.Record:
+    """The load balancer's own name under another one. It is the only record of its name: Route 53 answers with it even while
+    an empty standby makes the load balancer count as unhealthy ("How Amazon Route 53 chooses records when health checking is
+    configured", Amazon Route 53 Developer Guide)."""
+    return route53.Record(
+        name,
+        zone_id=args["zone_id"],
+        name=args["name"],
+        type="A",
+        aliases=[{"name": balancer.dns_name, "zone_id": balancer.zone_id, "evaluate_target_health": True}],
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
 
 
 class ListenerProtocol(TypedDict, total=False):

@@ -19,6 +19,7 @@ _COMPUTED: dict[str, Callable[[str], dict[str, Any]]] = {
     "aws:lb/loadBalancer:LoadBalancer": lambda name: {
         "arn": f"{ELB}:loadbalancer/app/{name}/50dc6c495c0c9188",
         "dnsName": f"{name}.us-east-1.elb.amazonaws.com",
+        "zoneId": "Z35SXDOTRQ7X7K",
     },
     "aws:lb/targetGroup:TargetGroup": lambda name: {"arn": f"{ELB}:targetgroup/{name}/73e2d6bc24d8a067"},
     "aws:lb/listener:Listener": lambda name: {"arn": f"{ELB}:listener/app/{name}/50dc6c495c0c9188/f2f7dc8efc522ab2"},
@@ -28,6 +29,7 @@ _COMPUTED: dict[str, Callable[[str], dict[str, Any]]] = {
     "aws:autoscaling/policy:Policy": lambda name: {
         "arn": f"arn:aws:autoscaling:us-east-1:{ACCOUNT}:scalingPolicy:1:autoScalingGroupName/group-1:policyName/{name}"
     },
+    "aws:kms/key:Key": lambda name: {"arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{name}", "keyId": f"{name}-key"},
     "aws:iam/instanceProfile:InstanceProfile": lambda name: {"arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/{name}"},
 }
 _AUTO_NAMED = (
@@ -104,6 +106,8 @@ class _Answers(pulumi_mocks.Mocks):
         outputs = dict(args.inputs)
         if args.typ.endswith(_AUTO_NAMED) and "name" not in outputs:
             outputs["name"] = args.name + AUTO_SUFFIX
+        if args.typ.endswith(":Secret"):
+            outputs["arn"] = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:{outputs['name']}-AbCdEf"
         outputs |= _COMPUTED.get(args.typ, lambda name: {})(args.name)
         return f"{args.name}-id", outputs
 

@@ -1,10 +1,12 @@
 from typing import Any
 
+import pulumi
 import pytest
 from component_args import SERVICE
 from recording import AUTO_SUFFIX, Recording, record
 from turnout_components.ingress import Ingress
 
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 PATHS = {"blue": "/ready?release=sha256:aa", "green": "/ready"}
 
 
@@ -72,14 +74,92 @@ def test_the_test_listener_answers_404_unless_a_header_names_an_environment():
     assert len({rule["priority"] for rule in rules.values()}) == 2
 
 
+def opened(made: Recording) -> list[tuple[str, int]]:
+    return sorted((r.inputs["cidrIpv4"], r.inputs["fromPort"]) for r in made.all(":SecurityGroupIngressRule"))
+
+
+def test_with_a_certificate_plain_http_is_sent_to_https():
+    made = ingress(certificate_arn=CERTIFICATE, port=8443, allowed_cidrs=["203.0.113.0/24"])
+    listener = made.one(":Listener", "-redirect").inputs
+    assert (listener["port"], listener["protocol"]) == (80, "HTTP")
+    (action,) = listener["defaultActions"]
+    assert action == {"type": "redirect", "redirect": {"protocol": "HTTPS", "port": "8443", "statusCode": "HTTP_301"}}
+    assert opened(made) == [("203.0.113.0/24", 80), ("203.0.113.0/24", 8443)]
+
+
+@pytest.mark.parametrize("changes", [{}, {"certificate_arn": CERTIFICATE, "redirect_port": None}, {"certificate_arn": None}])
+def test_nothing_redirects_without_a_certificate_or_when_told_not_to(changes):
+    made = ingress(allowed_cidrs=["203.0.113.0/24"], **changes)
+    assert len(made.all(":Listener")) == 1
+    assert opened(made) == [("203.0.113.0/24", 443)]
+
+
+def test_a_certificate_that_is_not_known_yet_redirects_too():
+    made = ingress(certificate_arn=pulumi.Output.from_input(CERTIFICATE), redirect_port=8080)
+    assert made.one(":Listener", "-redirect").inputs["port"] == 8080
+
+
+def test_an_internal_load_balancer_is_internal():
+    assert ingress(internal=True).one(":LoadBalancer").inputs["internal"] is True
+
+
+def test_access_logs_go_to_the_bucket_that_is_given():
+    assert "accessLogs" not in ingress().one(":LoadBalancer").inputs
+    logs = ingress(access_logs={"bucket": "logs", "prefix": "prod"}).one(":LoadBalancer").inputs["accessLogs"]
+    assert logs == {"enabled": True, "bucket": "logs", "prefix": "prod"}
+
+
+def test_a_clients_connection_has_an_end():
+    assert ingress().one(":LoadBalancer").inputs["clientKeepAlive"] == 3600
+    assert ingress(client_keep_alive=120).one(":LoadBalancer").inputs["clientKeepAlive"] == 120
+
+
+def test_a_web_acl_stands_before_the_load_balancer():
+    assert ingress().all(":WebAclAssociation") == []
+    made = ingress(web_acl_arn="arn:acl").one(":WebAclAssociation").inputs
+    assert made["webAclArn"] == "arn:acl"
+    assert ":loadbalancer/" in made["resourceArn"]
+
+
+def test_cross_zone_is_turned_off_at_the_target_groups_only():
+    assert all("loadBalancingCrossZoneEnabled" not in g.inputs for g in ingress().all(":TargetGroup"))
+    made = ingress(cross_zone=False)
+    assert [g.inputs["loadBalancingCrossZoneEnabled"] for g in made.all(":TargetGroup")] == ["false", "false"]
+    assert "enableCrossZoneLoadBalancing" not in made.one(":LoadBalancer").inputs
+
+
+def test_a_record_is_an_alias_of_the_load_balancer():
+    assert ingress().all(":Record") == []
+    made = ingress(record={"zone_id": "Z1", "name": "llm.example.com"})
+    record = made.one(":Record").inputs
+    assert (record["zoneId"], record["name"], record["type"]) == ("Z1", "llm.example.com", "A")
+    (alias,) = record["aliases"]
+    assert alias["evaluateTargetHealth"] is True
+    assert alias["name"].endswith(".elb.amazonaws.com")
+    assert alias["zoneId"] == "Z35SXDOTRQ7X7K"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"idle_timeout": 60, "server_keep_alive": 30}, "server_keep_alive"),
+        ({"redirect_port": 80}, "redirect_port"),
+        ({"subnet_ids": ["subnet-a"]}, "subnet_ids"),
+        ({"access_logs": {"bucket": pulumi.Output.from_input("logs"), "prefix": "/x"}, "idle_timeout": 5000}, "idle_timeout"),
+    ],
+)
+def test_what_aws_refuses_is_refused_before_anything_is_made(changes, field):
+    with pytest.raises(ValueError, match=f"^{field} = "):
+        ingress(**changes)
+
+
 def test_the_production_listener_is_not_here():
     assert len(ingress().all(":Listener")) == 1
 
 
-@pytest.mark.parametrize("certificate", ["arn:aws:acm:us-east-1:123456789012:certificate/1"])
-def test_a_certificate_makes_the_test_listener_speak_tls(certificate):
-    listener = ingress(certificate_arn=certificate).one(":Listener").inputs
-    assert (listener["protocol"], listener["certificateArn"]) == ("HTTPS", certificate)
+def test_a_certificate_makes_the_test_listener_speak_tls():
+    listener = ingress(certificate_arn=CERTIFICATE).one(":Listener", "-test").inputs
+    assert (listener["protocol"], listener["certificateArn"]) == ("HTTPS", CERTIFICATE)
     assert listener["sslPolicy"] == "ELBSecurityPolicy-TLS13-1-2-2021-06"
 
 

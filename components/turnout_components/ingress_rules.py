@@ -1,0 +1,148 @@
+"""What AWS refuses of a load balancer, and what would not do what it says, as pure functions (`checks.Fault`).
+
+`ingress` holds the plain values of `IngressArgs`; what is left out or None is at its default. docs/aws-rules.md has the pages.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from turnout_components.checks import Fault
+
+Ingress = Mapping[str, Any]
+
+PORT = 443
+TEST_PORT = 8081
+REDIRECT_PORT = 80
+IDLE_TIMEOUT = 60
+CLIENT_KEEP_ALIVE = 3600
+IDLE_TIMEOUTS = range(1, 4001)
+"""Seconds ("LoadBalancerAttribute", Elastic Load Balancing API Reference)."""
+CLIENT_KEEP_ALIVES = range(60, 604_801)
+"""Seconds (same page)."""
+_NAME = re.compile(r"^(?!internal-)(?!-)[A-Za-z0-9-]+(?<!-)$")
+_PREFIX = re.compile(r"^(?!/)[A-Za-z0-9._/-]*(?<!/)$")
+_DOMAIN = re.compile(r"^(?=.{1,253}\.?$)(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]*\.?$", re.I)
+
+
+def faults(ingress: Ingress) -> list[Fault]:
+    """Every rule that the load balancer breaks."""
+    return [fault for rule in _RULES for fault in rule(ingress)]
+
+
+def refuse(name: str, ingress: Ingress) -> None:
+    """Raises `ValueError` with a line for each fault of the component `name`."""
+    found = [*name_faults(name), *faults(ingress)]
+    if found:
+        raise ValueError("\n".join(f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in found))
+
+
+def name_faults(name: str) -> list[Fault]:
+    """Names of load balancers and target groups begin with the component's ("CreateLoadBalancer", "CreateTargetGroup")."""
+    if _NAME.match(name):
+        return []
+    fix = "write letters, digits and hyphens, no hyphen first or last, and not internal- first"
+    return [Fault("name", name, "begins no load balancer's name", fix)]
+
+
+def redirect_port(ingress: Ingress) -> int | None:
+    """Where plain HTTP is redirected from: by default port 80 of a load balancer that speaks TLS."""
+    if "redirect_port" in ingress:
+        return None if ingress["redirect_port"] is None else int(ingress["redirect_port"])
+    return REDIRECT_PORT if ingress.get("certificate_arn") else None
+
+
+def _number(ingress: Ingress, key: str, default: int) -> int:
+    value = ingress.get(key)
+    return default if value is None else int(value)
+
+
+def _times(ingress: Ingress) -> Iterable[Fault]:
+    """Bounds: "LoadBalancerAttribute". A server that closes idle connections first causes stray 502s ("Troubleshoot your
+    Application Load Balancers", User Guide for Application Load Balancers)."""
+    idle = _number(ingress, "idle_timeout", IDLE_TIMEOUT)
+    for key, value, allowed in (
+        ("idle_timeout", idle, IDLE_TIMEOUTS),
+        ("client_keep_alive", _number(ingress, "client_keep_alive", CLIENT_KEEP_ALIVE), CLIENT_KEEP_ALIVES),
+    ):
+        if value not in allowed:
+            reason = "is no time of a load balancer's connections"
+            yield Fault(key, value, reason, f"write seconds from {allowed.start} to {allowed.stop - 1}")
+    server = ingress.get("server_keep_alive")
+    if server is not None and int(server) <= idle:
+        reason = f"is the keep-alive of servers behind an idle timeout of {idle} s: they close connections that are in use"
+        yield Fault("server_keep_alive", server, reason, f"serve with {idle + 15}, or set idle_timeout below {server}")
+
+
+def _redirect(ingress: Ingress) -> Iterable[Fault]:
+    """A redirect leads to a listener that speaks TLS; a port has one listener ("CreateListener": DuplicateListener)."""
+    port = redirect_port(ingress)
+    if port is None:
+        return
+    if not ingress.get("certificate_arn"):
+        fix = "give certificate_arn, or leave redirect_port out"
+        yield Fault("redirect_port", port, "would redirect to HTTPS, which nothing speaks without a certificate", fix)
+    if not 1 <= port <= 65535:
+        yield Fault("redirect_port", port, "is no port", "write a port from 1 to 65535")
+    for key, default, whose in (("port", PORT, "the users'"), ("test_port", TEST_PORT, "the tests'")):
+        if port == _number(ingress, key, default):
+            yield Fault("redirect_port", port, f"is {whose} port too", f"choose another, or null, or change {key}")
+
+
+def _access_logs(ingress: Ingress) -> Iterable[Fault]:
+    """ELB adds its own `/AWSLogs/…` to the prefix ("Enable access logs for your Application Load Balancer"); which characters
+    it takes is said by ModifyLoadBalancerAttributes' ValidationError only."""
+    logs = ingress.get("access_logs")
+    if logs is None:
+        return
+    if not logs.get("bucket"):
+        yield Fault(
+            "access_logs.bucket", logs.get("bucket"), "names no bucket", "write the name of a bucket of the same region"
+        )
+    prefix = logs.get("prefix")
+    if not isinstance(prefix, str):
+        return
+    if "AWSLogs" in prefix:
+        fix = "leave AWSLogs out: Elastic Load Balancing adds it"
+        yield Fault("access_logs.prefix", prefix, "holds AWSLogs, which a prefix must not", fix)
+    if not _PREFIX.match(prefix):
+        fix = "write letters, digits and . - _ / without a slash first or last, such as turnout/prod"
+        yield Fault("access_logs.prefix", prefix, "is no prefix of access logs", fix)
+
+
+def _cross_zone(ingress: Ingress) -> Iterable[Fault]:
+    """ "Cross-zone load balancing for target groups" (User Guide for Application Load Balancers): without it no target
+    stickiness and no Lambda functions."""
+    if ingress.get("cross_zone") is not False:
+        return
+    if ingress.get("stickiness"):
+        yield Fault("cross_zone", False, "does not go with target stickiness", "leave one of them out")
+    if ingress.get("target_type") == "lambda":
+        yield Fault("cross_zone", False, "does not go with Lambda functions as targets", "leave cross_zone out")
+
+
+def _zones(ingress: Ingress) -> Iterable[Fault]:
+    """Two zones at least, one subnet in each ("Subnets for your load balancer")."""
+    subnets = ingress.get("subnet_ids")
+    if isinstance(subnets, (list, tuple)) and all(isinstance(subnet, str) for subnet in subnets):
+        if len(set(subnets)) < 2:
+            yield Fault("subnet_ids", list(subnets), "are fewer than two", "give a subnet in each of two zones or more")
+        elif len(set(subnets)) < len(subnets):
+            yield Fault("subnet_ids", list(subnets), "name a subnet twice", "name each once")
+
+
+def _record(ingress: Ingress) -> Iterable[Fault]:
+    """ "DNS domain name format" (Amazon Route 53 Developer Guide)."""
+    record = ingress.get("record")
+    if record is None:
+        return
+    if not record.get("zone_id"):
+        yield Fault(
+            "record.zone_id", record.get("zone_id"), "names no hosted zone", "write an id such as Z0123456789ABCDEFGHIJ"
+        )
+    name = record.get("name")
+    if not name or (isinstance(name, str) and not _DOMAIN.match(name)):
+        yield Fault("record.name", name, "is no domain name", "write a name in the zone such as assistant.example.com")
+
+
+_RULES = (_times, _redirect, _access_logs, _cross_zone, _zones, _record)
