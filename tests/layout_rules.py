@@ -13,11 +13,13 @@ LINES_AT_MOST = 400
 PROGRAM_LINES_AT_MOST = 80
 COMPONENT_MODULES = (
     "autoscaling_policy",
+    "encryption_key",
     "environment",
     "gpu_node_pool",
     "ingress",
     "network",
     "node_access",
+    "service_secrets",
     "traffic_switch",
 )
 """Modules of turnout_components that import Pulumi; all others are plain."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from turnout_components import checks
+from turnout_components import checks, secret_rules
 from turnout_components.checks import Fault
 
 Machine = Mapping[str, Any]
@@ -29,10 +29,6 @@ EFA_CARDS = {
     **{"p5.48xlarge": 32, "p5e.48xlarge": 32, "p5en.48xlarge": 16, "p6-b200.48xlarge": 8},
 }
 """Elastic Fabric Adapters by instance type (DescribeInstanceTypes, `NetworkInfo.EfaInfo.MaximumEfaInterfaces`)."""
-_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
-_REFERENCE = re.compile(
-    r"^(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[^#\s]+(#[^#\s]+)?|ssm:/[^#\s]+|vault:[^#\s]+#[^#\s]+)$"
-)
 _BLOCK = re.compile(r"^cr-[0-9a-f]{8,17}$")
 
 
@@ -195,15 +191,12 @@ def _boot(machine: Machine, _: int | None) -> Iterable[Fault]:
 
 
 def _secrets(machine: Machine, _: int | None) -> Iterable[Fault]:
-    for name, reference in (machine.get("secrets") or {}).items():
-        if not _VARIABLE.match(name):
-            yield Fault(f"secrets.{name}", reference, "has a name that no environment variable has", "write letters, digits, _")
-        if not isinstance(reference, str) or not _REFERENCE.match(reference):
-            fix = "write a Secrets Manager ARN (with #key for a JSON field), ssm:/path or vault:path#field"
-            yield Fault(f"secrets.{name}", "(not shown)", "is no reference to a secret", fix)
+    secrets = machine.get("secrets") or {}
+    for name, reference in secrets.items():
+        for fault in (*secret_rules.variable(name), *secret_rules.reference(name, reference)):
+            yield Fault(f"secrets.{fault.field}", fault.value, fault.reason, fault.fix)
     vaulted = any(
-        _REFERENCE.match(str(reference)) and reference.startswith("vault:")
-        for reference in (machine.get("secrets") or {}).values()
+        str(given).startswith("vault:") and not secret_rules.reference(name, given) for name, given in secrets.items()
     )
     vault = machine.get("vault") or {}
     if vaulted and not (str(vault.get("address", "")).startswith("https://") and vault.get("role")):

@@ -15,6 +15,11 @@ def arn_partition(region: str) -> str:
     return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
+def secret_prefix(service: str, stack: str, environment: str) -> str:
+    """What the names of one environment's secrets begin with. Two stacks of a service can share an account."""
+    return f"turnout/{service}/{stack}/{environment}/"
+
+
 def shorten(name: str, limit: int) -> str:
     """`name`, or its beginning and a hash of the whole where it is longer than `limit` characters."""
     if len(name) <= limit:

@@ -106,7 +106,7 @@ class _Answers(pulumi_mocks.Mocks):
         outputs = dict(args.inputs)
         if args.typ.endswith(_AUTO_NAMED) and "name" not in outputs:
             outputs["name"] = args.name + AUTO_SUFFIX
-        if args.typ.endswith(":Secret"):
+        if args.typ.endswith(":Secret") and "name" in outputs:
             outputs["arn"] = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:{outputs['name']}-AbCdEf"
         outputs |= _COMPUTED.get(args.typ, lambda name: {})(args.name)
         return f"{args.name}-id", outputs
