@@ -7,6 +7,7 @@ import pulumi
 from pulumi_aws import autoscaling, cloudwatch, ec2
 
 from turnout_components import capacity, launch_template, node_document
+from turnout_components.naming import secret_prefix
 from turnout_components.node_access import identity, security_group
 
 DELETE_SLACK = 600
@@ -21,7 +22,7 @@ GROUP_METRICS = (
     "GroupTotalInstances",
 )
 LOG_RETENTION_DAYS = 30
-MADE_BESIDE = {"secrets", "vault", "artifact_buckets", "log_key_arn"}
+MADE_BESIDE = {"secrets", "secrets_key_arn", "vault", "artifact_buckets", "log_key_arn"}
 """Arguments that are often outputs of the same update: capacity, names and tags are known without them."""
 
 
@@ -106,6 +107,8 @@ class MachineArgs(TypedDict):
     secrets: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Reference by the name of the environment variable: a Secrets Manager ARN (with `#key` for a JSON field), `ssm:/path`
     or `vault:<path>#<field>`; never a value."""
+    secrets_key_arn: NotRequired[pulumi.Input[str]]
+    """KMS key of the secrets that `ServiceSecrets` made: no other decrypts those. Default: any, for just these secrets."""
     vault: NotRequired[pulumi.Input[VaultArgs]]
     """Where a reference is Vault's."""
     artifact_buckets: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
@@ -177,7 +180,10 @@ class GpuNodePool(pulumi.ComponentResource):
             tags=tags,
             opts=child,
         )
-        policy, role, profile = identity(self, name, node, args.get("artifact_buckets"), tags)
+        own_secrets = named.apply(lambda n: secret_prefix(n["service"], stack, n["environment"]))
+        policy, role, profile = identity(
+            self, name, node, args.get("artifact_buckets"), args.get("secrets_key_arn"), own_secrets, tags
+        )
         efa = bool(args.get("efa", False))
         security, rules = security_group(
             self, name, args["vpc_id"], args["balancer_security_group_id"], machine.apply(lambda m: m["port"]), tags, efa

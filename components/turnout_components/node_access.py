@@ -18,9 +18,11 @@ def identity(
     name: str,
     node: pulumi.Output[dict[str, Any]],
     buckets: pulumi.Input[Sequence[pulumi.Input[str]] | None],
+    secrets_key: pulumi.Input[str | None],
+    own_secrets: pulumi.Input[str],
     tags: Tags,
 ) -> tuple[iam.RolePolicy, iam.Role, iam.InstanceProfile]:
-    """The nodes' role with its one policy, and the profile by which instances take it on."""
+    """The nodes' role with its one policy (`node_policy`), and the profile by which instances take it on."""
     child = pulumi.ResourceOptions(parent=parent)
     role = iam.Role(
         shorten(f"{name}-role", ROLE_NAME_ROOM),
@@ -32,7 +34,7 @@ def identity(
     policy = iam.RolePolicy(
         f"{name}-policy",
         role=role.name,
-        policy=pulumi.Output.all(node, buckets).apply(lambda known: json.dumps(node_policy(*known))),
+        policy=pulumi.Output.all(node, buckets, secrets_key, own_secrets).apply(lambda known: json.dumps(node_policy(*known))),
         opts=child,
     )
     profile = iam.InstanceProfile(f"{name}-profile", role=role.name, tags=tags, opts=child)

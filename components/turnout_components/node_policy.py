@@ -11,6 +11,8 @@ _S3 = re.compile(r"^s3://(?P<bucket>[^/]+)/(?P<key>.+)$")
 _ECR = re.compile(
     r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?P<suffix>\.cn)?/(?P<name>[^@:]+)[@:]"
 )
+_WILDCARDS = re.compile(r"([*?$])")
+"""What a policy would not take as it is: `${*}` is an asterisk ("IAM policy elements: Variables and tags", IAM User Guide)."""
 
 ASSUME_BY_EC2 = {
     "Version": "2012-10-17",
@@ -25,10 +27,13 @@ def streams_with_node_role(release: Mapping[str, Any]) -> bool:
     return any("s3://" in text for text in [*engine["flags"], *engine.get("env", {}).values()])
 
 
-def node_policy(node: Mapping[str, Any], buckets: Sequence[str] | None = None) -> dict[str, Any]:
+def node_policy(
+    node: Mapping[str, Any], buckets: Sequence[str] | None = None, secrets_key: str | None = None, own_secrets: str = ""
+) -> dict[str, Any]:
     """The inline policy of a node by its document (`user_data.document`).
 
-    `buckets`: where given, the only ones from which a model in S3 may come. Raises `ValueError` for a model elsewhere.
+    `buckets`: where given, the only ones from which a model in S3 may come. `secrets_key`: where given, the only KMS key that
+    decrypts secrets whose names begin with `own_secrets`. Raises `ValueError` for a model elsewhere.
     Actions and the resources they take: the services' pages of the Service Authorization Reference. GetAuthorizationToken
     and PutMetricData name no resource; the second is held to this kit's namespace. What is encrypted is decrypted through
     the service that holds it only, and only these objects, secrets and parameters: the encryption context names them.
@@ -43,7 +48,7 @@ def node_policy(node: Mapping[str, Any], buckets: Sequence[str] | None = None) -
             _allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [log, f"{log}:*"]),
             *_model(node["release"]["model"]["uri"], region, buckets),
             *_image(node["release"]["image"], partition),
-            *_secrets(list(node["secrets"].values()), region),
+            *_secrets(list(node["secrets"].values()), region, secrets_key, own_secrets),
             _allow("TellOwnGroup", [f"autoscaling:{action}" for action in actions], [group]),
             _allow(
                 "PublishMetrics",
@@ -62,7 +67,7 @@ def _model(uri: str, region: str, buckets: Sequence[str] | None) -> list[dict[st
     bucket, partition = found["bucket"], arn_partition(region)
     if buckets is not None and bucket not in buckets:
         raise ValueError(f"model {uri} is in none of the artifact buckets {', '.join(buckets)}; copy it there")
-    key = found["key"]
+    key = _WILDCARDS.sub(r"${\1}", found["key"])
     keys = [f"{key}*"] if key.endswith("/") else [key, f"{key}/*"]
     objects = [f"arn:{partition}:s3:::{bucket}/{name}" for name in keys]
     context = {"kms:EncryptionContext:aws:s3:arn": [f"arn:{partition}:s3:::{bucket}", *objects]}
@@ -81,19 +86,17 @@ def _image(image: str, partition: str) -> list[dict[str, Any]]:
     ]
 
 
-def _secrets(references: Sequence[str], region: str) -> list[dict[str, Any]]:
+def _secrets(references: Sequence[str], region: str, key: str | None, own: str) -> list[dict[str, Any]]:
     statements = []
     arns = sorted({reference.partition("#")[0] for reference in references if reference.startswith("arn:")})
+    pinned = [arn for arn in arns if key and arn.split(":", 6)[6].startswith(own)]
+    others = [arn for arn in arns if arn not in pinned]
     if arns:
-        statements += [
-            _allow("ReadOwnSecrets", ["secretsmanager:GetSecretValue"], arns),
-            _decrypt(
-                "DecryptOwnSecrets",
-                "secretsmanager",
-                sorted({arn.split(":")[3] for arn in arns}),
-                {"kms:EncryptionContext:SecretARN": arns},
-            ),
-        ]
+        statements.append(_allow("ReadOwnSecrets", ["secretsmanager:GetSecretValue"], arns))
+    if key and pinned:
+        statements.append(_decrypt_secrets("DecryptOwnSecrets", pinned, [key]))
+    if others:
+        statements.append(_decrypt_secrets("DecryptOtherSecrets", others))
     paths = sorted({reference.removeprefix("ssm:") for reference in references if reference.startswith("ssm:")})
     if paths:
         parameters = [f"arn:{arn_partition(region)}:ssm:{region}:*:parameter{path}" for path in paths]
@@ -104,12 +107,19 @@ def _secrets(references: Sequence[str], region: str) -> list[dict[str, Any]]:
     return statements
 
 
-def _decrypt(sid: str, service: str, regions: Sequence[str], context: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _decrypt_secrets(sid: str, arns: Sequence[str], keys: Sequence[str] = ()) -> dict[str, Any]:
+    regions = sorted({arn.split(":")[3] for arn in arns})
+    return _decrypt(sid, "secretsmanager", regions, {"kms:EncryptionContext:SecretARN": arns}, keys)
+
+
+def _decrypt(
+    sid: str, service: str, regions: Sequence[str], context: Mapping[str, Sequence[str]], keys: Sequence[str] = ()
+) -> dict[str, Any]:
     suffix = ".amazonaws.com.cn" if regions[0].startswith("cn-") else ".amazonaws.com"
     return _allow(
         sid,
         ["kms:Decrypt"],
-        [f"arn:{arn_partition(region)}:kms:{region}:*:key/*" for region in regions],
+        keys or [f"arn:{arn_partition(region)}:kms:{region}:*:key/*" for region in regions],
         {
             "StringEquals": {"kms:ViaService": [f"{service}.{region}{suffix}" for region in regions]},
             "StringLike": {key: list(values) for key, values in context.items()},

@@ -15,11 +15,11 @@ GROUP = f"arn:aws:autoscaling:us-east-1:*:autoScalingGroup:*:autoScalingGroupNam
 
 
 def statements(
-    buckets: Any = None, secrets: Any = None, region: str = "us-east-1", **release: Any
+    buckets: Any = None, secrets: Any = None, region: str = "us-east-1", key: str | None = None, **release: Any
 ) -> dict[str, dict[str, Any]]:
     identity = {**NAMED, "region": region, "release": manifest(**release)}
     node = node_document.node(identity, {"port": 8000, "drain": 30}, {"secrets": secrets or {}})
-    return {s["Sid"]: s for s in node_policy(node, buckets)["Statement"]}
+    return {s["Sid"]: s for s in node_policy(node, buckets, key, "turnout/svc/prod/green/")["Statement"]}
 
 
 def model(uri: str) -> dict[str, Any]:
@@ -67,13 +67,34 @@ def test_a_folder_gives_right_to_what_is_below_it_and_to_no_neighbour() -> None:
 def test_secrets_are_read_by_arn_and_decrypted_by_name() -> None:
     found = statements(secrets={"HF": ARN, "DB": f"{ARN}#password", "KEY": "ssm:/svc/key", "B": ARN})
     assert found["ReadOwnSecrets"]["Resource"] == [ARN]
-    assert found["DecryptOwnSecrets"]["Condition"] == {
+    assert found["DecryptOtherSecrets"]["Condition"] == {
         "StringEquals": {"kms:ViaService": ["secretsmanager.us-east-1.amazonaws.com"]},
         "StringLike": {"kms:EncryptionContext:SecretARN": [ARN]},
     }
     parameter = "arn:aws:ssm:us-east-1:*:parameter/svc/key"
     assert (found["ReadOwnParameters"]["Action"], found["ReadOwnParameters"]["Resource"]) == (["ssm:GetParameter"], [parameter])
     assert found["DecryptOwnParameters"]["Condition"]["StringLike"] == {"kms:EncryptionContext:PARAMETER_ARN": [parameter]}
+
+
+def test_the_environment_s_own_secrets_are_decrypted_with_its_key_only_and_others_by_name() -> None:
+    own = "arn:aws:secretsmanager:us-east-1:123456789012:secret:turnout/svc/prod/green/HF-AbCdEf"
+    alike = own.replace("/green/", "/greenish/")
+    key = "arn:aws:kms:us-east-1:123456789012:key/1"
+    found = statements(secrets={"HF": own, "X": ARN, "Y": alike}, key=key)
+    assert found["ReadOwnSecrets"]["Resource"] == sorted([own, ARN, alike])
+    assert found["DecryptOwnSecrets"]["Resource"] == [key]
+    assert found["DecryptOwnSecrets"]["Condition"] == {
+        "StringEquals": {"kms:ViaService": ["secretsmanager.us-east-1.amazonaws.com"]},
+        "StringLike": {"kms:EncryptionContext:SecretARN": [own]},
+    }
+    assert found["DecryptOtherSecrets"]["Resource"] == ["arn:aws:kms:us-east-1:*:key/*"]
+    assert found["DecryptOtherSecrets"]["Condition"]["StringLike"] == {"kms:EncryptionContext:SecretARN": sorted([ARN, alike])}
+    assert "DecryptOtherSecrets" not in statements(secrets={"HF": own}, key=key)
+
+
+def test_a_key_in_s3_is_taken_as_it_is() -> None:
+    assert statements(model=model("s3://models/*/"))["ReadOwnModel"]["Resource"] == ["arn:aws:s3:::models/${*}/*"]
+    assert "ReadOwnModel" not in statements(model=model("s3://models/"))
 
 
 def test_a_node_without_secrets_may_read_none() -> None:

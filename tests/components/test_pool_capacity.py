@@ -249,3 +249,10 @@ def test_user_data_that_no_instance_takes_is_refused() -> None:
 def test_a_role_reads_the_secrets_that_it_is_given() -> None:
     policy = json.loads(pool(secrets={"HF": pulumi.Output.from_input(ARN)}).one(":RolePolicy").inputs["policy"])
     assert [s["Resource"] for s in policy["Statement"] if s["Sid"] == "ReadOwnSecrets"] == [[ARN]]
+
+
+def test_a_role_decrypts_its_environment_s_secrets_with_their_key_only() -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/1"
+    own = f"arn:aws:secretsmanager:us-east-1:123456789012:secret:turnout/{SERVICE}/test/green/HF-AbCdEf"
+    policy = json.loads(pool(secrets={"HF": own}, secrets_key_arn=key).one(":RolePolicy").inputs["policy"])
+    assert [s["Resource"] for s in policy["Statement"] if "Decrypt" in s["Sid"] and "Secret" in s["Sid"]] == [[key]]
