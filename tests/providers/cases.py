@@ -1,5 +1,6 @@
 """For each type: inputs, what may change in place, and how something else changes it."""
 
+from tests.providers.cases_network import NETWORK
 from tests.providers.cases_secrets import SECRETS
 from tests.providers.conftest import TRUST
 from tests.providers.samples import (
@@ -296,5 +297,6 @@ CASES = (
         },
         ("arn",),
     ),
+    *NETWORK,
     *SECRETS,
 )

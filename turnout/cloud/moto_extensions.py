@@ -17,6 +17,7 @@ from turnout.cloud.moto_ec2 import extend_ec2
 from turnout.cloud.moto_group_attributes import extend_group_attributes
 from turnout.cloud.moto_groups import extend_groups
 from turnout.cloud.moto_hooks import extend_hooks
+from turnout.cloud.moto_network import extend_network
 from turnout.cloud.moto_scaling import extend_scaling
 from turnout.cloud.moto_schedules import extend_schedules
 from turnout.cloud.moto_warm_pools import extend_warm_pools
@@ -32,6 +33,7 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets
     extend_schedules()
     extend_group_attributes()
     extend_ec2()
+    extend_network()
     _extend_statistics()
     _extend_template_versions()
     _extend_rule_descriptions()

@@ -7,18 +7,22 @@ from turnout.providers.aws import (
     ec2_routes,
     elbv2_balancer,
     elbv2_listener,
+    flow_log,
     iam,
     kms,
     launch_template,
     logs,
     secretsmanager,
     security_group,
+    vpc_endpoint,
 )
 from turnout.providers.aws.base import AwsType
 
 TYPES: tuple[AwsType, ...] = (
     *ec2_network.TYPES,
     *ec2_routes.TYPES,
+    *vpc_endpoint.TYPES,
+    *flow_log.TYPES,
     *security_group.TYPES,
     *launch_template.TYPES,
     *elbv2_balancer.TYPES,
