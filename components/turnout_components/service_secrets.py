@@ -13,10 +13,10 @@ from turnout_components.checks import Fault
 from turnout_components.encryption_key import own_key
 from turnout_components.naming import secret_prefix
 
-SEEDED = "turnout-seeded"
-"""Staging label of the version that a seed wrote. A version without any label is deprecated, and no longer found after the
-second rotation ("PutSecretValue", "UpdateSecretVersionStage", AWS Secrets Manager API Reference): the provider would take it
-for lost and write the seed again, over the rotated value."""
+SEED_LABEL = "turnout-seed"
+"""Staging label of versions that a seed wrote, before the seed's number. A version without any label is deprecated, and no
+longer found after the second rotation ("UpdateSecretVersionStage", AWS Secrets Manager API Reference): the provider would take
+it for lost (resourceSecretVersionRead) and write the seed again, over the rotated value."""
 
 
 class RotationArgs(TypedDict):
@@ -99,14 +99,16 @@ class ServiceSecrets(pulumi.ComponentResource):
         arn: pulumi.Output[str] = secret.arn
         after: list[pulumi.Resource] = []
         if variable in seeds:
+            number = args.get("seed_version", 1)
             version = secretsmanager.SecretVersion(
-                f"{name}-seed",
+                f"{name}-seed-{number}",
                 secret_id=secret.id,
                 secret_string_wo=pulumi.Output.secret(seeds[variable]).apply(lambda value: _seed(variable, value)),
-                secret_string_wo_version=args.get("seed_version", 1),
-                version_stages=["AWSCURRENT", SEEDED],
-                # Rotations move AWSCURRENT on; declaring it again would bring the seed back.
-                opts=pulumi.ResourceOptions(parent=self, ignore_changes=["versionStages"]),
+                secret_string_wo_version=number,
+                version_stages=["AWSCURRENT", f"{SEED_LABEL}-{number}"],
+                # Rotations move AWSCURRENT on: declaring it again would bring the seed back. So a number is a resource of its
+                # own, for a replacement would ignore the labels too; the one before goes with its secret.
+                opts=pulumi.ResourceOptions(parent=self, ignore_changes=["versionStages"], retain_on_delete=True),
             )
             arn = pulumi.Output.all(secret.arn, version.secret_id).apply(lambda both: str(both[0]))
             after.append(version)

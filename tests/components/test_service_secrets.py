@@ -86,16 +86,23 @@ def test_no_role_of_another_environment_or_service_reads_it_and_who_has_no_tag_i
 
 def test_a_seed_is_written_by_the_input_that_is_never_read_back() -> None:
     version = made(names=["HF_TOKEN", "LATER"], seeds={"HF_TOKEN": VALUE}).one(":SecretVersion")
-    assert version.name == f"{NAME}-HF_TOKEN-seed"
+    assert version.name == f"{NAME}-HF_TOKEN-seed-1"
     assert "secretString" not in version.inputs
     assert version.inputs["secretStringWo"] == {rpc._special_sig_key: rpc._special_secret_sig, "value": VALUE}
     assert version.inputs["secretStringWoVersion"] == 1
 
 
 def test_a_seeded_version_stays_found_and_never_takes_the_current_label_back() -> None:
-    version = made(seeds={"HF_TOKEN": VALUE}, seed_version=3).one(":SecretVersion")
-    assert version.inputs["versionStages"] == ["AWSCURRENT", "turnout-seeded"]
+    version = made(seeds={"HF_TOKEN": VALUE}).one(":SecretVersion")
+    assert version.inputs["versionStages"] == ["AWSCURRENT", "turnout-seed-1"]
     assert list(version.request.ignoreChanges) == ["versionStages"]
+    assert version.request.retainOnDelete
+
+
+def test_a_higher_number_is_another_version_with_labels_of_its_own() -> None:
+    version = made(seeds={"HF_TOKEN": VALUE}, seed_version=3).one(":SecretVersion")
+    assert version.name == f"{NAME}-HF_TOKEN-seed-3"
+    assert version.inputs["versionStages"] == ["AWSCURRENT", "turnout-seed-3"]
     assert version.inputs["secretStringWoVersion"] == 3
 
 
@@ -114,7 +121,7 @@ def test_who_uses_a_reference_comes_after_the_first_value() -> None:
         secrets = ServiceSecrets(NAME, {"service": "svc", "environment": "green", "seeds": {"A": VALUE}})
         pulumi.CustomResource("test:index:User", "user", {"secrets": secrets.references})
 
-    assert f"{NAME}-A-seed" in record(program).one(":User").dependencies
+    assert f"{NAME}-A-seed-1" in record(program).one(":User").dependencies
 
 
 def test_references_to_elsewhere_are_passed_on_and_make_nothing() -> None:
@@ -132,7 +139,7 @@ def test_rotation_is_the_function_s_of_each_name_and_not_within_this_update() ->
     assert first.inputs["rotationLambdaArn"] == FUNCTION
     assert first.inputs["rotationRules"] == {"automaticallyAfterDays": 30}
     assert first.inputs["rotateImmediately"] is False
-    assert f"{NAME}-A-seed" in first.dependencies
+    assert f"{NAME}-A-seed-1" in first.dependencies
 
 
 def test_every_child_has_the_component_as_parent() -> None:

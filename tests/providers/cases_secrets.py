@@ -49,6 +49,17 @@ SECRETS = (
         ("arn", "targetKeyArn"),
     ),
     Case(
+        "aws:kms/keyPolicy:KeyPolicy",
+        lambda w: {"keyId": key(w).id, "policy": policy("kms:*")},
+        lambda w: [{"policy": policy("kms:Describe*")}],
+        {
+            "policy": lambda w, m: w.api("kms").put_key_policy(
+                KeyId=m.id, PolicyName="default", Policy=policy("kms:DescribeKey")
+            )
+        },
+        stays=True,
+    ),
+    Case(
         SECRET,
         lambda w: {
             "name": f"turnout/{w.name('secret')}",

@@ -1,13 +1,17 @@
-"""KMS key and alias (terraform-provider-aws internal/service/kms/key.go, alias.go)."""
+"""KMS key, its policy and alias (terraform-provider-aws internal/service/kms/key.go, key_policy.go, alias.go)."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from turnout.engine.provider import Fault, Properties
+from turnout.engine.provider import Fault, NotFound, Properties, ProviderConfig
 from turnout.providers.aws import rules
 from turnout.providers.aws.base import INTENT_TAG, AwsType, Deadline, changed, known
 from turnout.providers.aws.clients import Cloud
+from turnout.providers.aws.mapping import same_json
 
+WAITING = ("PendingDeletion", "PendingReplicaDeletion")
+"""States of a key that counts as gone."""
 USAGES = {"ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"}
 
 
@@ -86,7 +90,7 @@ class Key(AwsType):
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
         key = cloud.call("kms", "describe_key", KeyId=id)["KeyMetadata"]
-        if key["KeyState"] in ("PendingDeletion", "PendingReplicaDeletion"):
+        if key["KeyState"] in WAITING:
             return None
         rotation: Mapping[str, Any] = {}
         if key["KeySpec"] == "SYMMETRIC_DEFAULT":
@@ -175,4 +179,59 @@ class Alias(AwsType):
         cloud.call("kms", "delete_alias", AliasName=id)
 
 
-TYPES = (Key(), Alias())
+class KeyPolicy(AwsType):
+    """aws_kms_key_policy: the policy of a key that is declared apart from it. The id is the key's (resourceKeyPolicyCreate)."""
+
+    token = "aws:kms/keyPolicy:KeyPolicy"
+    inputs = frozenset({"keyId", "policy", "bypassPolicyLockoutSafetyCheck"})
+    replace_on = frozenset({"keyId"})
+    documents = frozenset({"policy"})
+
+    def check(self, inputs: Properties) -> list[Fault]:
+        return rules.required(inputs, "keyId", "policy") + rules.document(inputs, "policy", "PutKeyPolicy")
+
+    def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
+        self._put(cloud, inputs["keyId"], inputs["policy"], inputs.get("bypassPolicyLockoutSafetyCheck"))
+        return str(inputs["keyId"])
+
+    def configure(self, cloud: Cloud, id: str, old: Properties, new: Properties, outputs: Properties) -> None:
+        if changed(old, new, "policy"):
+            self._put(cloud, id, new["policy"], new.get("bypassPolicyLockoutSafetyCheck"))
+
+    @staticmethod
+    def _put(cloud: Cloud, key: str, policy: str, unsafe: bool | None) -> None:
+        cloud.call(
+            "kms", "put_key_policy", KeyId=key, PolicyName="default", Policy=policy, BypassPolicyLockoutSafetyCheck=unsafe
+        )
+
+    def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
+        key = cloud.call("kms", "describe_key", KeyId=id)["KeyMetadata"]
+        if key["KeyState"] in WAITING:
+            return None
+        return {"keyId": id, "policy": cloud.call("kms", "get_key_policy", KeyId=id, PolicyName="default")["Policy"]}
+
+    def locate(self, cloud: Cloud, inputs: Properties, token: str) -> str | None:
+        """A key always has a policy: it is the made one when it says the same."""
+        live = self.look(cloud, inputs["keyId"], inputs)
+        return str(inputs["keyId"]) if live is not None and same_json(inputs["policy"], live["policy"]) else None
+
+    def delete(self, config: ProviderConfig, id: str, inputs: Properties, outputs: Properties, timeout: float) -> None:
+        """resourceKeyPolicyDelete puts the default policy back ("Default key policy", AWS KMS Developer Guide)."""
+        cloud = Cloud(config)
+        try:
+            arn = str(cloud.call("kms", "describe_key", KeyId=id)["KeyMetadata"]["Arn"])
+            _, partition, _, _, account, _ = arn.split(":", 5)
+            root = {"AWS": f"arn:{partition}:iam::{account}:root"}
+            statement = {
+                "Sid": "Enable IAM User Permissions",
+                "Effect": "Allow",
+                "Principal": root,
+                "Action": "kms:*",
+                "Resource": "*",
+            }
+            self._put(cloud, id, json.dumps({"Version": "2012-10-17", "Statement": [statement]}), None)
+        except NotFound:
+            return
+
+
+TYPES = (Key(), Alias(), KeyPolicy())

@@ -101,11 +101,11 @@ class SecretVersion(AwsType):
     """aws_secretsmanager_secret_version: one put value, by id `<secret>|<version>`.
 
     `secretStringWo` is sent when the version is made and never again: another `secretStringWoVersion` makes another version
-    (ForceNew). A value that somebody else put since is no drift; `versionStages`, which would take AWSCURRENT back, is left out
-    of the inputs for that."""
+    (ForceNew). A value that somebody else put since is no drift. `versionStages` are labels that the version is made with; a
+    program that gives them ignores their changes, for a rotation moves AWSCURRENT on. No update here takes it back."""
 
     token = "aws:secretsmanager/secretVersion:SecretVersion"
-    inputs = frozenset({"secretId", "secretString", "secretBinary", "secretStringWo", "secretStringWoVersion"})
+    inputs = frozenset({"secretId", "secretString", "secretBinary", "secretStringWo", "secretStringWoVersion", "versionStages"})
     replace_on = frozenset({"secretId", "secretString", "secretBinary", "secretStringWoVersion"})
     write_only = frozenset({"secretStringWo"})
 
@@ -137,6 +137,7 @@ class SecretVersion(AwsType):
             SecretId=inputs["secretId"],
             SecretString=inputs.get("secretStringWo") or inputs.get("secretString"),
             SecretBinary=b64decode(binary) if binary else None,
+            VersionStages=inputs.get("versionStages"),
         )
         return f"{inputs['secretId']}|{made['VersionId']}"
 
