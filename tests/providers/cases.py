@@ -1,6 +1,6 @@
 """For each type: inputs, what may change in place, and how something else changes it."""
 
-from tests.providers.cases_network import NETWORK
+from tests.providers.cases_autoscaling import AUTO_SCALING
 from tests.providers.cases_secrets import SECRETS
 from tests.providers.conftest import TRUST
 from tests.providers.samples import (
@@ -18,12 +18,9 @@ from tests.providers.samples import (
     own_policy,
     policy,
     raise_threshold,
-    resize,
     rotate_weights,
     rule_by_hand,
     rule_updates,
-    scaling_group,
-    scaling_group_updates,
     tag,
     tag_balancing,
     target_group,
@@ -220,21 +217,6 @@ CASES = (
         ("arn",),
     ),
     Case(
-        "aws:autoscaling/group:Group",
-        scaling_group,
-        scaling_group_updates,
-        {
-            "minSize": resize,
-            "tags": lambda w, m: w.api("autoscaling").delete_tags(
-                Tags=[{"ResourceId": m.id, "ResourceType": "auto-scaling-group", "Key": "turnout:service"}]
-            ),
-            "protectFromScaleIn": lambda w, m: w.api("autoscaling").update_auto_scaling_group(
-                AutoScalingGroupName=m.id, NewInstancesProtectedFromScaleIn=True
-            ),
-        },
-        ("arn", "desiredCapacity", "availabilityZones"),
-    ),
-    Case(
         "aws:cloudwatch/logGroup:LogGroup",
         lambda w: {"name": f"/turnout/{w.name('log')}", "retentionInDays": 30, "tags": TAGS},
         lambda _: [{"retentionInDays": 7}, {"retentionInDays": None}, *RETAG],
@@ -297,6 +279,6 @@ CASES = (
         },
         ("arn",),
     ),
-    *NETWORK,
+    *AUTO_SCALING,
     *SECRETS,
 )

@@ -1,4 +1,5 @@
-"""A moto server on loopback, and a world of objects that types under test stand on."""
+"""The local cloud's API on loopback, with machines that are ready at once, and a world of objects that types under test
+stand on."""
 
 import os
 import uuid
@@ -8,8 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
+from turnout.cloud.control_plane import ControlPlane
+from turnout.cloud.fleets import Fleets
+from turnout.cloud.moto_extensions import extend_moto
+from turnout.cloud.moto_state import api_lock
 from turnout.engine.provider import Created, Properties, ProviderConfig, ResourceType
 from turnout.providers import registry
 from turnout.providers.aws.clients import ENDPOINT_KEYS, client
@@ -17,14 +21,33 @@ from turnout.providers.aws.clients import ENDPOINT_KEYS, client
 TYPES = registry()
 
 
+class Machines:
+    """Machines that start and end at once."""
+
+    def machine_is_up(self, _: str) -> bool:
+        return True
+
+    def has_ended(self, _: str) -> bool:
+        return True
+
+    def is_held(self, _: str) -> bool:
+        return False
+
+
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    fleets = Fleets(Machines())
+    extend_moto(lambda _: {}, fleets)
+
+    def settle() -> None:
+        while fleets.progress():
+            pass
+
+    plane = ControlPlane(api_lock, settle, dict)
+    plane.start()
+    yield plane.endpoint
+    plane.close()
 
 
 def provider(endpoint: str, **inputs: Any) -> ProviderConfig:

@@ -20,6 +20,8 @@ class Case:
     updates: Callable[[World], list[Properties]] = lambda _: []
     drifts: Mapping[str, Drift] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    computed: frozenset[str] = frozenset()
+    """Inputs that the provider takes over where a program does not declare them: no drift shows then."""
     stays: bool = False
     """Whether a delete leaves the object to its owner, as the provider does."""
 
@@ -103,32 +105,6 @@ def scaling_group(world: World) -> Properties:
     }
 
 
-def scaling_group_updates(world: World) -> list[Properties]:
-    return [
-        {"minSize": 2},
-        {"maxSize": 4},
-        {"warmPool": {"poolState": "Stopped", "minSize": 1, "instanceReusePolicy": {"reuseOnScaleIn": True}}},
-        {"warmPool": {"poolState": "Running", "minSize": 0, "maxGroupPreparedCapacity": 4}},
-        {"warmPool": None, "forceDeleteWarmPool": True},
-        {"enabledMetrics": ["GroupMinSize", "GroupMaxSize"]},
-        {"minSize": 0, "maxSize": 0},
-        {"launchTemplate": {"id": world.template, "version": "$Latest"}},
-        {"vpcZoneIdentifiers": world.subnets[1:]},
-        {"targetGroupArns": [world.target_group(), world.target_group()]},
-        {"targetGroupArns": []},
-        {"healthCheckType": "ELB", "healthCheckGracePeriod": 60},
-        {"protectFromScaleIn": True},
-        {"protectFromScaleIn": None},
-        {"defaultCooldown": 10, "terminationPolicies": ["OldestInstance"]},
-        {"tags": [{"key": "a", "value": "b", "propagateAtLaunch": False}]},
-        {"tags": None},
-    ]
-
-
-def resize(world: World, made: Created) -> None:
-    world.api("autoscaling").update_auto_scaling_group(AutoScalingGroupName=made.id, MinSize=3)
-
-
 def template(world: World) -> Properties:
     return {
         "name": world.name("lt"),
@@ -149,6 +125,12 @@ def template(world: World) -> Properties:
     }
 
 
+def efa(world: World, card: int) -> Properties:
+    """A network card with an Elastic Fabric Adapter, of which only the first has an address."""
+    kind, index = ("efa", 0) if card == 0 else ("efa-only", 1)
+    return {"deviceIndex": index, "networkCardIndex": card, "interfaceType": kind, "securityGroups": [world.group()]}
+
+
 def template_updates(world: World) -> list[Properties]:
     return [
         {"instanceType": "g6.xlarge"},
@@ -156,6 +138,26 @@ def template_updates(world: World) -> list[Properties]:
         {"description": "second"},
         {"metadataOptions": {"httpTokens": "required", "httpPutResponseHopLimit": 2}},
         {"networkInterfaces": None, "vpcSecurityGroupIds": [world.group()]},
+        {"instanceMarketOptions": {"marketType": "spot", "spotOptions": {"spotInstanceType": "one-time"}}},
+        {
+            "instanceMarketOptions": {"marketType": "capacity-block"},
+            "capacityReservationSpecification": {
+                "capacityReservationTarget": {"capacityReservationId": "cr-0a1b2c3d4e5f60718"}
+            },
+        },
+        {"instanceMarketOptions": None, "capacityReservationSpecification": {"capacityReservationPreference": "open"}},
+        {"capacityReservationSpecification": None, "placement": {"groupName": "near", "tenancy": "default"}},
+        {
+            "placement": None,
+            "instanceType": None,
+            "instanceRequirements": {
+                "vcpuCount": {"min": 4},
+                "memoryMib": {"min": 8192, "max": 65536},
+                "memoryGibPerVcpu": {"min": 2},
+            },
+        },
+        {"instanceRequirements": None, "instanceType": "p5.48xlarge"},
+        {"vpcSecurityGroupIds": None, "networkInterfaces": [efa(world, 0), efa(world, 1)]},
         *RETAG,
     ]
 

@@ -7,8 +7,8 @@ import pytest
 from tests.providers.cases import CASES
 from tests.providers.conftest import TYPES, World
 from turnout.engine.provider import Created, Properties, ProviderError
-from turnout.providers.aws import autoscaling
-from turnout.providers.aws.autoscaling import in_service, seconds
+from turnout.providers.aws import autoscaling_capacity
+from turnout.providers.aws.autoscaling_capacity import in_service, seconds
 
 TOKEN = "aws:autoscaling/group:Group"
 KIND = TYPES[TOKEN]
@@ -69,7 +69,7 @@ def test_a_create_waits_for_the_minimum(world: World) -> None:
 
 
 def test_a_create_that_never_gets_its_minimum_fails_and_leaves_no_group(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(autoscaling, "in_service", lambda _: 1)
+    monkeypatch.setattr(autoscaling_capacity, "in_service", lambda _: 1)
     with pytest.raises(ProviderError, match="wants at least 2 healthy instance.*has 1"):
         group(world, name="never-enough", minSize=2, waitForCapacityTimeout="300ms")
     api = world.api("autoscaling")

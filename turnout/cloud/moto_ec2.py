@@ -1,5 +1,5 @@
-"""Extends moto's EC2 with placement groups, capacity reservations and Capacity Blocks: they are kept and described. Which
-instances run in them is not acted out.
+"""Extends moto's EC2 with placement groups, capacity reservations and Capacity Blocks: they are kept, tagged and described.
+What they do for instances is not acted out.
 
 Sources: Amazon EC2 API Reference, "CreatePlacementGroup", "DescribePlacementGroups", "DeletePlacementGroup",
 "CreateCapacityReservation", "DescribeCapacityReservations", "CancelCapacityReservation", "DescribeCapacityBlockOfferings",
@@ -11,17 +11,22 @@ from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from moto.autoscaling.models import autoscaling_backends
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.responses import EC2Response
-from moto.ec2.utils import generic_filter
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, EC2_RESOURCE_TO_PREFIX, generic_filter
 from moto.moto_api._internal import mock_random
+
+from turnout.cloud.fleet import everyone
+from turnout.cloud.moto_state import ACCOUNT
 
 _STRATEGIES = ("cluster", "spread", "partition")
 _PARTITIONS = 7
+_PREFIXES = {"placement-group": "pg", "capacity-reservation": "cr"}
 _BLOCK_HOURS = 24
 """Capacity Blocks are whole days ("Capacity Blocks for ML", Amazon EC2 User Guide)."""
 
@@ -85,7 +90,9 @@ def reservations_of(backend: EC2Backend) -> dict[str, Reservation]:
 
 
 def extend_ec2() -> None:
-    """Lets the API answer these calls."""
+    """Lets the API answer these calls, and tags be put on what they make."""
+    EC2_RESOURCE_TO_PREFIX.update(_PREFIXES)
+    EC2_PREFIX_TO_RESOURCE.update({prefix: kind for kind, prefix in _PREFIXES.items()})
     for method in (
         create_placement_group,
         describe_placement_groups,
@@ -141,10 +148,14 @@ def describe_placement_groups(self: EC2Response) -> ActionResult:
 
 
 def delete_placement_group(self: EC2Response) -> ActionResult:
-    """ "DeletePlacementGroup"."""
+    """ "DeletePlacementGroup": its instances must have ended."""
     name = str(self._get_param("GroupName"))
-    if groups_of(self.ec2_backend).pop(name, None) is None:
+    if name not in groups_of(self.ec2_backend):
         raise EC2ClientError("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
+    scaling = autoscaling_backends[ACCOUNT][self.region].autoscaling_groups.values()
+    if any(getattr(group, "placement_group", None) == name and everyone(group) for group in scaling):
+        raise EC2ClientError("InvalidPlacementGroup.InUse", f"The placement group '{name}' is in use and may not be deleted.")
+    del groups_of(self.ec2_backend)[name]
     return ActionResult({})
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from moto.autoscaling.exceptions import ValidationError
-from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, FakeScalingPolicy, autoscaling_backends
+from moto.autoscaling.models import AutoScalingBackend, FakeScalingPolicy, autoscaling_backends
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.models import (
     Alarm,
@@ -39,7 +39,6 @@ def extend_scaling() -> None:
     """Lets moto's scaling policies and alarms answer as AWS does."""
     _extend_alarms()
     _extend_policies()
-    _extend_warmup()
 
 
 def _extend_alarms() -> None:
@@ -135,31 +134,6 @@ def _extend_policies() -> None:
     FakeScalingPolicy.arn = FakeScalingPolicy.policy_arn = property(arn)  # type: ignore[assignment,method-assign]
     FakeScalingPolicy.identifier = ""  # type: ignore[attr-defined]
     FakeScalingPolicy.alarms = property(alarms)  # type: ignore[attr-defined]
-
-
-def _extend_warmup() -> None:
-    """DefaultInstanceWarmup of CreateAutoScalingGroup and UpdateAutoScalingGroup; -1 takes it off."""
-    create, update = AutoScalingResponse.create_auto_scaling_group, AutoScalingResponse.update_auto_scaling_group
-
-    def keep(response: AutoScalingResponse) -> None:
-        group: Any = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
-        given = response._get_int_param("DefaultInstanceWarmup")
-        if given is not None:
-            group.default_instance_warmup = None if given < 0 else given
-
-    def create_auto_scaling_group(self: AutoScalingResponse) -> Any:
-        answer = create(self)
-        keep(self)
-        return answer
-
-    def update_auto_scaling_group(self: AutoScalingResponse) -> Any:
-        answer = update(self)
-        keep(self)
-        return answer
-
-    FakeAutoScalingGroup.default_instance_warmup = None  # type: ignore[attr-defined]
-    AutoScalingResponse.create_auto_scaling_group = create_auto_scaling_group  # type: ignore[method-assign]
-    AutoScalingResponse.update_auto_scaling_group = update_auto_scaling_group  # type: ignore[method-assign]
 
 
 def policies() -> Iterator[tuple[str, Any]]:

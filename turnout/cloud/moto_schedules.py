@@ -8,6 +8,7 @@ EventBridge Scheduler User Guide).
 
 import json
 import logging
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ class ScheduledAction:
     desired_capacity: int | None
     plan: Plan
     start_time: datetime
+    scheduled_action_arn: str
 
     @property
     def end_time(self) -> datetime | None:
@@ -66,7 +68,9 @@ def extend_schedules(now: Callable[[], datetime] = lambda: datetime.now(UTC)) ->
         if name not in self.autoscaling_groups:
             raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
         key = f"{name}_{given['scheduled_action_name']}"
-        action = _action(name, self.scheduled_actions.get(key), given, now())
+        arn = f"arn:aws:autoscaling:{self.region_name}:{ACCOUNT}:scheduledUpdateGroupAction:{uuid.uuid4()}:"
+        arn += f"autoScalingGroupName/{name}:scheduledActionName/{given['scheduled_action_name']}"
+        action = _action(name, self.scheduled_actions.get(key), given, now(), arn)
         self.scheduled_actions[key] = action  # type: ignore[assignment]
         return action
 
@@ -78,7 +82,7 @@ def extend_schedules(now: Callable[[], datetime] = lambda: datetime.now(UTC)) ->
     AutoScalingBackend.delete_scheduled_action = delete  # type: ignore[method-assign]
 
 
-def _action(group: str, held: Any, given: dict[str, Any], now: datetime) -> ScheduledAction:
+def _action(group: str, held: Any, given: dict[str, Any], now: datetime, arn: str) -> ScheduledAction:
     """What is left out of an update stays."""
     start, end = _time(given.get("start_time")), _time(given.get("end_time"))
     if start is not None and start < now:
@@ -103,7 +107,8 @@ def _action(group: str, held: Any, given: dict[str, Any], now: datetime) -> Sche
         raise ValidationError(str(error)) from None
     if due is None:
         raise ValidationError("Either a start time or a recurrence that comes is required")
-    return ScheduledAction(group, given["scheduled_action_name"], **sizes, plan=plan, start_time=due)
+    kept = held.scheduled_action_arn if held else arn
+    return ScheduledAction(group, given["scheduled_action_name"], **sizes, plan=plan, start_time=due, scheduled_action_arn=kept)
 
 
 def _time(given: Any) -> datetime | None:

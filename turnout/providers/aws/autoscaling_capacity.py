@@ -104,7 +104,12 @@ def delete_warm_pool(cloud: Cloud, name: str, force: bool, deadline: Deadline) -
     except ProviderError as error:
         if "No warm pool found" not in str(error):
             raise
-    deadline.until(lambda: not _warm_pool(cloud, name).get("WarmPoolConfiguration"), "still has its warm pool")
+    deadline.until(lambda: not has_warm_pool(cloud, name), "still has its warm pool")
+
+
+def has_warm_pool(cloud: Cloud, name: str) -> bool:
+    """Whether the group has one, be it on its way out."""
+    return bool(_warm_pool(cloud, name).get("WarmPoolConfiguration"))
 
 
 def _warm_pool(cloud: Cloud, name: str) -> dict[str, Any]:

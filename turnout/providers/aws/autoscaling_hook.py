@@ -50,7 +50,7 @@ class LifecycleHook(AwsType):
     inputs = frozenset(MEMBERS) | {"autoscalingGroupName"}
     replace_on = frozenset({"name"})
     auto_name = AutoName("name", 255)
-    defaults: ClassVar[Mapping[str, Any]] = {}
+    defaults: ClassVar[Mapping[str, Any]] = {"notificationMetadata": "", "notificationTargetArn": "", "roleArn": ""}
 
     def check(self, inputs: Properties) -> list[Fault]:
         return rules.required(inputs, "autoscalingGroupName") + check_hook(inputs, "PutLifecycleHook")

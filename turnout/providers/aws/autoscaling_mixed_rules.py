@@ -24,6 +24,15 @@ SPANS = (
     "totalLocalStorageGb",
 )
 
+REQUIREMENT_NAMES = {
+    "vcpuCount": "VCpuCount",
+    "memoryMib": "MemoryMiB",
+    "memoryGibPerVcpu": "MemoryGiBPerVCpu",
+    "acceleratorTotalMemoryMib": "AcceleratorTotalMemoryMiB",
+    "totalLocalStorageGb": "TotalLocalStorageGB",
+}
+"""Pulumi's names of attributes that differ from the API's."""
+
 
 def has_spot(inputs: Properties) -> bool:
     """Whether the group's policy surely requests Spot Instances."""

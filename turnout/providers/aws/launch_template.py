@@ -2,11 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from turnout.engine.provider import AutoName, Fault, Properties
 from turnout.providers.aws import rules
+from turnout.providers.aws.autoscaling_mixed_rules import REQUIREMENT_NAMES, requirement_faults
 from turnout.providers.aws.base import Deadline, Ec2Type, known
 from turnout.providers.aws.clients import Cloud, client
 from turnout.providers.aws.mapping import fits, from_members, tag_list, tag_map, to_members
@@ -33,7 +34,7 @@ DATA = frozenset(
         "placement",
     }
 )
-RENAMES = {"vpcSecurityGroupIds": "SecurityGroupIds", "securityGroups": "Groups"}
+RENAMES = {"vpcSecurityGroupIds": "SecurityGroupIds", "securityGroups": "Groups", **REQUIREMENT_NAMES}
 USER_DATA_LIMIT = 16 * 1024
 METADATA = (
     ("httpEndpoint", {"enabled", "disabled"}),
@@ -42,6 +43,8 @@ METADATA = (
     ("instanceMetadataTags", {"enabled", "disabled"}),
 )
 VOLUME_TYPES = {"standard", "io1", "io2", "gp2", "gp3", "sc1", "st1"}
+BLOCK = "capacity-block"
+PREFERENCES = {"capacity-reservations-only", "open", "none"}
 TAGGABLE = {"instance", "volume", "network-interface", "spot-instances-request", "elastic-gpu"}
 
 
@@ -173,7 +176,26 @@ def _check_blocks(inputs: Properties) -> list[Fault]:
     for index, block in enumerate(_blocks(inputs, "tagSpecifications")):
         for fault in rules.one_of(block, "resourceType", TAGGABLE, "LaunchTemplateTagSpecificationRequest"):
             faults.append(Fault(f"tagSpecifications[{index}].{fault.property}", fault.reason))
-    return faults
+    return [*faults, *_check_capacity(inputs)]
+
+
+def _check_capacity(inputs: Properties) -> Iterable[Fault]:
+    """What kind of machine is asked for, where and how it is paid, and its adapters."""
+    if inputs.get("instanceType") is not None and inputs.get("instanceRequirements") is not None:
+        yield Fault("instanceRequirements", "and instanceType exclude each other (RequestLaunchTemplateData)")
+    yield from requirement_faults(inputs.get("instanceRequirements"), "instanceRequirements")
+    page = "LaunchTemplateInstanceMarketOptionsRequest"
+    yield from rules.one_of(inputs, "instanceMarketOptions.marketType", {"spot", BLOCK}, page)
+    page, at = "LaunchTemplateCapacityReservationSpecificationRequest", "capacityReservationSpecification"
+    yield from rules.one_of(inputs, f"{at}.capacityReservationPreference", PREFERENCES, page)
+    target = rules.at(inputs, f"{at}.capacityReservationTarget.capacityReservationId")
+    if rules.at(inputs, "instanceMarketOptions.marketType") == BLOCK and target is None:
+        page = "Use Capacity Blocks for machine learning workloads"
+        yield Fault(f"{at}.capacityReservationTarget", f"must name the Capacity Block ({page})")
+    page = "LaunchTemplateInstanceNetworkInterfaceSpecificationRequest"
+    for index, block in enumerate(_blocks(inputs, "networkInterfaces")):
+        for fault in rules.one_of(block, "interfaceType", {"interface", "efa", "efa-only"}, page):
+            yield Fault(f"networkInterfaces[{index}].{fault.property}", fault.reason)
 
 
 def _blocks(inputs: Properties, name: str) -> list[dict[str, Any]]:
