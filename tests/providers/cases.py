@@ -1,6 +1,7 @@
 """For each type: inputs, what may change in place, and how something else changes it."""
 
 from tests.providers.cases_autoscaling import AUTO_SCALING
+from tests.providers.cases_network import NETWORK
 from tests.providers.cases_secrets import SECRETS
 from tests.providers.conftest import TRUST
 from tests.providers.samples import (
@@ -280,5 +281,6 @@ CASES = (
         ("arn",),
     ),
     *AUTO_SCALING,
+    *NETWORK,
     *SECRETS,
 )

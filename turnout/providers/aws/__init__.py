@@ -10,6 +10,7 @@ from turnout.providers.aws import (
     ec2_routes,
     elbv2_balancer,
     elbv2_listener,
+    flow_log,
     iam,
     kms,
     launch_template,
@@ -17,12 +18,15 @@ from turnout.providers.aws import (
     placement_group,
     secretsmanager,
     security_group,
+    vpc_endpoint,
 )
 from turnout.providers.aws.base import AwsType
 
 TYPES: tuple[AwsType, ...] = (
     *ec2_network.TYPES,
     *ec2_routes.TYPES,
+    *vpc_endpoint.TYPES,
+    *flow_log.TYPES,
     *security_group.TYPES,
     *launch_template.TYPES,
     *elbv2_balancer.TYPES,
