@@ -4,6 +4,7 @@ import pulumi
 from turnout_components.environment import Environment
 from turnout_components.ingress import Ingress
 from turnout_components.network import Network
+from turnout_components.service_secrets import ServiceSecrets
 from turnout_components.traffic_switch import TrafficSwitch
 
 from infra.config import ENVIRONMENTS
@@ -12,13 +13,17 @@ from infra.settings import load
 
 settings = load()
 decision = decide_traffic(settings)
-provider = aws_provider(settings)
+on_aws = pulumi.ResourceOptions(provider=aws_provider(settings))
 service = settings.service
 pulumi.log.info(f"switch: {decision.reason}")
 
-network = Network(service, settings.network_args(), pulumi.ResourceOptions(provider=provider))
-ingress = Ingress(service, settings.ingress_args(network), pulumi.ResourceOptions(provider=provider))
+network = Network(service, settings.network_args(), on_aws)
+ingress = Ingress(service, settings.ingress_args(network), on_aws)
 
+secrets = {
+    name: ServiceSecrets(f"{service}-{name}", settings.secrets_args(name), on_aws)
+    for name in (ENVIRONMENTS if settings.secrets.names else ())
+}
 environments = {
     name: Environment(
         f"{service}-{name}",
@@ -28,9 +33,11 @@ environments = {
             "load_balancer_arn": ingress.load_balancer_arn,
             "balancer_security_group_id": ingress.security_group_id,
             "target_group_arn": ingress.target_groups[name].arn,
+            "secrets": secrets[name].references if secrets else settings.secrets.references,
+            "secrets_key_arn": secrets[name].key_arn if secrets else None,
             **settings.environment_args(name, decision.sizes[name], decision.traffic.weights[name]),  # type: ignore[typeddict-item]  # mypy: an open dict may hold more
         },
-        pulumi.ResourceOptions(provider=provider, depends_on=[ingress.test_rules[name]]),
+        pulumi.ResourceOptions(provider=on_aws.provider, depends_on=[ingress.test_rules[name]]),
     )
     for name in ENVIRONMENTS
 }
@@ -62,7 +69,7 @@ switch = TrafficSwitch(
         "standby": settings.standby_args(),
         "gate_timeout": settings.traffic.gate_timeout.total_seconds(),
     },
-    pulumi.ResourceOptions(provider=provider),
+    on_aws,
 )
 
 pulumi.export("url", ingress.dns_name.apply(lambda name: settings.url(name, settings.ingress.port)))

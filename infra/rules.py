@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from turnout_components import capacity, checks, scaling_rules
+from turnout_components import capacity, checks, scaling_rules, secret_rules
 from turnout_components.checks import Fault
 from turnout_components.release import ReleaseError
 from turnout_components.release import load as load_release
@@ -94,11 +94,11 @@ def _place_faults(pool: Pool, network: Network) -> Iterable[Fault]:
 
 
 def _secret_faults(secrets: Secrets) -> Iterable[Fault]:
-    said = secrets.model_dump(exclude_none=True)
-    judged = capacity.faults({"secrets": said["references"], "vault": said.get("vault")})
-    for fault in judged:
-        field = fault.field.replace("secrets.", "secrets.references.") if fault.field != "vault" else "secrets.vault"
-        yield Fault(field, fault.value, fault.reason, fault.fix)
+    rotated = (secrets.rotation.lambda_arn, secrets.rotation.days) if secrets.rotation else None
+    window = secrets.recovery_window_days
+    yield from _below("secrets", secret_rules.faults(secrets.names, {}, secrets.references, rotated=rotated, recovery=window))
+    if secrets.vault is None and any(reference.startswith("vault:") for reference in secrets.references.values()):
+        yield Fault("secrets.vault", None, "names no Vault", "write {address: https://vault.example.com, role: …}")
 
 
 def _scaling_faults(scaling: Scaling | None, pool: Pool) -> Iterable[Fault]:

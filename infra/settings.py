@@ -21,6 +21,7 @@ from turnout_components.release import Release
 from turnout_components.release import load as load_release
 from turnout_components.resolve import EnvironmentConfig, Size, SwitchConfig
 from turnout_components.scaling_rules import bounds_now
+from turnout_components.service_secrets import ServiceSecretsArgs
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Traffic
 from turnout_components.traffic_switch import StandbyArgs
@@ -116,6 +117,11 @@ class Settings(StackConfig):
             return None
         scaling = self.scaling.model_dump(exclude_none=True, exclude=None if weight else {"schedules", "predictive"})
         return cast(ScalingArgs, scaling)
+
+    def secrets_args(self, environment: str) -> ServiceSecretsArgs:
+        """What an environment's `ServiceSecrets` takes."""
+        secrets = self.secrets.model_dump(exclude_none=True, exclude={"vault"})
+        return cast(ServiceSecretsArgs, {"service": self.service, "environment": environment, **secrets})
 
     def standby_args(self) -> StandbyArgs:
         """How a `TrafficSwitch` keeps the standby, in seconds."""

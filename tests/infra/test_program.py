@@ -87,6 +87,19 @@ def test_staging_has_spot_instances_above_one_on_demand_and_no_warm_pool(run):
     assert "warmPool" not in group
 
 
+def test_each_environment_has_secrets_and_a_key_of_its_own_and_its_nodes_know_their_own_only(run):
+    made = run("prod")
+    names = {secret.name: secret.inputs["name"] for secret in made.all(":Secret")}
+    assert {name: full.split("/")[-2:] for name, full in names.items()} == {
+        f"assistant-{environment}-API_KEY": [environment, "API_KEY"] for environment in ("blue", "green")
+    }
+    assert len(made.all("kms/key:Key")) == 2
+    for name, other in (("blue", "green"), ("green", "blue")):
+        policy = made.one(":RolePolicy", f"assistant-{name}-pool-policy").inputs["policy"]
+        assert f"/{name}/API_KEY-" in policy
+        assert f"/{other}/" not in policy
+
+
 def test_schedules_and_forecasts_are_declared_for_who_carries_weight(run):
     made = run("prod")
     assert {r.name for r in made.all(":Schedule")} == {f"assistant-blue-scaling-{name}" for name in ("mornings", "evenings")}

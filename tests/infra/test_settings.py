@@ -310,6 +310,9 @@ def test_an_offline_preview_is_told_by_the_environment(root):
         ({"pool__boot": {"modell": 3}}, "pool.boot.modell = 3.0: is no stage of a boot"),
         ({"secrets__references": {"KEY": "hunter2"}}, 'secrets.references.KEY = "(not shown)": is no reference to a secret'),
         ({"secrets__references": {"KEY": "vault:a#b"}}, "secrets.vault = (nothing): names no Vault"),
+        ({"secrets__rotation": {"lambda_arn": "x"}, "secrets__names": ["KEY"]}, "secrets.rotation.lambda_arn = "),
+        ({"secrets__names": ["PORT"]}, 'secrets.names.PORT = "PORT": is a variable that the node sets itself'),
+        ({"secrets__recovery_window_days": 3}, "secrets.recovery_window_days = 3: is no recovery window"),
         ({"scaling__schedules": [{"name": "m", "cron": "0 8 * *", "minimum": 1}]}, "scaling.schedules[0].cron = "),
         (
             {"scaling__schedules": [{"name": "m", "cron": "0 8 * * *", "minimum": 9}]},
