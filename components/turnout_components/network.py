@@ -6,7 +6,12 @@ from enum import StrEnum
 from typing import NotRequired, TypedDict
 
 import pulumi
-from pulumi_aws import ec2
+from pulumi_aws import cloudwatch, ec2, iam
+from pulumi_aws import vpc as rules
+
+from turnout_components import network_rules
+from turnout_components.naming import ROLE_NAME_ROOM, shorten
+from turnout_components.network_rules import GATEWAYS, service_name
 
 EVERYWHERE = "0.0.0.0/0"
 ZONES_AT_MOST = 8
@@ -21,6 +26,13 @@ class Nat(StrEnum):
     PER_ZONE = "per_zone"
 
 
+class FlowLogsArgs(TypedDict):
+    """How flow logs are kept."""
+
+    retention_days: NotRequired[int]
+    """Days in CloudWatch Logs, of those that it offers. Default 30."""
+
+
 class NetworkArgs(TypedDict):
     """Either `cidr` and `zones` of a new VPC, or the three ids of an existing one."""
 
@@ -30,6 +42,12 @@ class NetworkArgs(TypedDict):
     """Availability zones of a new VPC, two to eight, in a lasting order: a subnet's addresses follow its place."""
     nat: NotRequired[Nat]
     """NAT gateways of a new VPC: none, single (one zone's failure cuts all off) or per_zone. Default per_zone."""
+    endpoints: NotRequired[Sequence[str]]
+    """AWS services that nodes of a new VPC reach without the internet, by their short names: `s3` and `dynamodb` by a route,
+    others (`ecr.api`, `ecr.dkr`, `secretsmanager`, `kms`, `logs`, `ssm`, `sts`, `autoscaling`, `monitoring`, …) by an interface
+    in each private subnet and the service's usual name. Default none."""
+    flow_logs: NotRequired[bool | FlowLogsArgs]
+    """Log the traffic of a new VPC. Default true."""
     vpc_id: NotRequired[pulumi.Input[str]]
     """An existing VPC."""
     public_subnet_ids: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
@@ -47,6 +65,7 @@ class Network(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:Network", name, {}, opts)
+        network_rules.refuse(args)
         if "vpc_id" in args:
             self.vpc_id = pulumi.Output.from_input(args["vpc_id"])
             self.public_subnet_ids = _ids(args["public_subnet_ids"])
@@ -80,12 +99,18 @@ class Network(pulumi.ComponentResource):
         gateways = self._nat(name, nat, public, zones, gateway)
         outward = self._table(f"{name}-public", vpc)
         self._route(f"{name}-public", outward, gateway_id=gateway.id)
+        tables = []
         for index, zone in enumerate(zones):
             inward = self._table(f"{name}-private-{zone}", vpc)
+            tables.append(inward)
             if gateways:
                 self._route(f"{name}-private-{zone}", inward, nat_gateway_id=gateways[index % len(gateways)].id)
             self._associate(f"{name}-public-{zone}", outward, public[index])
             self._associate(f"{name}-private-{zone}", inward, private[index])
+        self._endpoints(name, args, vpc, cidr, private, tables)
+        days = network_rules.retention(args)
+        if days is not None:
+            self._flow_logs(name, vpc, days)
         self.vpc_id = vpc.id
         self.public_subnet_ids = pulumi.Output.all(*[subnet.id for subnet in public])
         self.private_subnet_ids = pulumi.Output.all(*[subnet.id for subnet in private])
@@ -143,6 +168,81 @@ class Network(pulumi.ComponentResource):
                 )
             )
         return gateways
+
+    def _endpoints(
+        self,
+        name: str,
+        args: NetworkArgs,
+        vpc: ec2.Vpc,
+        cidr: pulumi.Output[str],
+        subnets: list[ec2.Subnet],
+        tables: list[ec2.RouteTable],
+    ) -> None:
+        services = args.get("endpoints", ())
+        group = self._endpoint_group(name, vpc, cidr) if set(services) - GATEWAYS else None
+        for service in services:
+            ec2.VpcEndpoint(
+                f"{name}-{service}",
+                vpc_id=vpc.id,
+                service_name=service_name(service, args["zones"][0]),
+                vpc_endpoint_type="Gateway" if service in GATEWAYS else "Interface",
+                route_table_ids=[table.id for table in tables] if service in GATEWAYS else None,
+                subnet_ids=None if service in GATEWAYS else [subnet.id for subnet in subnets],
+                security_group_ids=[group.id] if group and service not in GATEWAYS else None,
+                private_dns_enabled=None if service in GATEWAYS else True,
+                tags={"Name": f"{name}-{service}"},
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+
+    def _endpoint_group(self, name: str, vpc: ec2.Vpc, cidr: pulumi.Output[str]) -> ec2.SecurityGroup:
+        group = ec2.SecurityGroup(
+            f"{name}-endpoints",
+            description="Interface endpoints: HTTPS from the VPC",
+            vpc_id=vpc.id,
+            tags={"Name": f"{name}-endpoints"},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        rules.SecurityGroupIngressRule(
+            f"{name}-endpoints-https",
+            security_group_id=group.id,
+            description="HTTPS from the VPC",
+            cidr_ipv4=cidr,
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return group
+
+    def _flow_logs(self, name: str, vpc: ec2.Vpc, days: int) -> None:
+        log = cloudwatch.LogGroup(
+            f"{name}-flow-logs",
+            retention_in_days=days,
+            tags={"Name": f"{name}-flow-logs"},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        role = iam.Role(
+            shorten(f"{name}-flow-logs", ROLE_NAME_ROOM),
+            description="VPC flow logs: write to one log group",
+            assume_role_policy=log.arn.apply(network_rules.flow_log_trust),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        policy = iam.RolePolicy(
+            f"{name}-flow-logs-policy",
+            role=role.name,
+            policy=log.arn.apply(network_rules.flow_log_policy),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        ec2.FlowLog(
+            f"{name}-flow-logs",
+            vpc_id=vpc.id,
+            traffic_type="ALL",
+            log_destination_type="cloud-watch-logs",
+            log_destination=log.arn,
+            iam_role_arn=role.arn,
+            tags={"Name": f"{name}-flow-logs"},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+        )
 
 
 def _ids(given: pulumi.Input[Sequence[pulumi.Input[str]]]) -> pulumi.Output[list[str]]:

@@ -29,7 +29,14 @@ _COMPUTED: dict[str, Callable[[str], dict[str, Any]]] = {
     "aws:autoscaling/policy:Policy": lambda name: {
         "arn": f"arn:aws:autoscaling:us-east-1:{ACCOUNT}:scalingPolicy:1:autoScalingGroupName/group-1:policyName/{name}"
     },
+    "aws:s3/bucket:Bucket": lambda name: {"bucket": f"{name}-bucket", "arn": f"arn:aws:s3:::{name}-bucket"},
+    "aws:ecr/repository:Repository": lambda name: {
+        "arn": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{name}",
+        "repositoryUrl": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/{name}",
+    },
     "aws:kms/key:Key": lambda name: {"arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{name}", "keyId": f"{name}-key"},
+    "aws:cloudwatch/logGroup:LogGroup": lambda name: {"arn": f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:{name}"},
+    "aws:iam/role:Role": lambda name: {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"},
     "aws:iam/instanceProfile:InstanceProfile": lambda name: {"arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/{name}"},
 }
 _AUTO_NAMED = (
