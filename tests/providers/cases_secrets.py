@@ -9,6 +9,13 @@ from turnout.engine.provider import Created
 SECRET = "aws:secretsmanager/secret:Secret"
 
 
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:rotate"
+
+
+def rotate(world: World, made: Created, **members: Any) -> Any:
+    return world.api("secretsmanager").rotate_secret(SecretId=made.id, **members)
+
+
 def key(world: World) -> Created:
     return world.make("aws:kms/key:Key", description="of a test", deletionWindowInDays=7)
 
@@ -40,6 +47,7 @@ SECRETS = (
             "tags": tag_key,
         },
         ("arn", "keyId"),
+        computed=frozenset({"policy"}),
     ),
     Case(
         "aws:kms/alias:Alias",
@@ -72,7 +80,8 @@ SECRETS = (
             {"description": "of green"},
             {"kmsKeyId": key(w).outputs["arn"]},
             {"policy": policy("secretsmanager:GetSecretValue")},
-            {"policy": None},
+            {"policy": policy("secretsmanager:DescribeSecret")},
+            {"policy": "{}"},
             *RETAG,
         ],
         {
@@ -80,11 +89,37 @@ SECRETS = (
             "tags": lambda w, m: w.api("secretsmanager").untag_resource(SecretId=m.id, TagKeys=["team"]),
         },
         ("arn",),
+        computed=frozenset({"policy"}),
     ),
     Case(
         "aws:secretsmanager/secretVersion:SecretVersion",
         lambda w: {"secretId": secret(w), "secretStringWo": "a-planted-value", "secretStringWoVersion": 1},
         outputs=("arn", "secretArn", "versionId", "versionStages", "hasSecretStringWo"),
         stays=True,
+    ),
+    Case(
+        "aws:secretsmanager/secretRotation:SecretRotation",
+        lambda w: {"secretId": secret(w), "rotationLambdaArn": FUNCTION, "rotationRules": {"automaticallyAfterDays": 30}},
+        lambda _: [
+            {"rotationRules": {"automaticallyAfterDays": 7, "duration": "3h"}},
+            {"rotationRules": {"scheduleExpression": "rate(12 hours)", "duration": "2h"}},
+            {"rotationRules": {"scheduleExpression": "cron(0 8 1 * ? *)"}},
+            {"rotationLambdaArn": f"{FUNCTION}-other"},
+        ],
+        {
+            "rotationRules": lambda w, m: rotate(w, m, RotationRules={"AutomaticallyAfterDays": 1}),
+            "rotationLambdaArn": lambda w, m: rotate(w, m, RotationLambdaARN=f"{FUNCTION}-strange"),
+        },
+        ("rotationEnabled",),
+    ),
+    Case(
+        "aws:secretsmanager/secretPolicy:SecretPolicy",
+        lambda w: {"secretArn": secret(w), "policy": policy("secretsmanager:GetSecretValue"), "blockPublicPolicy": True},
+        lambda _: [{"policy": policy("secretsmanager:DescribeSecret")}],
+        {
+            "policy": lambda w, m: w.api("secretsmanager").put_resource_policy(
+                SecretId=m.id, ResourcePolicy=policy("secretsmanager:*")
+            )
+        },
     ),
 )

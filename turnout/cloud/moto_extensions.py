@@ -20,6 +20,7 @@ from turnout.cloud.moto_hooks import extend_hooks
 from turnout.cloud.moto_network import extend_network
 from turnout.cloud.moto_scaling import extend_scaling
 from turnout.cloud.moto_schedules import extend_schedules
+from turnout.cloud.moto_secrets import extend_secrets
 from turnout.cloud.moto_warm_pools import extend_warm_pools
 
 
@@ -33,6 +34,7 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets
     extend_schedules()
     extend_group_attributes()
     extend_ec2()
+    extend_secrets()
     extend_network()
     _extend_statistics()
     _extend_template_versions()

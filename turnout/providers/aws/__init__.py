@@ -17,6 +17,7 @@ from turnout.providers.aws import (
     logs,
     placement_group,
     secretsmanager,
+    secretsmanager_parts,
     security_group,
     vpc_endpoint,
 )
@@ -41,4 +42,5 @@ TYPES: tuple[AwsType, ...] = (
     *logs.TYPES,
     *kms.TYPES,
     *secretsmanager.TYPES,
+    *secretsmanager_parts.TYPES,
 )

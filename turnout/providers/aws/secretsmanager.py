@@ -15,6 +15,10 @@ from turnout.providers.aws.mapping import tag_list, tag_map
 MOST_BYTES = 65_536
 """AWS "CreateSecret", SecretString."""
 
+NO_POLICY = "{}"
+"""A secret's `policy` that takes the one away that there is; one that is not declared is left alone, because a SecretPolicy may
+have put it (resourceSecret: Optional, Computed)."""
+
 
 class Secret(AwsType):
     """aws_secretsmanager_secret: the id is its ARN. One that is scheduled for deletion counts as gone (findSecretByID)."""
@@ -32,7 +36,7 @@ class Secret(AwsType):
         faults = rules.matches(inputs, "name", r"[A-Za-z0-9/_+=.@-]{1,512}", meaning, "CreateSecret")
         if inputs.get("recoveryWindowInDays") != 0:
             faults += rules.between(inputs, "recoveryWindowInDays", 7, 30, "DeleteSecret; 0 deletes without recovery")
-        return faults + rules.document(inputs, "policy", "PutResourcePolicy")
+        return faults + ([] if inputs.get("policy") == NO_POLICY else rules.document(inputs, "policy", "PutResourcePolicy"))
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
         """CreateSecret: ResourceExistsException for a name in use, also by a secret that is scheduled for deletion."""
@@ -50,8 +54,8 @@ class Secret(AwsType):
         if old and changed(old, new, "description", "kmsKeyId"):
             description, key = new.get("description") or "", new.get("kmsKeyId")
             cloud.call("secretsmanager", "update_secret", SecretId=id, Description=description, KmsKeyId=key)
-        if changed(old, new, "policy"):
-            put_policy(cloud, id, new.get("policy"))
+        if new.get("policy") and changed(old, new, "policy"):
+            put_policy(cloud, id, new["policy"])
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
         secret = cloud.call("secretsmanager", "describe_secret", SecretId=id)
@@ -61,7 +65,7 @@ class Secret(AwsType):
             "name": secret["Name"],
             "description": secret.get("Description") or "",
             "kmsKeyId": secret.get("KmsKeyId"),
-            "policy": policy_of(cloud, id),
+            "policy": policy_of(cloud, id) or (NO_POLICY if inputs.get("policy") == NO_POLICY else ""),
             "arn": secret["ARN"],
             "tagsAll": tag_map(secret.get("Tags")),
         }
@@ -87,7 +91,7 @@ class Secret(AwsType):
 
 
 def put_policy(cloud: Cloud, id: str, policy: str | None, block_public: bool | None = None) -> None:
-    if policy:
+    if policy and policy != NO_POLICY:
         cloud.call("secretsmanager", "put_resource_policy", SecretId=id, ResourcePolicy=policy, BlockPublicPolicy=block_public)
     elif policy_of(cloud, id):
         cloud.call("secretsmanager", "delete_resource_policy", SecretId=id)
