@@ -149,6 +149,16 @@ def put_hook(world: World, made: Created, **change: Any) -> None:
     )
 
 
+def hook(world: World) -> Properties:
+    return {
+        "name": world.name("hook"),
+        "autoscalingGroupName": group(world),
+        "lifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+        "heartbeatTimeout": 300,
+        "defaultResult": "ABANDON",
+    }
+
+
 AUTO_SCALING = (
     *GROUPS,
     Case(
@@ -171,13 +181,7 @@ AUTO_SCALING = (
     ),
     Case(
         HOOK,
-        lambda w: {
-            "name": w.name("hook"),
-            "autoscalingGroupName": group(w),
-            "lifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
-            "heartbeatTimeout": 300,
-            "defaultResult": "ABANDON",
-        },
+        hook,
         lambda _: [
             {"heartbeatTimeout": 30},
             {"defaultResult": "CONTINUE"},

@@ -125,7 +125,7 @@ def _ranges(ranges: list[tuple[float, float]], source: str) -> Iterable[Fault]:
     for (_, end), (start, _) in pairwise(ranges):
         if end != start:
             said = "overlap" if end > start else "leave a gap"
-            yield Fault("stepAdjustments", f"the ranges {said} between {start:g} and {end:g} ({source})")
+            yield Fault("stepAdjustments", f"the ranges {said} between {min(start, end):g} and {max(start, end):g} ({source})")
     if ranges and 0 > ranges[0][0] > -INFINITY:
         yield Fault("stepAdjustments", f"a lower bound below 0 needs a step without a lower bound ({source})")
     if ranges and 0 < ranges[-1][1] < INFINITY:

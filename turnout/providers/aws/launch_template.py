@@ -28,6 +28,7 @@ DATA = frozenset(
         "tagSpecifications",
         "disableApiTermination",
         "instanceInitiatedShutdownBehavior",
+        "hibernationOptions",
         "instanceMarketOptions",
         "instanceRequirements",
         "capacityReservationSpecification",
