@@ -81,9 +81,8 @@ def _deny(sid: str, action: str, resources: list[str], condition: dict[str, Any]
 
 
 def image_lifecycle(untagged_days: int) -> dict[str, Any]:
-    """Images without a tag go after so many days. A release's image has a tag, which nobody can move to another image, and what
-    a tagged manifest list refers to is kept with it ("Automate the cleanup of images by using lifecycle policies in Amazon
-    ECR", Amazon ECR User Guide)."""
+    """Images without a tag go after so many days. A release's image has one, and no other image can take it ("Preventing image
+    tags from being overwritten in Amazon ECR", Amazon ECR User Guide)."""
     selection = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": untagged_days}
     return {
         "rules": [
