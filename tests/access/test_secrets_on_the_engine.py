@@ -1,0 +1,56 @@
+"""What becomes of a seed when the component is brought up again and again: in the account, and in the project's files."""
+
+from typing import Any
+
+from tests.access.conftest import PROVIDER, Deployed
+from tests.engine_state.bench import Project
+from turnout.providers.aws.clients import ENDPOINT_KEYS
+
+VALUE = "pl4nted-seed"
+SECRETS = """
+secrets = ServiceSecrets("svc-blue-secrets", dict(service="svc", environment="seeded", names=["TOKEN", "LATER"],
+    seeds=dict(TOKEN={value!r}), seed_version={version}, recovery_window_days=0), on)
+pulumi.export("references", secrets.references)
+"""
+
+
+def test_a_seed_is_written_once_and_a_rotated_value_stays_until_a_higher_number(project: Project, endpoint: str) -> None:
+    api = Deployed(endpoint, {}).api("secretsmanager")
+
+    def up(value: str, version: int = 1) -> tuple[dict[str, int], dict[str, str]]:
+        provider = PROVIDER.format(endpoint=endpoint, keys=sorted(ENDPOINT_KEYS))
+        project.program(provider + SECRETS.format(value=value, version=version))
+        project.stack().refresh()
+        result = project.stack().up()
+        return dict(result.summary.resource_changes or {}), result.outputs["references"].value
+
+    def current() -> str:
+        return str(api.get_secret_value(SecretId=arn)["SecretString"])
+
+    def labels() -> dict[str, Any]:
+        versions = api.list_secret_version_ids(SecretId=arn)["Versions"]
+        return {label: v["VersionId"] for v in versions for label in v.get("VersionStages", [])}
+
+    _, references = up(VALUE)
+    arn = references["TOKEN"]
+    assert set(references) == {"TOKEN", "LATER"}
+    assert current() == VALUE
+    # moto takes this label off with AWSCURRENT, AWS does not (`SEED_LABEL` has the page).
+    assert labels()["turnout-seed-1"] == labels()["AWSCURRENT"]
+    for value in ("rotated", "rotated again"):
+        api.put_secret_value(SecretId=arn, SecretString=value)
+    assert set(up(VALUE)[0]) == {"same"}
+    assert set(up("another")[0]) == {"same"}
+    assert current() == "rotated again"
+
+    changes, _ = up(f"{VALUE}-second", 2)
+    assert (changes["create"], changes["delete"]) == (1, 1)
+    assert current() == f"{VALUE}-second"
+    assert labels()["AWSCURRENT"] == labels()["turnout-seed-2"]
+
+    state = str(project.stack().export_stack().deployment)
+    files = [path for path in project.folder.rglob("*") if path.is_file() and path.parent.name != "program"]
+    assert VALUE not in state
+    assert [str(path) for path in files if VALUE in path.read_text(errors="replace")] == []
+    project.stack().destroy()
+    assert api.list_secrets(Filters=[{"Key": "name", "Values": ["turnout/svc/dev/seeded"]}])["SecretList"] == []
