@@ -1,6 +1,7 @@
 """For each type: inputs, what may change in place, and how something else changes it."""
 
 from tests.providers.cases_autoscaling import AUTO_SCALING
+from tests.providers.cases_balancing import BALANCING
 from tests.providers.cases_network import NETWORK
 from tests.providers.cases_secrets import SECRETS
 from tests.providers.conftest import TRUST
@@ -281,6 +282,7 @@ CASES = (
         ("arn",),
     ),
     *AUTO_SCALING,
+    *BALANCING,
     *NETWORK,
     *SECRETS,
 )

@@ -13,6 +13,7 @@ from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
 
 from turnout.cloud.fleets import Fleets
 from turnout.cloud.health import Target
+from turnout.cloud.moto_balancing import extend_balancing
 from turnout.cloud.moto_ec2 import extend_ec2
 from turnout.cloud.moto_group_attributes import extend_group_attributes
 from turnout.cloud.moto_groups import extend_groups
@@ -36,6 +37,7 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets
     extend_ec2()
     extend_secrets()
     extend_network()
+    extend_balancing()
     _extend_statistics()
     _extend_template_versions()
     _extend_rule_descriptions()

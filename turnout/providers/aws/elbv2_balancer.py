@@ -1,4 +1,4 @@
-"""Application load balancer and target group (terraform-provider-aws internal/service/elbv2)."""
+"""Application and network load balancers (terraform-provider-aws internal/service/elbv2/load_balancer.go)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from turnout.engine.provider import AutoName, Fault, NotFound, Properties, ProviderError
 from turnout.providers.aws import rules
-from turnout.providers.aws.base import AwsType, Deadline, changed, known
+from turnout.providers.aws.base import AwsType, Deadline, changed
 from turnout.providers.aws.clients import Cloud
 from turnout.providers.aws.mapping import tag_list, tag_map
 
@@ -21,6 +21,8 @@ class Attribute:
 
     key: str
     default: Any
+    of: str = ""
+    """The kind of load balancer that has it; "" for both."""
 
     def text(self, value: Any) -> str:
         wanted = self.default if value is None else value
@@ -62,21 +64,38 @@ def attribute_values(attributes: Mapping[str, Attribute], found: list[dict[str, 
     return {name: attribute.value(live.get(attribute.key)) for name, attribute in attributes.items()}
 
 
+APPLICATION, NETWORK = "application", "network"
 BALANCER_ATTRIBUTES = {
-    "idleTimeout": Attribute("idle_timeout.timeout_seconds", 60),
-    "clientKeepAlive": Attribute("client_keep_alive.seconds", 3600),
-    "dropInvalidHeaderFields": Attribute("routing.http.drop_invalid_header_fields.enabled", False),
+    "idleTimeout": Attribute("idle_timeout.timeout_seconds", 60, APPLICATION),
+    "clientKeepAlive": Attribute("client_keep_alive.seconds", 3600, APPLICATION),
+    "dropInvalidHeaderFields": Attribute("routing.http.drop_invalid_header_fields.enabled", False, APPLICATION),
+    "enableCrossZoneLoadBalancing": Attribute("load_balancing.cross_zone.enabled", False, NETWORK),
     "enableDeletionProtection": Attribute("deletion_protection.enabled", False),
-    "enableHttp2": Attribute("routing.http2.enabled", True),
-    "desyncMitigationMode": Attribute("routing.http.desync_mitigation_mode", "defensive"),
-    "preserveHostHeader": Attribute("routing.http.preserve_host_header.enabled", False),
-    "xffHeaderProcessingMode": Attribute("routing.http.xff_header_processing.mode", "append"),
+    "enableHttp2": Attribute("routing.http2.enabled", True, APPLICATION),
+    "desyncMitigationMode": Attribute("routing.http.desync_mitigation_mode", "defensive", APPLICATION),
+    "preserveHostHeader": Attribute("routing.http.preserve_host_header.enabled", False, APPLICATION),
+    "xffHeaderProcessingMode": Attribute("routing.http.xff_header_processing.mode", "append", APPLICATION),
 }
 """AWS "LoadBalancerAttribute" with the defaults written there."""
+ACCESS_LOGS = {
+    "enabled": Attribute("access_logs.s3.enabled", False),
+    "bucket": Attribute("access_logs.s3.bucket", ""),
+    "prefix": Attribute("access_logs.s3.prefix", ""),
+}
+
+
+def kind_of(inputs: Properties) -> str:
+    """A load balancer is an application load balancer unless it says otherwise."""
+    return str(inputs.get("loadBalancerType") or APPLICATION)
+
+
+def attributes_of(attributes: Mapping[str, Attribute], kind: str) -> dict[str, Attribute]:
+    """The attributes that a kind of load balancer has."""
+    return {name: attribute for name, attribute in attributes.items() if attribute.of in ("", kind)}
 
 
 class LoadBalancer(Elbv2Type):
-    """aws_lb of type application."""
+    """aws_lb of type application or network."""
 
     token = "aws:lb/loadBalancer:LoadBalancer"
     inputs = frozenset(
@@ -87,6 +106,7 @@ class LoadBalancer(Elbv2Type):
             "ipAddressType",
             "securityGroups",
             "subnets",
+            "accessLogs",
             "tags",
             *BALANCER_ATTRIBUTES,
         }
@@ -94,23 +114,24 @@ class LoadBalancer(Elbv2Type):
     replace_on = frozenset({"name", "internal", "loadBalancerType"})
     auto_name = AutoName("name", 32)
     defaults: ClassVar[Mapping[str, Any]] = {name: attribute.default for name, attribute in BALANCER_ATTRIBUTES.items()} | {
-        "internal": False
+        "internal": False,
+        "accessLogs": {"enabled": False},
     }
 
     def check(self, inputs: Properties) -> list[Fault]:
         source = "CreateLoadBalancer"
         faults = rules.required(inputs, "subnets")
         faults += rules.matches(inputs, "name", "(?!internal-)" + NAME, NAME_MEANING + ", nor beginning with internal-", source)
-        faults += rules.one_of(
-            inputs, "loadBalancerType", {"application"}, "the local cloud has application load balancers only"
-        )
+        kind = kind_of(inputs)
+        faults += rules.one_of(inputs, "loadBalancerType", {APPLICATION, NETWORK}, "the local cloud's load balancers")
+        faults += _check_kind(inputs, kind) + _check_access_logs(inputs)
         faults += rules.one_of(inputs, "ipAddressType", {"ipv4"}, "the local cloud has no IPv6")
         faults += rules.between(inputs, "idleTimeout", 1, 4000, "LoadBalancerAttribute")
         faults += rules.between(inputs, "clientKeepAlive", 60, 604800, "LoadBalancerAttribute")
         faults += rules.one_of(inputs, "desyncMitigationMode", {"monitor", "defensive", "strictest"}, "LoadBalancerAttribute")
         faults += rules.one_of(inputs, "xffHeaderProcessingMode", {"append", "preserve", "remove"}, "LoadBalancerAttribute")
         subnets = inputs.get("subnets")
-        if isinstance(subnets, list) and len(subnets) < 2:
+        if isinstance(subnets, list) and len(subnets) < 2 and kind == APPLICATION:
             faults.append(Fault("subnets", f"{len(subnets)} subnet: an application load balancer needs two zones ({source})"))
         return faults
 
@@ -124,7 +145,7 @@ class LoadBalancer(Elbv2Type):
             "create_load_balancer",
             Name=inputs["name"],
             Scheme="internal" if inputs.get("internal") else "internet-facing",
-            Type="application",
+            Type=kind_of(inputs),
             IpAddressType=inputs.get("ipAddressType"),
             SecurityGroups=inputs.get("securityGroups"),
             Subnets=inputs["subnets"],
@@ -133,7 +154,9 @@ class LoadBalancer(Elbv2Type):
         return str(made["LoadBalancers"][0]["LoadBalancerArn"])
 
     def configure(self, cloud: Cloud, id: str, old: Properties, new: Properties, outputs: Properties) -> None:
-        attributes = attribute_changes(BALANCER_ATTRIBUTES, old, new)
+        attributes = attribute_changes(attributes_of(BALANCER_ATTRIBUTES, kind_of(new)), old, new)
+        if changed(old, new, "accessLogs"):
+            attributes += _access_logs(cloud, new.get("accessLogs") or {})
         if attributes:
             cloud.call("elbv2", "modify_load_balancer_attributes", LoadBalancerArn=id, Attributes=attributes)
         if not old:
@@ -142,6 +165,7 @@ class LoadBalancer(Elbv2Type):
             _check_zones(cloud, new["subnets"])
             cloud.call("elbv2", "set_subnets", LoadBalancerArn=id, Subnets=new["subnets"])
         if changed(old, new, "securityGroups"):
+            _check_groups(id, kind_of(new), old, new)
             cloud.call("elbv2", "set_security_groups", LoadBalancerArn=id, SecurityGroups=new.get("securityGroups") or [])
         if changed(old, new, "ipAddressType"):
             cloud.call("elbv2", "set_ip_address_type", LoadBalancerArn=id, IpAddressType=new.get("ipAddressType") or "ipv4")
@@ -149,11 +173,15 @@ class LoadBalancer(Elbv2Type):
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
         balancer = cloud.call("elbv2", "describe_load_balancers", LoadBalancerArns=[id])["LoadBalancers"][0]
         attributes = cloud.call("elbv2", "describe_load_balancer_attributes", LoadBalancerArn=id)["Attributes"]
+        kind, logs = balancer.get("Type", APPLICATION), attribute_values(ACCESS_LOGS, attributes)
+        cross_zone = {"enableCrossZoneLoadBalancing": True} if inputs.get("enableCrossZoneLoadBalancing") else {}
         return {
-            **attribute_values(BALANCER_ATTRIBUTES, attributes),
+            **(cross_zone if kind == APPLICATION else {}),
+            **attribute_values(attributes_of(BALANCER_ATTRIBUTES, kind), attributes),
+            "accessLogs": logs if logs["enabled"] else {**(inputs.get("accessLogs") or {}), "enabled": False},
             "name": balancer["LoadBalancerName"],
             "internal": balancer["Scheme"] == "internal",
-            "loadBalancerType": balancer.get("Type", "application"),
+            "loadBalancerType": kind,
             "ipAddressType": balancer.get("IpAddressType", "ipv4"),
             "securityGroups": balancer.get("SecurityGroups") or [],
             "subnets": [zone["SubnetId"] for zone in balancer.get("AvailabilityZones") or []],
@@ -186,6 +214,61 @@ class LoadBalancer(Elbv2Type):
         cloud.call("elbv2", "delete_load_balancer", LoadBalancerArn=id)
 
 
+def _check_kind(inputs: Properties, kind: str) -> list[Fault]:
+    """ "LoadBalancerAttribute": which kind has which; the provider would leave the others out. An application load balancer
+    always crosses zones."""
+    source = "LoadBalancerAttribute"
+    if kind == APPLICATION and inputs.get("enableCrossZoneLoadBalancing") is False:
+        reason = f"an application load balancer always crosses zones; turn it off at its target groups ({source})"
+        return [Fault("enableCrossZoneLoadBalancing", reason)]
+    foreign = [name for name, attribute in BALANCER_ATTRIBUTES.items() if attribute.of == APPLICATION != kind]
+    return [
+        Fault(name, f"is of application load balancers only ({source})")
+        for name in foreign
+        if kind == NETWORK and inputs.get(name) is not None
+    ]
+
+
+def _check_access_logs(inputs: Properties) -> list[Fault]:
+    """ "Enable access logs for your Application Load Balancer": no AWSLogs in the prefix. What else a prefix may hold is said
+    by ModifyLoadBalancerAttributes' ValidationError."""
+    source = "Enable access logs for your Application Load Balancer"
+    faults = []
+    if isinstance(inputs.get("accessLogs"), dict) and not inputs["accessLogs"].get("bucket"):
+        faults.append(Fault("accessLogs.bucket", f"is required ({source})"))
+    meaning = "letters, digits and . - _ / without AWSLogs and without a slash first or last"
+    pattern = r"(?!/)(?!.*AWSLogs)(?!.*/$)[A-Za-z0-9._/-]*"
+    return faults + rules.matches(inputs, "accessLogs.prefix", pattern, meaning, source)
+
+
+def _access_logs(cloud: Cloud, block: Properties) -> list[dict[str, str]]:
+    """What to modify, as expandLoadBalancerAccessLogsAttributes does. A bucket that ELB may not write to is refused with
+    InvalidConfigurationRequest (moto takes any name)."""
+    enabled = ACCESS_LOGS["enabled"]
+    if not block.get("enabled"):
+        return [{"Key": enabled.key, "Value": "false"}]
+    try:
+        policy = cloud.call("s3", "get_bucket_policy", Bucket=block["bucket"])["Policy"]
+    except ProviderError as error:
+        policy = str(error)
+    if "PutObject" not in policy and "s3:*" not in policy:
+        raise ProviderError(
+            f"elbv2 modify_load_balancer_attributes: InvalidConfigurationRequest: Access Denied for bucket: {block['bucket']}. "
+            "Please check S3bucket permission: its policy must let Elastic Load Balancing put objects"
+        )
+    return [{"Key": attribute.key, "Value": attribute.text(block.get(name))} for name, attribute in ACCESS_LOGS.items()]
+
+
+def _check_groups(id: str, kind: str, old: Properties, new: Properties) -> None:
+    """ "Update the security groups for your Network Load Balancer": one that was made without them never gets any, and one
+    that has some keeps at least one."""
+    if kind == NETWORK and bool(old.get("securityGroups")) != bool(new.get("securityGroups")):
+        raise ProviderError(
+            f"elbv2 set_security_groups: InvalidConfigurationRequest: {id} was made "
+            f"{'with' if old.get('securityGroups') else 'without'} security groups and stays so; make another load balancer"
+        )
+
+
 def _check_zones(cloud: Cloud, subnets: list[str]) -> None:
     """AWS "Subnets for your load balancer": at least two zones, one subnet in each."""
     found = cloud.call("ec2", "describe_subnets", SubnetIds=subnets)["Subnets"]
@@ -197,183 +280,4 @@ def _check_zones(cloud: Cloud, subnets: list[str]) -> None:
         )
 
 
-TARGET_ATTRIBUTES = {
-    "deregistrationDelay": Attribute("deregistration_delay.timeout_seconds", 300),
-    "slowStart": Attribute("slow_start.duration_seconds", 0),
-    "loadBalancingAlgorithmType": Attribute("load_balancing.algorithm.type", "round_robin"),
-    "loadBalancingCrossZoneEnabled": Attribute("load_balancing.cross_zone.enabled", "use_load_balancer_configuration"),
-}
-"""AWS "TargetGroupAttribute" with the defaults written there."""
-
-STICKINESS = {
-    "enabled": Attribute("stickiness.enabled", False),
-    "type": Attribute("stickiness.type", "lb_cookie"),
-    "cookieDuration": Attribute("stickiness.lb_cookie.duration_seconds", 86400),
-}
-HEALTH = {
-    "enabled": "HealthCheckEnabled",
-    "interval": "HealthCheckIntervalSeconds",
-    "path": "HealthCheckPath",
-    "port": "HealthCheckPort",
-    "protocol": "HealthCheckProtocol",
-    "timeout": "HealthCheckTimeoutSeconds",
-    "healthyThreshold": "HealthyThresholdCount",
-    "unhealthyThreshold": "UnhealthyThresholdCount",
-}
-
-
-class TargetGroup(Elbv2Type):
-    """aws_lb_target_group of instances or addresses behind an application load balancer."""
-
-    token = "aws:lb/targetGroup:TargetGroup"
-    inputs = frozenset(
-        {
-            "name",
-            "port",
-            "protocol",
-            "protocolVersion",
-            "vpcId",
-            "targetType",
-            "healthCheck",
-            "stickiness",
-            "tags",
-            *TARGET_ATTRIBUTES,
-        }
-    )
-    replace_on = frozenset({"name", "port", "protocol", "protocolVersion", "vpcId", "targetType"})
-    auto_name = AutoName("name", 32)
-    defaults: ClassVar[Mapping[str, Any]] = {
-        **{name: attribute.default for name, attribute in TARGET_ATTRIBUTES.items()},
-        "stickiness": {"enabled": False},
-    }
-
-    def check(self, inputs: Properties) -> list[Fault]:
-        source = "CreateTargetGroup"
-        faults = rules.required(inputs, "port", "protocol", "vpcId")
-        faults += rules.matches(inputs, "name", NAME, NAME_MEANING, source)
-        faults += rules.one_of(inputs, "protocol", {"HTTP", "HTTPS"}, "an application load balancer's target group")
-        faults += rules.one_of(inputs, "protocolVersion", {"HTTP1", "HTTP2", "GRPC"}, source)
-        faults += rules.one_of(inputs, "targetType", {"instance", "ip"}, "the local cloud's targets")
-        faults += rules.between(inputs, "port", 1, 65535, source)
-        faults += rules.between(inputs, "deregistrationDelay", 0, 3600, "TargetGroupAttribute")
-        faults += rules.one_of(
-            inputs,
-            "loadBalancingAlgorithmType",
-            {"round_robin", "least_outstanding_requests", "weighted_random"},
-            "TargetGroupAttribute",
-        )
-        return faults + _check_slow_start(inputs) + _check_health(inputs)
-
-    def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
-        """CreateTargetGroup: DuplicateTargetGroupName for a name in use."""
-        made = cloud.call(
-            "elbv2",
-            "create_target_group",
-            Name=inputs["name"],
-            Port=inputs["port"],
-            Protocol=inputs["protocol"],
-            ProtocolVersion=inputs.get("protocolVersion"),
-            VpcId=inputs["vpcId"],
-            TargetType=inputs.get("targetType"),
-            Tags=tag_list(tags),
-            **_health_members(inputs.get("healthCheck") or {}),
-        )
-        return str(made["TargetGroups"][0]["TargetGroupArn"])
-
-    def configure(self, cloud: Cloud, id: str, old: Properties, new: Properties, outputs: Properties) -> None:
-        attributes = attribute_changes(TARGET_ATTRIBUTES, old, new)
-        if changed(old, new, "stickiness"):
-            attributes += attribute_changes(STICKINESS, {}, new.get("stickiness") or {"enabled": False})
-        if attributes:
-            cloud.call("elbv2", "modify_target_group_attributes", TargetGroupArn=id, Attributes=attributes)
-        if old and changed(old, new, "healthCheck"):
-            cloud.call("elbv2", "modify_target_group", TargetGroupArn=id, **_health_members(new.get("healthCheck") or {}))
-
-    def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
-        group = cloud.call("elbv2", "describe_target_groups", TargetGroupArns=[id])["TargetGroups"][0]
-        attributes = cloud.call("elbv2", "describe_target_group_attributes", TargetGroupArn=id)["Attributes"]
-        health = {name: group.get(member) for name, member in HEALTH.items()}
-        return {
-            **attribute_values(TARGET_ATTRIBUTES, attributes),
-            "stickiness": attribute_values(STICKINESS, attributes),
-            "healthCheck": {**health, "matcher": _matcher(group.get("Matcher") or {})},
-            "name": group["TargetGroupName"],
-            "port": group.get("Port"),
-            "protocol": group.get("Protocol"),
-            "protocolVersion": group.get("ProtocolVersion") or "HTTP1",
-            "vpcId": group.get("VpcId"),
-            "targetType": group.get("TargetType", "instance"),
-            "loadBalancerArns": group.get("LoadBalancerArns") or [],
-            "arn": id,
-            "arnSuffix": id.rsplit(":", 1)[1],
-            "tagsAll": self.tags_of(cloud, id),
-        }
-
-    def locate(self, cloud: Cloud, inputs: Properties, token: str) -> str | None:
-        found = cloud.call("elbv2", "describe_target_groups", Names=[inputs["name"]])["TargetGroups"]
-        return str(found[0]["TargetGroupArn"]) if found else None
-
-    def remove(self, cloud: Cloud, id: str, inputs: Properties, deadline: Deadline) -> None:
-        """DeleteTargetGroup: ResourceInUse while a listener or rule names it; tried again as resourceTargetGroupDelete does."""
-        if self._exists(cloud, id):
-            deadline.retry(lambda: cloud.call("elbv2", "delete_target_group", TargetGroupArn=id), IN_USE)
-
-    @staticmethod
-    def _exists(cloud: Cloud, id: str) -> bool:
-        try:
-            return bool(cloud.call("elbv2", "describe_target_groups", TargetGroupArns=[id])["TargetGroups"])
-        except NotFound:
-            return False
-
-
-def _matcher(matcher: Mapping[str, str]) -> str | None:
-    return matcher.get("HttpCode") or matcher.get("GrpcCode")
-
-
-def _health_members(block: Properties) -> dict[str, Any]:
-    members = {member: block[name] for name, member in HEALTH.items() if block.get(name) is not None}
-    if "HealthCheckPort" in members:
-        members["HealthCheckPort"] = str(members["HealthCheckPort"])
-    if block.get("matcher"):
-        members["Matcher"] = {"HttpCode": block["matcher"]}
-    return members
-
-
-def _check_slow_start(inputs: Properties) -> list[Fault]:
-    """AWS "Edit target group attributes", slow start: 30..900 s or 0, and round robin only."""
-    seconds, algorithm = inputs.get("slowStart"), inputs.get("loadBalancingAlgorithmType")
-    if not known(seconds) or seconds == 0:
-        return []
-    faults = rules.between(inputs, "slowStart", 30, 900, "TargetGroupAttribute")
-    if isinstance(algorithm, str) and algorithm != "round_robin":
-        faults.append(Fault("slowStart", f"slow start and {algorithm} exclude each other (TargetGroupAttribute)"))
-    return faults
-
-
-def _check_health(inputs: Properties) -> list[Fault]:
-    """AWS "Health checks for Application Load Balancer target groups", the settings' table."""
-    source = "CreateTargetGroup"
-    faults = [
-        *rules.between(inputs, "healthCheck.interval", 5, 300, source),
-        *rules.between(inputs, "healthCheck.timeout", 2, 120, source),
-        *rules.between(inputs, "healthCheck.healthyThreshold", 2, 10, source),
-        *rules.between(inputs, "healthCheck.unhealthyThreshold", 2, 10, source),
-        *rules.one_of(inputs, "healthCheck.protocol", {"HTTP", "HTTPS"}, source),
-        *rules.matches(
-            inputs, "healthCheck.path", r"/.{0,1023}", "a path begins with / and has at most 1024 characters", source
-        ),
-        *rules.matches(
-            inputs,
-            "healthCheck.matcher",
-            r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*",
-            "codes between 200 and 499",
-            "Matcher",
-        ),
-    ]
-    interval, timeout = rules.at(inputs, "healthCheck.interval"), rules.at(inputs, "healthCheck.timeout")
-    if known(interval) and known(timeout) and timeout >= interval:
-        faults.append(Fault("healthCheck.timeout", f"{timeout} is not below the interval {interval} ({source})"))
-    return faults
-
-
-TYPES = (LoadBalancer(), TargetGroup())
+TYPES = (LoadBalancer(),)

@@ -1,11 +1,11 @@
-"""Listener and listener rule of an application load balancer (terraform-provider-aws listener.go, listener_rule.go)."""
+"""Listener and listener rule (terraform-provider-aws listener.go, listener_rule.go)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from turnout.engine.provider import Fault, NotFound, Properties, ProviderError
 from turnout.providers.aws import rules
-from turnout.providers.aws.actions import action_members, check_actions, check_groups_exist, from_action
+from turnout.providers.aws.actions import action_members, check_actions, check_groups_exist, from_action, groups_of
 from turnout.providers.aws.base import Deadline, changed
 from turnout.providers.aws.clients import Cloud
 from turnout.providers.aws.elbv2_balancer import Elbv2Type
@@ -22,25 +22,36 @@ CONDITIONS = {
 """Pulumi's block -> RuleCondition's Field and config member."""
 
 
+SECURE = frozenset({"HTTPS", "TLS"})
+FITTING = {"HTTP": {"HTTP", "HTTPS"}, "HTTPS": {"HTTP", "HTTPS"}, "TCP": {"TCP"}, "TLS": {"TCP", "TLS"}}
+"""A listener's protocol -> those of target groups behind it ("CreateListener": IncompatibleProtocols; "Listeners for your
+Network Load Balancers")."""
+ALPN = frozenset({"HTTP1Only", "HTTP2Only", "HTTP2Optional", "HTTP2Preferred", "None"})
+
+
 class Listener(Elbv2Type):
-    """aws_lb_listener."""
+    """aws_lb_listener of an application or network load balancer."""
 
     token = "aws:lb/listener:Listener"
-    inputs = frozenset({"loadBalancerArn", "port", "protocol", "certificateArn", "sslPolicy", "defaultActions", "tags"})
+    inputs = frozenset(
+        {"loadBalancerArn", "port", "protocol", "certificateArn", "sslPolicy", "alpnPolicy", "defaultActions", "tags"}
+    )
     replace_on = frozenset({"loadBalancerArn"})
+    defaults: ClassVar[Mapping[str, Any]] = {"alpnPolicy": "None"}
 
     def check(self, inputs: Properties) -> list[Fault]:
         source = "CreateListener"
         faults = rules.required(inputs, "loadBalancerArn", "defaultActions", "port")
         faults += rules.between(inputs, "port", 1, 65535, source)
-        faults += rules.one_of(inputs, "protocol", {"HTTP", "HTTPS"}, "an application load balancer's listener")
-        certificate, protocol = inputs.get("certificateArn"), inputs.get("protocol")
-        if protocol == "HTTPS" and certificate is None:
-            faults.append(Fault("certificateArn", f"an HTTPS listener needs a certificate ({source}: CertificateNotFound)"))
-        if protocol == "HTTP" and certificate is not None:
-            faults.append(
-                Fault("certificateArn", f"an HTTP listener takes no certificate ({source}: InvalidConfigurationRequest)")
-            )
+        faults += rules.one_of(inputs, "protocol", FITTING, "the local cloud's listeners")
+        faults += rules.one_of(inputs, "alpnPolicy", ALPN, source)
+        faults += _check_tls(inputs, source)
+        if inputs.get("protocol") in ("TCP", "TLS"):
+            kinds = [action.get("type") for action in inputs.get("defaultActions") or [] if isinstance(action, dict)]
+            foreign = sorted({kind for kind in kinds if isinstance(kind, str) and kind != "forward"})
+            if foreign:
+                reason = f"a network load balancer forwards only, it has no {', '.join(foreign)} ({source})"
+                faults.append(Fault("defaultActions", reason))
         return faults + check_actions("defaultActions", inputs.get("defaultActions"))
 
     def _members(self, inputs: Properties) -> dict[str, Any]:
@@ -50,6 +61,7 @@ class Listener(Elbv2Type):
             "Protocol": inputs.get("protocol") or ("HTTPS" if certificate else "HTTP"),
             "Certificates": [{"CertificateArn": certificate}] if certificate else None,
             "SslPolicy": inputs.get("sslPolicy"),
+            "AlpnPolicy": [inputs["alpnPolicy"]] if inputs.get("alpnPolicy") else None,
             "DefaultActions": [action_members(action, index) for index, action in enumerate(inputs["defaultActions"], 1)],
         }
 
@@ -67,6 +79,7 @@ class Listener(Elbv2Type):
 
     def _check_live(self, cloud: Cloud, id: str | None, inputs: Properties) -> None:
         check_groups_exist(cloud, inputs["defaultActions"])
+        _check_protocols(cloud, inputs)
         for listener in self._on(cloud, inputs):
             if listener["Port"] == int(inputs["port"]) and listener["ListenerArn"] != id:
                 raise ProviderError(
@@ -80,7 +93,10 @@ class Listener(Elbv2Type):
     def configure(self, cloud: Cloud, id: str, old: Properties, new: Properties, outputs: Properties) -> None:
         if old and changed(old, new, *(self.inputs - {"tags"})):
             self._check_live(cloud, id, new)
-            cloud.call("elbv2", "modify_listener", ListenerArn=id, **self._members(new))
+            members = self._members(new)
+            if changed(old, new, "alpnPolicy"):
+                members["AlpnPolicy"] = [new.get("alpnPolicy") or "None"]
+            cloud.call("elbv2", "modify_listener", ListenerArn=id, **members)
 
     def look(self, cloud: Cloud, id: str, inputs: Properties) -> Properties | None:
         listener = cloud.call("elbv2", "describe_listeners", ListenerArns=[id])["Listeners"][0]
@@ -91,6 +107,7 @@ class Listener(Elbv2Type):
             "protocol": listener["Protocol"],
             "certificateArn": certificates[0].get("CertificateArn"),
             "sslPolicy": listener.get("SslPolicy") or "",
+            "alpnPolicy": next(iter(listener.get("AlpnPolicy") or []), "None"),
             "defaultActions": [from_action(action) for action in listener["DefaultActions"]],
             "arn": id,
             "tagsAll": self.tags_of(cloud, id),
@@ -104,6 +121,33 @@ class Listener(Elbv2Type):
 
     def remove(self, cloud: Cloud, id: str, inputs: Properties, deadline: Deadline) -> None:
         cloud.call("elbv2", "delete_listener", ListenerArn=id)
+
+
+def _check_tls(inputs: Properties, source: str) -> list[Fault]:
+    """Who needs a certificate, and who takes none ("CreateListener": CertificateNotFound, InvalidConfigurationRequest)."""
+    protocol = inputs.get("protocol")
+    if protocol not in FITTING:
+        return []
+    if protocol in SECURE and inputs.get("certificateArn") is None:
+        return [Fault("certificateArn", f"an {protocol} listener needs a certificate ({source}: CertificateNotFound)")]
+    taken = {"certificateArn": SECURE, "sslPolicy": SECURE, "alpnPolicy": {"TLS"}}
+    return [
+        Fault(name, f"an {protocol} listener takes none ({source}: InvalidConfigurationRequest)")
+        for name, protocols in taken.items()
+        if inputs.get(name) is not None and protocol not in protocols
+    ]
+
+
+def _check_protocols(cloud: Cloud, inputs: Properties) -> None:
+    """CreateListener, ModifyListener: IncompatibleProtocols (moto lets any target group stand behind any listener)."""
+    arns = list(dict.fromkeys(groups_of(inputs["defaultActions"])))
+    protocol = inputs.get("protocol") or ("HTTPS" if inputs.get("certificateArn") else "HTTP")
+    for group in cloud.call("elbv2", "describe_target_groups", TargetGroupArns=arns)["TargetGroups"] if arns else []:
+        if group["Protocol"] not in FITTING[protocol]:
+            raise ProviderError(
+                f"elbv2: IncompatibleProtocols: a {protocol} listener forwards to none of {group['Protocol']}: "
+                f"{group['TargetGroupName']}"
+            )
 
 
 class ListenerRule(Elbv2Type):
