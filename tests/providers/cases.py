@@ -4,6 +4,7 @@ from tests.providers.cases_autoscaling import AUTO_SCALING
 from tests.providers.cases_balancing import BALANCING
 from tests.providers.cases_network import NETWORK
 from tests.providers.cases_secrets import SECRETS
+from tests.providers.cases_storage import STORAGE
 from tests.providers.conftest import TRUST
 from tests.providers.samples import (
     RETAG,
@@ -285,4 +286,5 @@ CASES = (
     *BALANCING,
     *NETWORK,
     *SECRETS,
+    *STORAGE,
 )

@@ -27,7 +27,8 @@ def camel_names(owner: type) -> set[str]:
 @pytest.mark.parametrize("token", sorted(TYPES))
 def test_every_supported_input_is_an_argument_in_pulumi_aws(token: str) -> None:
     module, name = modules(token)
-    args = camel_names(getattr(importlib.import_module(module), f"{name}Args"))
+    found = importlib.import_module(module)
+    args = camel_names(getattr(found, f"{name}InitArgs", None) or getattr(found, f"{name}Args"))
     kind = TYPES[token]
     assert kind.token == token
     assert kind.inputs <= args

@@ -17,6 +17,9 @@ from turnout.providers.aws import (
     launch_template,
     logs,
     placement_group,
+    s3,
+    s3_lifecycle,
+    s3_settings,
     secretsmanager,
     secretsmanager_parts,
     security_group,
@@ -45,4 +48,7 @@ TYPES: tuple[AwsType, ...] = (
     *kms.TYPES,
     *secretsmanager.TYPES,
     *secretsmanager_parts.TYPES,
+    *s3.TYPES,
+    *s3_settings.TYPES,
+    *s3_lifecycle.TYPES,
 )

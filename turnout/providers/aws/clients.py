@@ -31,7 +31,7 @@ ENDPOINT_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Where a provider's `endpoints` name a service: boto3's name and the provider's names of it."""
 
-_GONE = ("NotFound", "NotFoundException", "NoSuchEntity", "NotFoundFault", "ResourceNotFound")
+_GONE = ("NotFound", "NotFoundException", "NotFoundFault", "NotFoundError", "ResourceNotFound", "NonexistentItemException")
 _lock = threading.Lock()
 _clients: dict[tuple[str, str, str, str, str], Any] = {}
 
@@ -150,7 +150,7 @@ def _translate(service: str, operation: str, error: ClientError) -> ProviderErro
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))
     text = f"{service} {operation}: {code}: {message}"
-    if any(code.endswith(suffix) for suffix in _GONE):
+    if code == "404" or code.startswith("NoSuch") or any(code.endswith(suffix) for suffix in _GONE):
         return NotFound(text)
     return ProviderError(text)
 
