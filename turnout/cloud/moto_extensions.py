@@ -19,6 +19,7 @@ from turnout.cloud.moto_group_attributes import extend_group_attributes
 from turnout.cloud.moto_groups import extend_groups
 from turnout.cloud.moto_hooks import extend_hooks
 from turnout.cloud.moto_network import extend_network
+from turnout.cloud.moto_s3 import extend_s3
 from turnout.cloud.moto_scaling import extend_scaling
 from turnout.cloud.moto_schedules import extend_schedules
 from turnout.cloud.moto_secrets import extend_secrets
@@ -36,6 +37,7 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets
     extend_group_attributes()
     extend_ec2()
     extend_secrets()
+    extend_s3()
     extend_network()
     extend_balancing()
     _extend_statistics()
