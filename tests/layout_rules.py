@@ -19,6 +19,7 @@ COMPONENT_MODULES = (
     "gpu_node_pool",
     "ingress",
     "network",
+    "network_load_balancer",
     "node_access",
     "service_secrets",
     "traffic_switch",

@@ -115,7 +115,7 @@ class Ingress(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:Ingress", name, {}, opts)
-        ingress_rules.refuse(name, plain(args))
+        ingress_rules.refuse(name, ingress_rules.faults(plain(args)))
         group = self._security_group(name, args)
         balancer = lb.LoadBalancer(
             balancer_logical_name(name),
@@ -161,33 +161,14 @@ class Ingress(pulumi.ComponentResource):
         )
 
     def _security_group(self, name: str, args: IngressArgs) -> ec2.SecurityGroup:
-        group = ec2.SecurityGroup(
-            f"{name}-balancer",
-            description="Load balancer: users and tests in, the pools out (each pool adds its own rule)",
-            vpc_id=args["vpc_id"],
-            tags={"Name": f"{name}-balancer"},
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        for cidr in args.get("allowed_cidrs", []):
-            self._admit(f"{name}-users-{cidr}", group, cidr, args.get("port", PORT), "Users")
-        redirect = ingress_rules.redirect_port(plain(args))
-        for cidr in args.get("allowed_cidrs", []) if redirect is not None else []:
-            self._admit(f"{name}-redirect-{cidr}", group, cidr, redirect, "Users, to be sent to HTTPS")
-        for cidr in args.get("test_cidrs", []):
-            self._admit(f"{name}-tests-{cidr}", group, cidr, args.get("test_port", TEST_PORT), "Tests of either environment")
+        group = balancer_group(self, name, args["vpc_id"])
+        users, redirect = args.get("allowed_cidrs", []), ingress_rules.redirect_port(plain(args))
+        admit(self, f"{name}-users", group, users, args.get("port", PORT), "Users")
+        if redirect is not None:
+            admit(self, f"{name}-redirect", group, users, redirect, "Users, to be sent to HTTPS")
+        tests = args.get("test_cidrs", [])
+        admit(self, f"{name}-tests", group, tests, args.get("test_port", TEST_PORT), "Tests of either environment")
         return group
-
-    def _admit(self, name: str, group: ec2.SecurityGroup, cidr: str, port: pulumi.Input[int] | None, description: str) -> None:
-        vpc.SecurityGroupIngressRule(
-            name,
-            security_group_id=group.id,
-            description=description,
-            cidr_ipv4=cidr,
-            ip_protocol="tcp",
-            from_port=port,
-            to_port=port,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
 
     def _target_group(self, name: str, path: pulumi.Input[str], args: IngressArgs) -> lb.TargetGroup:
         health = args.get("health", {})
@@ -199,17 +180,7 @@ class Ingress(pulumi.ComponentResource):
             port=args.get("target_port", 8000),
             deregistration_delay=health.get("drain", 30),
             load_balancing_cross_zone_enabled=None if args.get("cross_zone", True) else "false",
-            health_check={
-                "enabled": True,
-                "protocol": "HTTP",
-                "port": "traffic-port",
-                "path": path,
-                "matcher": "200",
-                "interval": health.get("interval", 5),
-                "timeout": health.get("timeout", 2),
-                "healthy_threshold": health.get("healthy_threshold", 2),
-                "unhealthy_threshold": health.get("unhealthy_threshold", 2),
-            },
+            health_check=health_check(path, health, "traffic-port"),
             tags={"Name": name},
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -264,6 +235,54 @@ class Ingress(pulumi.ComponentResource):
         )
 
 
+def balancer_group(parent: pulumi.Resource, name: str, vpc_id: pulumi.Input[str]) -> ec2.SecurityGroup:
+    """A load balancer's security group, through which nothing goes yet."""
+    return ec2.SecurityGroup(
+        f"{name}-balancer",
+        description="Load balancer: users and tests in, the pools out (each pool adds its own rule)",
+        vpc_id=vpc_id,
+        tags={"Name": f"{name}-balancer"},
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def admit(
+    parent: pulumi.Resource,
+    name: str,
+    group: ec2.SecurityGroup,
+    cidrs: Sequence[str],
+    port: pulumi.Input[int],
+    description: str,
+) -> None:
+    """Opens a port to address blocks, a rule each."""
+    for cidr in cidrs:
+        vpc.SecurityGroupIngressRule(
+            f"{name}-{cidr}",
+            security_group_id=group.id,
+            description=description,
+            cidr_ipv4=cidr,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
+
+
+def health_check(path: pulumi.Input[str], health: HealthArgs, port: pulumi.Input[str]) -> lb.TargetGroupHealthCheckArgsDict:
+    """A target group's check by HTTP."""
+    return {
+        "enabled": True,
+        "protocol": "HTTP",
+        "port": port,
+        "path": path,
+        "matcher": "200",
+        "interval": health.get("interval", 5),
+        "timeout": health.get("timeout", 2),
+        "healthy_threshold": health.get("healthy_threshold", 2),
+        "unhealthy_threshold": health.get("unhealthy_threshold", 2),
+    }
+
+
 def plain(args: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that are known before anything runs, to be judged: one that holds an output is left out. Of a certificate
     it only counts whether there is one."""
@@ -301,10 +320,18 @@ class ListenerProtocol(TypedDict, total=False):
     protocol: str
     ssl_policy: str
     certificate_arn: pulumi.Input[str]
+    alpn_policy: str
 
 
-def listener_protocol(certificate_arn: pulumi.Input[str] | None) -> ListenerProtocol:
-    """HTTPS with a certificate, plain HTTP without."""
+def listener_protocol(
+    certificate_arn: pulumi.Input[str] | None, protocol: str = "HTTP", alpn_policy: str | None = None
+) -> ListenerProtocol:
+    """`protocol` (HTTP or TCP) as it is without a certificate, HTTPS or TLS with one."""
     if certificate_arn is None:
-        return {"protocol": "HTTP"}
-    return {"protocol": "HTTPS", "ssl_policy": TLS_POLICY, "certificate_arn": certificate_arn}
+        return {"protocol": protocol}
+    secure: ListenerProtocol = {
+        "protocol": ingress_rules.SECURED[protocol],
+        "ssl_policy": TLS_POLICY,
+        "certificate_arn": certificate_arn,
+    }
+    return secure if alpn_policy is None else {**secure, "alpn_policy": alpn_policy}

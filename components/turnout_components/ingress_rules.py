@@ -20,6 +20,10 @@ IDLE_TIMEOUTS = range(1, 4001)
 """Seconds ("LoadBalancerAttribute", Elastic Load Balancing API Reference)."""
 CLIENT_KEEP_ALIVES = range(60, 604_801)
 """Seconds (same page)."""
+SECURED = {"HTTP": "HTTPS", "TCP": "TLS"}
+"""What a listener speaks without a certificate, and with one."""
+ALPN_POLICIES = ("HTTP1Only", "HTTP2Only", "HTTP2Optional", "HTTP2Preferred", "None")
+"""("ALPN policies", User Guide for Network Load Balancers)."""
 _NAME = re.compile(r"^(?!internal-)(?!-)[A-Za-z0-9-]+(?<!-)$")
 _PREFIX = re.compile(r"^(?!/)[A-Za-z0-9._/-]*(?<!/)$")
 _DOMAIN = re.compile(r"^(?=.{1,253}\.?$)(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]*\.?$", re.I)
@@ -30,9 +34,15 @@ def faults(ingress: Ingress) -> list[Fault]:
     return [fault for rule in _RULES for fault in rule(ingress)]
 
 
-def refuse(name: str, ingress: Ingress) -> None:
+def network_faults(balancer: Ingress) -> list[Fault]:
+    """Every rule that a network load balancer breaks; `balancer` holds the plain values of `NetworkLoadBalancerArgs`."""
+    rules = (_access_logs, _record, _network_zones, _test_ports, _network_tls)
+    return [fault for rule in rules for fault in rule(balancer)]
+
+
+def refuse(name: str, found: Iterable[Fault]) -> None:
     """Raises `ValueError` with a line for each fault of the component `name`."""
-    found = [*name_faults(name), *faults(ingress)]
+    found = [*name_faults(name), *found]
     if found:
         raise ValueError("\n".join(f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in found))
 
@@ -143,6 +153,49 @@ def _record(ingress: Ingress) -> Iterable[Fault]:
     name = record.get("name")
     if not name or (isinstance(name, str) and not _DOMAIN.match(name)):
         yield Fault("record.name", name, "is no domain name", "write a name in the zone such as assistant.example.com")
+
+
+def test_ports(balancer: Ingress) -> dict[str, int]:
+    """A port for the tests of each environment: a network load balancer reads no headers. By default 8081 and the next."""
+    given = balancer.get("test_ports")
+    environments = list(balancer.get("health_paths") or ())
+    return dict(given) if given is not None else {name: TEST_PORT + place for place, name in enumerate(environments)}
+
+
+def _network_zones(balancer: Ingress) -> Iterable[Fault]:
+    """One subnet a zone ("Network Load Balancers", Availability Zones)."""
+    subnets = balancer.get("subnet_ids")
+    if isinstance(subnets, (list, tuple)) and all(isinstance(subnet, str) for subnet in subnets):
+        if not subnets:
+            yield Fault("subnet_ids", list(subnets), "are none", "give a subnet in each of two zones or more")
+        elif len(set(subnets)) < len(subnets):
+            yield Fault("subnet_ids", list(subnets), "name a subnet twice", "name each once")
+
+
+def _test_ports(balancer: Ingress) -> Iterable[Fault]:
+    """A port has one listener ("CreateListener": DuplicateListener); a group without listener is never checked ("Health checks
+    for Network Load Balancer target groups")."""
+    ports, environments = test_ports(balancer), set(balancer.get("health_paths") or ())
+    if set(ports) != environments:
+        fix = f"give a port to each of {', '.join(sorted(environments))}, or leave test_ports out"
+        yield Fault("test_ports", ports, "are not of the environments in health_paths", fix)
+    every = [_number(balancer, "port", PORT), *ports.values()]
+    if len(set(every)) < len(every):
+        yield Fault("test_ports", ports, f"and port {every[0]} name a port twice", "name each once")
+
+
+def _network_tls(balancer: Ingress) -> Iterable[Fault]:
+    """ "Enable access logs for your Network Load Balancer": of TLS requests only. "ALPN policies": of TLS listeners only."""
+    policy = balancer.get("alpn_policy")
+    if policy is not None and policy not in ALPN_POLICIES:
+        yield Fault("alpn_policy", policy, "is no ALPN policy", f"write {', '.join(ALPN_POLICIES)}")
+    if balancer.get("certificate_arn"):
+        return
+    if policy is not None:
+        yield Fault("alpn_policy", policy, "is of TLS, which is not there without a certificate", "give certificate_arn")
+    if balancer.get("access_logs") is not None:
+        reason = "hold TLS connections only, and nothing speaks TLS without a certificate"
+        yield Fault("access_logs", dict(balancer["access_logs"]), reason, "give certificate_arn, or leave access_logs out")
 
 
 _RULES = (_times, _redirect, _access_logs, _cross_zone, _zones, _record)

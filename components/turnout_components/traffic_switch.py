@@ -74,7 +74,11 @@ class TrafficSwitchArgs(TypedDict):
     port: NotRequired[pulumi.Input[int]]
     """Port of the listener. Default 443."""
     certificate_arn: NotRequired[pulumi.Input[str] | None]
-    """ACM certificate; without it the listener speaks plain HTTP."""
+    """ACM certificate; without it the listener speaks plain HTTP, or TCP."""
+    protocol: NotRequired[str]
+    """`HTTP`, or `TCP` of a network load balancer: weights then decide about new connections. Default HTTP."""
+    alpn_policy: NotRequired[str]
+    """What the TLS of a network load balancer offers to clients, such as `HTTP2Preferred`. Default none."""
     standby: NotRequired[StandbyArgs]
     """How the standby is kept."""
     record_table: NotRequired[pulumi.Input[str]]
@@ -121,7 +125,7 @@ class TrafficSwitch(pulumi.ComponentResource):
             ],
             tags={f"turnout:{env}": _deployed(state) for env, state in environments.items()},
             opts=pulumi.ResourceOptions(parent=self, hooks=hooks.binding(name)),
-            **listener_protocol(args.get("certificate_arn")),
+            **listener_protocol(args.get("certificate_arn"), args.get("protocol", "HTTP"), args.get("alpn_policy")),
         )
         self.listener_arn = listener.arn
         self.step_down_role_arn = role.arn

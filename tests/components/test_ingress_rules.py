@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from turnout_components.ingress_rules import faults, name_faults, redirect_port, refuse
+from turnout_components.ingress_rules import faults, name_faults, network_faults, redirect_port, refuse
+from turnout_components.ingress_rules import test_ports as ports_of
 
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 
@@ -87,7 +88,48 @@ def test_plain_http_is_redirected_only_where_there_is_tls():
 
 def test_a_refusal_has_a_line_for_each_fault_that_says_what_to_do():
     with pytest.raises(ValueError, match="idle_timeout") as refused:
-        refuse("internal-llm", {"idle_timeout": 5000, "server_keep_alive": 65})
+        refuse("internal-llm", faults({"idle_timeout": 5000, "server_keep_alive": 65}))
     lines = str(refused.value).splitlines()
     assert [line.split(" = ")[0] for line in lines] == ["name", "idle_timeout", "server_keep_alive"]
     assert "serve with 5015, or set idle_timeout below 65" in lines[2]
+
+
+PATHS = {"blue": "/ready", "green": "/ready"}
+
+
+@pytest.mark.parametrize(
+    ("balancer", "field"),
+    [
+        ({"subnet_ids": []}, "subnet_ids"),
+        ({"subnet_ids": ["subnet-a", "subnet-a"]}, "subnet_ids"),
+        ({"test_ports": {"blue": 8081}}, "test_ports"),
+        ({"test_ports": {"blue": 8081, "green": 8081}}, "test_ports"),
+        ({"test_ports": {"blue": 443, "green": 8081}}, "test_ports"),
+        ({"port": 8082}, "test_ports"),
+        ({"alpn_policy": "HTTP2Only"}, "alpn_policy"),
+        ({"alpn_policy": "h2", "certificate_arn": CERTIFICATE}, "alpn_policy"),
+        ({"access_logs": {"bucket": "logs"}}, "access_logs"),
+        ({"access_logs": {"bucket": "logs", "prefix": "/"}, "certificate_arn": CERTIFICATE}, "access_logs.prefix"),
+        ({"record": {"zone_id": "Z1", "name": "x"}}, "record.name"),
+    ],
+)
+def test_what_aws_refuses_of_a_network_load_balancer_is_a_fault_of_its_field(balancer, field):
+    assert [fault.field for fault in network_faults({"health_paths": PATHS, **balancer})] == [field]
+
+
+@pytest.mark.parametrize(
+    "balancer",
+    [
+        {},
+        {"subnet_ids": ["subnet-a"]},
+        {"test_ports": {"blue": 1, "green": 2}},
+        {"certificate_arn": CERTIFICATE, "access_logs": {"bucket": "logs"}, "alpn_policy": "HTTP2Preferred"},
+    ],
+)
+def test_what_aws_takes_of_a_network_load_balancer_is_no_fault(balancer):
+    assert network_faults({"health_paths": PATHS, **balancer}) == []
+
+
+def test_each_environment_has_a_port_of_its_own_for_tests():
+    assert ports_of({"health_paths": PATHS}) == {"blue": 8081, "green": 8082}
+    assert ports_of({"health_paths": PATHS, "test_ports": {"blue": 1, "green": 2}}) == {"blue": 1, "green": 2}

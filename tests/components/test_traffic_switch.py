@@ -173,3 +173,23 @@ def test_the_gate_judges_what_config_wishes():
 def test_a_bare_standby_has_the_documented_defaults():
     standby = switch_config({**RESOLVED, "standby": {}}).standby
     assert (standby.keep, standby.retain_for, standby.bake) == (Keep.FULL, timedelta(hours=24), timedelta(minutes=10))
+
+
+@pytest.mark.parametrize(
+    ("changes", "protocol"),
+    [
+        ({}, "HTTP"),
+        ({"certificate_arn": "arn:c"}, "HTTPS"),
+        ({"protocol": "TCP"}, "TCP"),
+        ({"protocol": "TCP", "certificate_arn": "arn:c"}, "TLS"),
+    ],
+)
+def test_the_listener_speaks_what_its_load_balancer_does(changes, protocol):
+    made = switch(**changes)
+    assert made.one(":Listener").inputs["protocol"] == protocol
+    assert shares(made) == {target_group("blue"): 100, target_group("green"): 0}
+
+
+def test_tls_offers_http_2_where_it_is_told_to():
+    made = switch(protocol="TCP", certificate_arn="arn:c", alpn_policy="HTTP2Only").one(":Listener")
+    assert made.inputs["alpnPolicy"] == "HTTP2Only"
