@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from turnout_components.live import LiveCloud, Target, ready_targets, shares, utc_now, way_back
+from turnout_components.live import LiveCloud, ready_targets, shares, utc_now
+from turnout_components.readiness import Readiness, Story
 from turnout_components.resolve import Decision, Live, SwitchConfig, SwitchRefused, parity, resolve
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import (
@@ -84,14 +85,6 @@ class Candidate:
     release: str | None
     minimum: int
     maximum: int
-
-
-@dataclass(frozen=True)
-class _Readiness:
-    needed: int
-    ready: int
-    targets: list[Target]
-    group: str | None
 
 
 class SwitchGate:
@@ -250,7 +243,7 @@ class SwitchGate:
             found = self._in_service(environments)
             return {name: min(count, began[name]) if name in gaining else count for name, count in found.items()}
 
-        told = ""
+        story = Story(self._cloud, self._notify, self._clock)
         while True:
             if self._renewal is not None and self._renewal.done():
                 self._renewal.result()
@@ -264,24 +257,14 @@ class SwitchGate:
                 retained = await asyncio.to_thread(self._retained, to, environments, in_service)
                 await self._update_claim(floors=needed, retained=retained)
                 return
-            story = "; ".join(_told(name, r) for name, r in readiness.items())
             if self._clock() >= deadline:
                 raise SwitchRefused(
-                    f"not ready after {self._timeout.total_seconds():.0f} s, so the weights stay ({story}). "
-                    "Look at the standby's servers (`turnout status`, `turnout local logs`), then run this again"
+                    f"not ready after {self._timeout.total_seconds():.0f} s, so the weights stay "
+                    f"({await asyncio.to_thread(story.whole, readiness)}). Look at the servers' log (the pool's log group, or "
+                    "`turnout local logs`), then run this again"
                 )
-            if not told:
-                for line in await asyncio.to_thread(self._ways_back, readiness):
-                    self._notify(line)
-            if story != told:
-                self._notify(f"waiting: {story}")
-                told = story
+            await asyncio.to_thread(story.tell, readiness)
             await self._sleep(POLL)
-
-    def _ways_back(self, readiness: Mapping[str, _Readiness]) -> list[str]:
-        """How long each side will take, from what its group's launches took before."""
-        short = {name: r for name, r in readiness.items() if r.ready < r.needed}
-        return [f"{name} is ready {way_back(self._cloud, r.group, r.needed - r.ready)}" for name, r in short.items()]
 
     def _in_service(self, environments: Mapping[str, Candidate]) -> dict[str, int]:
         groups = {name: self._cloud.group(e.group) if e.group else None for name, e in environments.items()}
@@ -312,9 +295,9 @@ class SwitchGate:
                 raised.setdefault(name, found.minimum)
                 self._cloud.set_minimum(found.name, count)
 
-    def _readiness(self, environments: Mapping[str, Candidate], needed: Mapping[str, int]) -> dict[str, _Readiness]:
+    def _readiness(self, environments: Mapping[str, Candidate], needed: Mapping[str, int]) -> dict[str, Readiness]:
         return {
-            name: _Readiness(
+            name: Readiness(
                 count,
                 *ready_targets(self._cloud, environments[name].target_group, environments[name].group),
                 environments[name].group,
@@ -379,13 +362,3 @@ class SwitchGate:
 class _Broken(Exception):
     def __init__(self, record: SwitchRecord) -> None:
         self.record = record
-
-
-def _told(name: str, readiness: _Readiness) -> str:
-    states = sorted(
-        f"{t.id} {t.state}{f' ({t.reason})' if t.reason else ''}" for t in readiness.targets if t.state != "healthy"
-    )
-    detail = ", ".join(states[:5]) + (f" and {len(states) - 5} more" if len(states) > 5 else "")
-    return f"{name}: {readiness.ready} of {readiness.needed} healthy targets of {readiness.group}" + (
-        f": {detail}" if detail else ""
-    )

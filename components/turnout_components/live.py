@@ -108,6 +108,14 @@ class LiveCloud:
             and "into warm pool" not in activity["Description"]
         ]
 
+    def failed_launch(self, name: str) -> str | None:
+        """Why the group's newest launch failed; None where it did not, or is still under way."""
+        found = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=name, MaxRecords=20)["Activities"]
+        newest = next((activity for activity in found if activity["Description"].startswith("Launching")), None)
+        if newest is None or newest["StatusCode"] not in ("Failed", "Cancelled"):
+            return None
+        return str(newest.get("StatusMessage") or newest["StatusCode"])
+
     def targets(self, target_group: str) -> list[Target]:
         """Every registered target with its health."""
         found = self._elbv2.describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]

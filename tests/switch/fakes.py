@@ -57,6 +57,7 @@ class FakeCloud:
     calls: list[str] = field(default_factory=list)
     warm_instances: dict[str, int] = field(default_factory=dict)
     past_launches: dict[str, list[Launch]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
     on_set_minimum: Callable[[str, int], None] | None = None
 
     def weights(self, listener: str) -> dict[str, int] | None:  # noqa: ARG002
@@ -74,6 +75,9 @@ class FakeCloud:
 
     def warm(self, name: str) -> int:
         return self.warm_instances.get(name, 0)
+
+    def failed_launch(self, name: str) -> str | None:
+        return self.failures.get(name)
 
     def launches(self, name: str) -> list[Launch]:
         return self.past_launches.get(name, [])

@@ -326,3 +326,12 @@ def test_every_update_puts_the_step_downs_right_and_no_preview_does(world, settl
 def test_an_update_that_moves_traffic_leaves_the_step_downs_to_its_gate(world):
     decide(world.store, world.cloud, config(GREEN), settle=True, step_downs=world.step_downs)
     assert world.step_downs.calls == []
+
+
+async def test_a_launch_that_fails_is_told_while_it_waits_and_in_the_refusal(world):
+    world.cloud.serve("g-green", GREEN_TG, 0)
+    world.cloud.failures = {"g-green": "Could not launch On-Demand Instances. InsufficientInstanceCapacity"}
+    line = "the last launch of g-green failed: Could not launch On-Demand Instances. InsufficientInstanceCapacity"
+    with pytest.raises(SwitchRefused, match="the last launch of g-green failed: Could not launch On-Demand"):
+        await world.gate(timeout=60).before(CANDIDATES, GREEN.weights)
+    assert world.said.count(line) == 1
