@@ -259,6 +259,9 @@ class StackConfig(_Section):
     ingress: Ingress = Field(default=Ingress(), description="write {port: …, allowed_cidrs: […]}")
     pool: Pool = Field(default=Pool(), description="write {instance_type: …, minimum: …, maximum: …}")
     secrets: Secrets = Field(default=Secrets(), description="write {names: […], references: {…}}")
+    seeds: dict[str, str] = Field(
+        default={}, repr=False, description="write secret config: first values of turnout:secrets.names by variable"
+    )
     scaling: Scaling | None = Field(default=None, description="write {step: …} or {target_tracking: …}, or null for none")
     health: Health = Field(default=Health(), description="write {path: …}")
     environments: Environments = Field(description="write {blue: {release: …}, green: {release: …}}")

@@ -93,10 +93,12 @@ def _place_faults(pool: Pool, network: Network) -> Iterable[Fault]:
     yield from _below("pool", [replace(fault, fix="name one in pool.zone") if zones else fault for fault in found])
 
 
-def _secret_faults(secrets: Secrets) -> Iterable[Fault]:
+def _secret_faults(secrets: Secrets, seeds: Mapping[str, str]) -> Iterable[Fault]:
     rotated = (secrets.rotation.lambda_arn, secrets.rotation.days) if secrets.rotation else None
     window = secrets.recovery_window_days
-    yield from _below("secrets", secret_rules.faults(secrets.names, {}, secrets.references, rotated=rotated, recovery=window))
+    judged = secret_rules.faults(secrets.names, seeds, secrets.references, rotated=rotated, recovery=window)
+    yield from (fault for fault in judged if fault.field.startswith("seeds."))
+    yield from _below("secrets", (fault for fault in judged if not fault.field.startswith("seeds.")))
     if secrets.vault is None and any(reference.startswith("vault:") for reference in secrets.references.values()):
         yield Fault("secrets.vault", None, "names no Vault", "write {address: https://vault.example.com, role: …}")
 
@@ -138,7 +140,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("ingress", "cloud", "region"), _ingress_faults),
     (("pool", "cloud"), _pool_faults),
     (("pool", "network"), _place_faults),
-    (("secrets",), _secret_faults),
+    (("secrets", "seeds"), _secret_faults),
     (("scaling", "pool"), _scaling_faults),
     (("health",), _health_faults),
     (("traffic", "environments"), _traffic_faults),

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
@@ -21,6 +22,7 @@ from turnout_components.release import Release
 from turnout_components.release import load as load_release
 from turnout_components.resolve import EnvironmentConfig, Size, SwitchConfig
 from turnout_components.scaling_rules import bounds_now
+from turnout_components.secret_rules import NOT_SHOWN
 from turnout_components.service_secrets import ServiceSecretsArgs
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Traffic
@@ -121,7 +123,8 @@ class Settings(StackConfig):
     def secrets_args(self, environment: str) -> ServiceSecretsArgs:
         """What an environment's `ServiceSecrets` takes."""
         secrets = self.secrets.model_dump(exclude_none=True, exclude={"vault"})
-        return cast(ServiceSecretsArgs, {"service": self.service, "environment": environment, **secrets})
+        seeds = {variable: pulumi.Output.secret(value) for variable, value in self.seeds.items()}
+        return cast(ServiceSecretsArgs, {"service": self.service, "environment": environment, "seeds": seeds, **secrets})
 
     def standby_args(self) -> StandbyArgs:
         """How a `TrafficSwitch` keeps the standby, in seconds."""
@@ -285,5 +288,8 @@ def _unknown(path: tuple[Any, ...], value: Any, model: type[BaseModel]) -> Fault
 
 
 def _line(fault: Fault) -> str:
+    """A line for people; of what is secret config, the value is not shown."""
+    if fault.field.partition(".")[0] == "seeds" and fault.value is not None:
+        fault = replace(fault, value=NOT_SHOWN)
     value = "(nothing)" if fault.value is None else json.dumps(fault.value, default=str, ensure_ascii=False)
     return f"turnout:{fault.field} = {value}: {fault.reason}" + (f"; {fault.fix}" if fault.fix else "")

@@ -329,6 +329,13 @@ def test_what_aws_refuses_of_pool_secrets_and_scaling_is_a_fault(root, changes, 
     assert fault(root, **changes).startswith(f"turnout:{line}")
 
 
+@pytest.mark.parametrize("seeds", ["hunter2", {"OTHER": "hunter2"}, {"KEY": ["hunter2"]}, {"KEY": {"a": "hunter2"}}])
+def test_no_fault_shows_the_value_of_a_seed(root, seeds):
+    lines = faults(root, secrets__names=["KEY"], seeds=seeds)
+    assert [line for line in lines if line.startswith("turnout:seeds")]
+    assert "hunter2" not in "".join(lines)
+
+
 def test_the_boot_of_the_local_cloud_is_no_setting_of_aws(root):
     assert "AWS takes what it takes" in fault(root, cloud="aws", ingress__allowed_cidrs=[], pool__boot={"model": 3.0})
 

@@ -26,7 +26,8 @@ def show(stack: str) -> None:
     out = screen()
     out.result(found)
     if not out.as_json:
-        out.show(_table(found))
+        if found["environments"]:
+            out.show(_table(found))
         for line in notes(found):
             out.line(line)
 
