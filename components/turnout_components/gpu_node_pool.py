@@ -107,7 +107,7 @@ class MachineArgs(TypedDict):
     secrets: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Reference by the name of the environment variable: a Secrets Manager ARN (with `#key` for a JSON field), `ssm:/path`
     or `vault:<path>#<field>`; never a value."""
-    secrets_key_arn: NotRequired[pulumi.Input[str]]
+    secrets_key_arn: NotRequired[pulumi.Input[str | None]]
     """KMS key of the secrets that `ServiceSecrets` made: no other decrypts those. Default: any, for just these secrets."""
     vault: NotRequired[pulumi.Input[VaultArgs]]
     """Where a reference is Vault's."""
@@ -206,7 +206,7 @@ class GpuNodePool(pulumi.ComponentResource):
             capacity_reservation_specification=cast(Any, machine.apply(launch_template.reservation)),
             placement_group=placement.name if placement else None,
             warm_pool=cast(Any, machine.apply(launch_template.warm_pool)),
-            force_delete_warm_pool=machine.apply(lambda m: True if m.get("warm_pool") is not None else None),
+            force_delete_warm_pool=True,
             initial_lifecycle_hooks=cast(Any, launch_template.HOOKS),
             default_instance_warmup=INSTANCE_WARMUP,
             enabled_metrics=list(GROUP_METRICS),

@@ -53,11 +53,12 @@ class ServiceSecretsArgs(TypedDict):
 
 class ServiceSecrets(pulumi.ComponentResource):
     """Secrets in Secrets Manager, by environment variable. No role that is tagged as another environment's can read them.
+    Without names there is no secret and no key.
 
     Raises `ValueError` for what AWS refuses."""
 
     references: pulumi.Output[dict[str, str]]
-    key_arn: pulumi.Output[str]
+    key_arn: pulumi.Output[str | None]
 
     def __init__(self, name: str, args: ServiceSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:ServiceSecrets", name, {}, opts)
@@ -65,19 +66,17 @@ class ServiceSecrets(pulumi.ComponentResource):
         owner = pulumi.Output.all(service=args["service"], environment=args["environment"])
         prefix = owner.apply(lambda o: secret_prefix(o["service"], pulumi.get_stack(), o["environment"]))
         tags = owner.apply(lambda o: {"turnout:service": o["service"], "turnout:environment": o["environment"]})
-        window = args.get("recovery_window_days", secret_rules.RECOVERY_DAYS)
-        key, usable = own_key(
-            self,
-            name,
-            "Secrets of one Turnout environment",
-            prefix.apply(lambda p: f"alias/{p}secrets"),
-            ["secretsmanager"],
-            tags,
-            window=window,
-        )
         policy = owner.apply(lambda o: json.dumps(secret_policy(o["service"], o["environment"])))
+        window = args.get("recovery_window_days", secret_rules.RECOVERY_DAYS)
         found: dict[str, Any] = dict(args.get("references", {}))
-        for variable in _names(args):
+        self.key_arn = pulumi.Output.from_input(None)
+        names = _names(args)
+        if names:
+            alias = pulumi.Output.concat("alias/", prefix, "secrets")
+            about = "Secrets of one Turnout environment"
+            key, usable = own_key(self, name, about, alias, ["secretsmanager"], tags, window=window)
+            self.key_arn = key.arn
+        for variable in names:
             secret = secretsmanager.Secret(
                 f"{name}-{variable}",
                 name=pulumi.Output.concat(prefix, variable),
@@ -90,7 +89,6 @@ class ServiceSecrets(pulumi.ComponentResource):
             )
             found[variable] = self._filled(f"{name}-{variable}", variable, secret, args)
         self.references = pulumi.Output.from_input(found).apply(_checked)
-        self.key_arn = key.arn
         self.register_outputs({"references": self.references, "key_arn": self.key_arn})
 
     def _filled(self, name: str, variable: str, secret: secretsmanager.Secret, args: ServiceSecretsArgs) -> pulumi.Output[str]:

@@ -27,10 +27,16 @@ def test_a_seed_is_written_once_and_a_rotated_value_stays_until_a_higher_number(
     def current() -> str:
         return str(api.get_secret_value(SecretId=arn)["SecretString"])
 
+    def listed() -> list[Any]:
+        return list(api.list_secrets(Filters=[{"Key": "name", "Values": ["turnout/svc/dev/seeded"]}])["SecretList"])
+
     def labels() -> dict[str, Any]:
         versions = api.list_secret_version_ids(SecretId=arn)["Versions"]
         return {label: v["VersionId"] for v in versions for label in v.get("VersionStages", [])}
 
+    project.program(PROVIDER.format(endpoint=endpoint, keys=sorted(ENDPOINT_KEYS)) + SECRETS.format(value=VALUE, version=1))
+    assert project.stack().preview().change_summary["create"] == 10
+    assert listed() == [], "a preview makes nothing"
     _, references = up(VALUE)
     arn = references["TOKEN"]
     assert set(references) == {"TOKEN", "LATER"}
@@ -53,4 +59,4 @@ def test_a_seed_is_written_once_and_a_rotated_value_stays_until_a_higher_number(
     assert VALUE not in state
     assert [str(path) for path in files if VALUE in path.read_text(errors="replace")] == []
     project.stack().destroy()
-    assert api.list_secrets(Filters=[{"Key": "name", "Values": ["turnout/svc/dev/seeded"]}])["SecretList"] == []
+    assert listed() == []

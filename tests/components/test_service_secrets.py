@@ -5,10 +5,12 @@ from typing import Any
 
 import pulumi
 import pytest
-from component_args import SERVICE
+from component_args import SERVICE, pool_args
 from pulumi.runtime import rpc
 from recording import ACCOUNT, Recording, record
 from turnout_components import secret_rules
+from turnout_components.access_policies import secret_policy
+from turnout_components.gpu_node_pool import GpuNodePool
 from turnout_components.service_secrets import ServiceSecrets
 
 NAME = f"{SERVICE}-green-secrets"
@@ -18,18 +20,14 @@ FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:rotate"
 VALUE = "pl4nted-hunter2"
 
 
-def made(preview: bool = False, **changes: Any) -> Recording:
+def made(**changes: Any) -> Recording:
     args: Any = {"service": SERVICE, "environment": "green", "names": ["HF_TOKEN"], **changes}
 
     def program() -> dict[str, Any]:
         component = ServiceSecrets(NAME, args)
         return {"references": component.references, "key": component.key_arn}
 
-    return record(program, preview)
-
-
-def arn(variable: str) -> str:
-    return f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:{PREFIX}{variable}-AbCdEf"
+    return record(program)
 
 
 def test_a_name_makes_a_secret_that_the_component_s_own_key_encrypts() -> None:
@@ -39,7 +37,9 @@ def test_a_name_makes_a_secret_that_the_component_s_own_key_encrypts() -> None:
     assert secret["kmsKeyId"] == found.outputs["key"]
     assert secret["recoveryWindowInDays"] == 30
     assert secret["tags"] == {"turnout:service": SERVICE, "turnout:environment": "green"}
-    assert found.outputs["references"] == {"HF_TOKEN": arn("HF_TOKEN")}
+    assert found.outputs["references"] == {
+        "HF_TOKEN": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:{PREFIX}HF_TOKEN-AbCdEf"
+    }
     assert not found.all(":SecretVersion")
     assert not found.all(":SecretRotation")
 
@@ -81,6 +81,15 @@ def test_no_role_of_another_environment_or_service_reads_it_and_who_has_no_tag_i
             "aws:PrincipalTag/turnout:service": "false",
         },
         json.dumps({"aws:PrincipalTag/turnout:environment": "green"}): {"aws:PrincipalTag/turnout:environment": "false"},
+    }
+
+
+def test_the_pool_s_role_has_the_tags_that_the_policy_looks_at() -> None:
+    tags = record(lambda: {"group": GpuNodePool("pool", pool_args()).group_name}).one(":Role").inputs["tags"]
+    asked = {key for s in secret_policy("svc", "green")["Statement"] for key in s["Condition"]["StringNotEquals"]}
+    assert {key: tags[key.removeprefix("aws:PrincipalTag/")] for key in asked} == {
+        "aws:PrincipalTag/turnout:service": SERVICE,
+        "aws:PrincipalTag/turnout:environment": "green",
     }
 
 
@@ -127,8 +136,8 @@ def test_who_uses_a_reference_comes_after_the_first_value() -> None:
 def test_references_to_elsewhere_are_passed_on_and_make_nothing() -> None:
     elsewhere = {"A": "ssm:/svc/green/a", "B": "vault:secret/data/svc#key", "C": OTHER, "D": f"{OTHER}#password"}
     found = made(names=[], references=elsewhere)
-    assert found.outputs["references"] == elsewhere
-    assert not found.all(":Secret")
+    assert found.outputs == {"references": elsewhere, "key": None}
+    assert [r.type for r in found.registrations] == ["turnout-components:index:ServiceSecrets"]
 
 
 def test_rotation_is_the_function_s_of_each_name_and_not_within_this_update() -> None:
