@@ -3,83 +3,19 @@
 import copy
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from stack_config import LOCAL, MANIFEST, config, fault, faults, read, release_id, write
 from turnout_components import checks
-from turnout_components.release import parse as parse_manifest
 from turnout_components.switch_record import Traffic
 
 from infra.config import duration
-from infra.settings import ConfigFaults, Settings, parse
+from infra.settings import ConfigFaults, parse
 
 ROOT = Path(__file__).parents[2]
-LOCAL = {"TURNOUT_LOCAL_ENDPOINT": "http://127.0.0.1:4566"}
-IMAGE = "vllm/vllm-openai@sha256:" + "ab" * 32
-MANIFEST: dict[str, Any] = {
-    "model": {"name": "llm", "version": "1", "uri": "s3://models/llm", "sha256": "sha256:" + "cd" * 32},
-    "image": IMAGE,
-    "engine": {"name": "vllm", "flags": ["--timeout-keep-alive=75"]},
-}
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "releases").mkdir()
-    write(tmp_path, MANIFEST)
-    return tmp_path
-
-
-def write(root: Path, manifest: dict[str, Any]) -> None:
-    (root / "releases" / "llm-1.yaml").write_text(yaml.safe_dump(manifest))
-
-
-def release_id(root: Path) -> str:
-    return parse_manifest(root / "releases" / "llm-1.yaml").id
-
-
-def config(root: Path, **changes: Any) -> dict[str, Any]:
-    """A sound config; `a__b=value` changes the value at a.b, and None there removes nothing but sets null."""
-    base: dict[str, Any] = {
-        "service": "llm",
-        "cloud": "local",
-        "region": "us-east-1",
-        "releases": "releases",
-        "network": {"cidr": "10.20.0.0/16", "zones": ["us-east-1a", "us-east-1b"], "nat": "none"},
-        "ingress": {"port": 80, "allowed_cidrs": ["0.0.0.0/0"]},
-        "pool": {"instance_type": "g5.xlarge", "minimum": 1, "maximum": 2},
-        "health": {"path": "/ready"},
-        "environments": {
-            "blue": {"release": changes.get("environments__blue__release") or release_id(root)},
-            "green": {"release": None},
-        },
-        "traffic": {"active": "blue", "standby": {"keep": "full"}},
-    }
-    for path, value in changes.items():
-        at = base
-        *parts, last = path.split("__")
-        for part in parts:
-            at = at.setdefault(part, {})
-        at[last] = value
-    return base
-
-
-def read(root: Path, environ: dict[str, str] = LOCAL, **changes: Any) -> Settings:
-    return parse(config(root, **changes), root, environ)
-
-
-def faults(root: Path, environ: dict[str, str] = LOCAL, **changes: Any) -> list[str]:
-    with pytest.raises(ConfigFaults) as refused:
-        read(root, environ, **changes)
-    return refused.value.faults
-
-
-def fault(root: Path, environ: dict[str, str] = LOCAL, **changes: Any) -> str:
-    (line,) = faults(root, environ, **changes)
-    return line
 
 
 def test_a_sound_config_is_read(root):
@@ -293,56 +229,6 @@ def test_a_stack_in_aws_never_uses_the_local_endpoint(root):
 def test_an_offline_preview_is_told_by_the_environment(root):
     assert read(root, {**LOCAL, "TURNOUT_OFFLINE": "1"}).offline
     assert not read(root).offline
-
-
-@pytest.mark.parametrize(
-    ("changes", "line"),
-    [
-        ({"pool__instance_types": ["g6.xlarge"]}, "pool.instance_types = "),
-        ({"pool__warm_pool": {}, "pool__on_demand_percent": 50}, "pool.warm_pool = "),
-        ({"pool__warm_pool": {"state": "hibernated"}}, 'pool.warm_pool.state = "hibernated": is not there for'),
-        ({"pool__capacity_block_id": "cr-0a1b2c3d4e5f60718"}, "pool.capacity_block_id = "),
-        ({"pool__efa": True, "pool__instance_type": "p5.48xlarge"}, "pool.efa = true: stays in one zone, the pool is in 2; "),
-        (
-            {"pool__zone": "us-east-1f"},
-            'pool.zone = "us-east-1f": is none of network.zones; name one of us-east-1a, us-east-1b',
-        ),
-        ({"pool__boot": {"modell": 3}}, "pool.boot.modell = 3.0: is no stage of a boot"),
-        ({"secrets__references": {"KEY": "hunter2"}}, 'secrets.references.KEY = "(not shown)": is no reference to a secret'),
-        ({"secrets__references": {"KEY": "vault:a#b"}}, "secrets.vault = (nothing): names no Vault"),
-        ({"secrets__rotation": {"lambda_arn": "x"}, "secrets__names": ["KEY"]}, "secrets.rotation.lambda_arn = "),
-        ({"secrets__names": ["PORT"]}, 'secrets.names.PORT = "PORT": is a variable that the node sets itself'),
-        ({"secrets__recovery_window_days": 3}, "secrets.recovery_window_days = 3: is no recovery window"),
-        ({"scaling__schedules": [{"name": "m", "cron": "0 8 * *", "minimum": 1}]}, "scaling.schedules[0].cron = "),
-        (
-            {"scaling__schedules": [{"name": "m", "cron": "0 8 * * *", "minimum": 9}]},
-            "scaling.schedules[0].minimum = 9: is above",
-        ),
-        ({"scaling__step": {"idle_gpu": 90}}, "scaling.step.idle_gpu = 90.0: overlaps step.gpu"),
-        (
-            {"scaling__step": {"missing_data": "breaching"}},
-            'scaling.step.missing_data = "breaching": lets minutes without data',
-        ),
-    ],
-)
-def test_what_aws_refuses_of_pool_secrets_and_scaling_is_a_fault(root, changes, line):
-    assert fault(root, **changes).startswith(f"turnout:{line}")
-
-
-@pytest.mark.parametrize("seeds", ["hunter2", {"OTHER": "hunter2"}, {"KEY": ["hunter2"]}, {"KEY": {"a": "hunter2"}}])
-def test_no_fault_shows_the_value_of_a_seed(root, seeds):
-    lines = faults(root, secrets__names=["KEY"], seeds=seeds)
-    assert [line for line in lines if line.startswith("turnout:seeds")]
-    assert "hunter2" not in "".join(lines)
-
-
-def test_the_boot_of_the_local_cloud_is_no_setting_of_aws(root):
-    assert "AWS takes what it takes" in fault(root, cloud="aws", ingress__allowed_cidrs=[], pool__boot={"model": 3.0})
-
-
-def test_a_pool_in_one_zone_may_have_what_needs_one(root):
-    pool = {"instance_type": "p5.48xlarge", "efa": True, "zone": "us-east-1b"}
-    assert read(root, pool=pool).pool.efa
 
 
 def test_all_faults_are_told_at_once_also_in_a_section_with_a_malformed_part(root):

@@ -1,0 +1,54 @@
+"""Pool, secrets and scaling in a stack's config: what AWS or a node would refuse is a line with field, value and fix."""
+
+import pytest
+from stack_config import fault, faults, read
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"pool__instance_types": ["g6.xlarge"]}, "pool.instance_types = "),
+        ({"pool__warm_pool": {}, "pool__on_demand_percent": 50}, "pool.warm_pool = "),
+        ({"pool__warm_pool": {"state": "hibernated"}}, 'pool.warm_pool.state = "hibernated": is not there for'),
+        ({"pool__capacity_block_id": "cr-0a1b2c3d4e5f60718"}, "pool.capacity_block_id = "),
+        ({"pool__efa": True, "pool__instance_type": "p5.48xlarge"}, "pool.efa = true: stays in one zone, the pool is in 2; "),
+        (
+            {"pool__zone": "us-east-1f"},
+            'pool.zone = "us-east-1f": is none of network.zones; name one of us-east-1a, us-east-1b',
+        ),
+        ({"pool__boot": {"modell": 3}}, "pool.boot.modell = 3.0: is no stage of a boot"),
+        ({"secrets__references": {"KEY": "hunter2"}}, 'secrets.references.KEY = "(not shown)": is no reference to a secret'),
+        ({"secrets__references": {"KEY": "vault:a#b"}}, "secrets.vault = (nothing): names no Vault"),
+        ({"secrets__rotation": {"lambda_arn": "x"}, "secrets__names": ["KEY"]}, "secrets.rotation.lambda_arn = "),
+        ({"secrets__names": ["PORT"]}, 'secrets.names.PORT = "PORT": is a variable that the node sets itself'),
+        ({"secrets__recovery_window_days": 3}, "secrets.recovery_window_days = 3: is no recovery window"),
+        ({"scaling__schedules": [{"name": "m", "cron": "0 8 * *", "minimum": 1}]}, "scaling.schedules[0].cron = "),
+        (
+            {"scaling__schedules": [{"name": "m", "cron": "0 8 * * *", "minimum": 9}]},
+            "scaling.schedules[0].minimum = 9: is above",
+        ),
+        ({"scaling__step": {"idle_gpu": 90}}, "scaling.step.idle_gpu = 90.0: overlaps step.gpu"),
+        (
+            {"scaling__step": {"missing_data": "breaching"}},
+            'scaling.step.missing_data = "breaching": lets minutes without data',
+        ),
+    ],
+)
+def test_what_aws_refuses_of_pool_secrets_and_scaling_is_a_fault(root, changes, line):
+    assert fault(root, **changes).startswith(f"turnout:{line}")
+
+
+@pytest.mark.parametrize("seeds", ["hunter2", {"OTHER": "hunter2"}, {"KEY": ["hunter2"]}, {"KEY": {"a": "hunter2"}}])
+def test_no_fault_shows_the_value_of_a_seed(root, seeds):
+    lines = faults(root, secrets__names=["KEY"], seeds=seeds)
+    assert [line for line in lines if line.startswith("turnout:seeds")]
+    assert "hunter2" not in "".join(lines)
+
+
+def test_the_boot_of_the_local_cloud_is_no_setting_of_aws(root):
+    assert "AWS takes what it takes" in fault(root, cloud="aws", ingress__allowed_cidrs=[], pool__boot={"model": 3.0})
+
+
+def test_a_pool_in_one_zone_may_have_what_needs_one(root):
+    pool = {"instance_type": "p5.48xlarge", "efa": True, "zone": "us-east-1b"}
+    assert read(root, pool=pool).pool.efa
