@@ -2,6 +2,7 @@
 
 from tests.providers.cases_autoscaling import AUTO_SCALING
 from tests.providers.cases_balancing import BALANCING
+from tests.providers.cases_images import IMAGES
 from tests.providers.cases_network import NETWORK
 from tests.providers.cases_secrets import SECRETS
 from tests.providers.cases_storage import STORAGE
@@ -287,4 +288,5 @@ CASES = (
     *NETWORK,
     *SECRETS,
     *STORAGE,
+    *IMAGES,
 )

@@ -8,6 +8,7 @@ from turnout.providers.aws import (
     cloudwatch,
     ec2_network,
     ec2_routes,
+    ecr,
     elbv2_balancer,
     elbv2_listener,
     elbv2_target_group,
@@ -51,4 +52,5 @@ TYPES: tuple[AwsType, ...] = (
     *s3.TYPES,
     *s3_settings.TYPES,
     *s3_lifecycle.TYPES,
+    *ecr.TYPES,
 )
