@@ -117,6 +117,16 @@ def test_redirects_keep_what_they_do_not_name() -> None:
     assert unsupported(listener(default(Redirect({**config, "Path": "/a/#{path}"}))))
 
 
+def test_a_network_load_balancers_listener_is_named_and_not_served() -> None:
+    forward = default(Forward(((BLUE, 100), (GREEN, 0))))
+    tcp = replace(listener(forward, protocol="TCP"), arn=f"{LISTENER}tcp")
+    world = World((Balancer("lb", "web", "us-east-1", 60, (listener(forward), tcp)),), (group(BLUE), group(GREEN)))
+    made = render(world, {}, {}, {LISTENER: 2080}, FOLDER)
+    assert list(made.listeners) == list(made.routes) == [listener_name(LISTENER)]
+    assert unsupported(tcp) == [f"{tcp.arn}: TCP is not carried by the local cloud; its targets are checked, no more"]
+    assert world.used() == {BLUE, GREEN}
+
+
 def test_an_https_listener_says_so_to_the_target() -> None:
     config = route_configuration(listener(default(FixedResponse(200, "text/plain", "50% off")), protocol="HTTPS"))
     headers = {h["header"]["key"]: h["header"]["value"] for h in config["request_headers_to_add"]}

@@ -129,7 +129,7 @@ def _listeners(state: dict[str, Any]) -> "Table":
     for balancer in state["load_balancers"]:
         for listener in balancer["listeners"]:
             weights = ", ".join(f"{names.get(arn, arn)} {weight}" for arn, weight in listener["weights"].items())
-            table.add_row(balancer["name"], listener["url"], weights or "by rules")
+            table.add_row(balancer["name"], listener["url"] or "not carried", weights or "by rules")
     return table
 
 

@@ -87,7 +87,7 @@ def render(
     }
     listeners, routes = {}, {}
     for balancer in world.balancers:
-        for listener in balancer.listeners:
+        for listener in (each for each in balancer.listeners if each.carried):
             name = listener_name(listener.arn)
             _check(listener, frozenset(clusters))
             routes[name] = {"@type": _ROUTES, **route_configuration(listener)}

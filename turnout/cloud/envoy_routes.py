@@ -57,6 +57,8 @@ def route_configuration(listener: Listener) -> dict[str, Any]:
 
 def unsupported(listener: Listener) -> list[str]:
     """What of the listener's rules is not acted out."""
+    if not listener.carried:
+        return [f"{listener.arn}: {listener.protocol} is not carried by the local cloud; its targets are checked, no more"]
     faults = []
     for rule in listener.rules:
         try:

@@ -69,7 +69,7 @@ class LoadBalancer:
         }
 
     def _sync_ports(self, world: World) -> None:
-        listeners = {listener.arn for balancer in world.balancers for listener in balancer.listeners}
+        listeners = {listener.arn for balancer in world.balancers for listener in balancer.listeners if listener.carried}
         for arn in self._listener_ports.keys() - listeners:
             self._ports.give_back(self._listener_ports.pop(arn))
         for arn in listeners - self._listener_ports.keys():
@@ -95,8 +95,12 @@ class LoadBalancer:
                 in_flight[arn, instance] = active.get(cluster, {}).get(port, 0)
         return self._book.progress(in_flight)
 
+    def _url(self, listener: Listener) -> str | None:
+        port = self._listener_ports.get(listener.arn)
+        return None if port is None else f"http://127.0.0.1:{port}"
+
     def describe(self, world: World) -> list[dict[str, Any]]:
-        """The load balancers as `/_turnout/state` shows them."""
+        """The load balancers as `/_turnout/state` shows them; a listener that is not carried has no `url`."""
         return [
             {
                 "arn": balancer.arn,
@@ -105,11 +109,11 @@ class LoadBalancer:
                     {
                         "arn": listener.arn,
                         "port": listener.port,
-                        "url": f"http://127.0.0.1:{self._listener_ports[listener.arn]}",
+                        "url": self._url(listener),
                         "weights": _weights(listener),
                     }
                     for listener in balancer.listeners
-                    if listener.arn in self._listener_ports
+                    if listener.arn in self._listener_ports or not listener.carried
                 ],
             }
             for balancer in world.balancers

@@ -56,10 +56,15 @@ class Listener:
     protocol: str
     rules: tuple[Rule, ...]
 
+    @property
+    def carried(self) -> bool:
+        """Whether requests to it are carried: those of an application load balancer are, a network load balancer's are not."""
+        return self.protocol in ("HTTP", "HTTPS")
+
 
 @dataclass(frozen=True)
 class Balancer:
-    """An application load balancer. `idle_timeout` in seconds."""
+    """A load balancer. `idle_timeout` in seconds."""
 
     arn: str
     name: str
