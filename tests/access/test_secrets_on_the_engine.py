@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import pytest
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
+
 from tests.access.conftest import PROVIDER, Deployed
 from tests.engine_state.bench import Project
+from turnout.cloud.moto_secrets import extend_secrets
 from turnout.providers.aws.clients import ENDPOINT_KEYS
 
 VALUE = "pl4nted-seed"
@@ -12,6 +16,30 @@ secrets = ServiceSecrets("svc-blue-secrets", dict(service="svc", environment="se
     seeds=dict(TOKEN={value!r}), seed_version={version}, recovery_window_days=0), on)
 pulumi.export("references", secrets.references)
 """
+WITHOUT_SEED = """
+secrets = ServiceSecrets("svc-blue-secrets", dict(service="svc", environment="unseeded", names=["TOKEN"],
+    seeds=dict({seeds}), recovery_window_days=0, rotation=dict(days=30,
+    lambda_arn="arn:aws:lambda:us-east-1:123456789012:function:rotate")), on)
+pulumi.export("references", secrets.references)
+"""
+
+
+def test_a_seed_may_be_taken_out_of_config_and_the_value_stays(
+    project: Project, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Deployed(endpoint, {}).api("secretsmanager")
+    monkeypatch.setattr(SecretsManagerBackend, "rotate_secret", SecretsManagerBackend.rotate_secret)
+    monkeypatch.setattr(FakeSecret, "to_dict", FakeSecret.to_dict)
+    extend_secrets()
+    for seeds in (f"TOKEN={VALUE!r}", "", ""):
+        project.program(PROVIDER.format(endpoint=endpoint, keys=sorted(ENDPOINT_KEYS)) + WITHOUT_SEED.format(seeds=seeds))
+        project.stack().refresh()
+        arn = project.stack().up().outputs["references"].value["TOKEN"]
+        assert api.get_secret_value(SecretId=arn)["SecretString"] == VALUE
+    found = api.describe_secret(SecretId=arn)
+    assert (found["RotationEnabled"], found["RotationRules"]) == (True, {"AutomaticallyAfterDays": 30})
+    assert "secretVersion" not in str(project.stack().export_stack().deployment)
+    project.stack().destroy()
 
 
 def test_a_seed_is_written_once_and_a_rotated_value_stays_until_a_higher_number(project: Project, endpoint: str) -> None:
