@@ -207,7 +207,8 @@ def _check_unstable(config: SwitchConfig, record: SwitchRecord, traffic: Traffic
 
 
 def _size(name: str, config: SwitchConfig, record: SwitchRecord, traffic: Traffic, moves: bool, now: datetime) -> Size:
-    wanted = config.environments[name].carrying(traffic.weights.get(name, 0))
+    carried = record.traffic.weights.get(name, 0) if record.traffic else 0
+    wanted = config.environments[name].carrying(max(traffic.weights.get(name, 0), carried))
     if traffic.weights.get(name, 0) == 0 and _is_retained(name, wanted, record):
         return _retained_size(wanted, config.standby, record, moves, now)
     floor = record.floors.get(name)

@@ -48,6 +48,10 @@ def test_schedules_bind_who_carries_weight_and_wake_no_standby():
     wanted = SwitchConfig(BLUE, environments, StandbyPolicy())
     assert resolve(wanted, record(), Live(BLUE.weights), START).sizes == {"blue": Size(4, 9), "green": Size(2, 6)}
     assert resolve(wanted, None, Live(None), START).sizes == {"blue": Size(4, 9), "green": Size(2, 6)}
+    moving = SwitchConfig(GREEN, environments, StandbyPolicy())
+    assert set(resolve(moving, record(), Live(BLUE.weights), START).sizes.values()) == {Size(4, 9)}, (
+        "blue serves until it has moved"
+    )
 
 
 @pytest.mark.parametrize(
