@@ -69,8 +69,8 @@ def service_name(service: str, zone: str) -> str:
 
 
 def flow_log_trust(log_group_arn: str) -> str:
-    """Flow logs of this account and region only may assume the role ("Publish flow logs to CloudWatch Logs", Amazon VPC User
-    Guide: against the confused deputy)."""
+    """Flow logs of this account and region only may assume the role ("IAM role for publishing flow logs to CloudWatch Logs",
+    Amazon VPC User Guide: against the confused deputy)."""
     _, partition, _, region, account, _ = log_group_arn.split(":", 5)
     condition = {
         "StringEquals": {"aws:SourceAccount": account},
@@ -80,7 +80,7 @@ def flow_log_trust(log_group_arn: str) -> str:
 
 
 def flow_log_policy(log_group_arn: str) -> str:
-    """What that page names, of one log group: it exists already, so that none is created."""
+    """What that page names, of one log group; not logs:CreateLogGroup, for the group exists already."""
     actions = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
     described, _ = log_group_arn.split(":log-group:", 1)
     statement = {"Effect": "Allow", "Action": actions, "Resource": [log_group_arn, f"{log_group_arn}:*"]}
