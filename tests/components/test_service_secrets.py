@@ -9,7 +9,7 @@ from component_args import SERVICE, pool_args
 from pulumi.runtime import rpc
 from recording import ACCOUNT, Recording, record
 from turnout_components import secret_rules
-from turnout_components.access_policies import secret_policy
+from turnout_components.access_policies import key_policy, secret_policy
 from turnout_components.gpu_node_pool import GpuNodePool
 from turnout_components.service_secrets import ServiceSecrets
 
@@ -65,6 +65,12 @@ def test_the_key_is_administered_by_the_account_and_used_through_secrets_manager
     free = set(statements["Administer"]["Action"])
     assert {"kms:CreateAlias", "kms:Put*", "kms:ScheduleKeyDeletion"} <= free
     assert not free & {"kms:*", "kms:Create*", "kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*"}
+
+
+def test_a_key_in_another_partition_has_its_account_and_services_there() -> None:
+    text = json.dumps(key_policy("arn:aws-cn:kms:cn-north-1:123456789012:key/1", ["s3"]))
+    assert "arn:aws-cn:iam::123456789012:root" in text
+    assert "s3.cn-north-1.amazonaws.com.cn" in text
 
 
 def test_a_secret_is_made_when_its_key_may_be_used() -> None:
