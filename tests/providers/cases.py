@@ -2,6 +2,7 @@
 
 from tests.providers.cases_autoscaling import AUTO_SCALING
 from tests.providers.cases_balancing import BALANCING
+from tests.providers.cases_dns import DNS
 from tests.providers.cases_images import IMAGES
 from tests.providers.cases_network import NETWORK
 from tests.providers.cases_secrets import SECRETS
@@ -289,4 +290,5 @@ CASES = (
     *SECRETS,
     *STORAGE,
     *IMAGES,
+    *DNS,
 )

@@ -85,7 +85,7 @@ def test_an_updated_input_reads_differently_from_the_old_one(case: Case, world: 
 @BY_TOKEN
 def test_find_adopts_what_an_interrupted_create_made(case: Case, world: World) -> None:
     kind, inputs, token = TYPES[case.token], case.inputs(world), uuid.uuid4().hex
-    assert kind.find(world.config, inputs, token) is None
+    assert case.stays or kind.find(world.config, inputs, token) is None
     made = kind.create(world.config, inputs, token)
     world.made.append((kind, made, inputs))
     found = kind.find(world.config, inputs, token)

@@ -14,6 +14,7 @@ from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
 from turnout.cloud.fleets import Fleets
 from turnout.cloud.health import Target
 from turnout.cloud.moto_balancing import extend_balancing
+from turnout.cloud.moto_certificates import extend_certificates
 from turnout.cloud.moto_ec2 import extend_ec2
 from turnout.cloud.moto_group_attributes import extend_group_attributes
 from turnout.cloud.moto_groups import extend_groups
@@ -23,6 +24,7 @@ from turnout.cloud.moto_s3 import extend_s3
 from turnout.cloud.moto_scaling import extend_scaling
 from turnout.cloud.moto_schedules import extend_schedules
 from turnout.cloud.moto_secrets import extend_secrets
+from turnout.cloud.moto_waf import extend_waf
 from turnout.cloud.moto_warm_pools import extend_warm_pools
 
 
@@ -37,6 +39,8 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets
     extend_group_attributes()
     extend_ec2()
     extend_secrets()
+    extend_certificates()
+    extend_waf()
     extend_s3()
     extend_network()
     extend_balancing()

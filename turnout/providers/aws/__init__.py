@@ -1,6 +1,7 @@
 """AWS as the local cloud serves it: one module a service, the rules of AWS that moto does not keep among them."""
 
 from turnout.providers.aws import (
+    acm,
     autoscaling,
     autoscaling_hook,
     autoscaling_policy,
@@ -18,6 +19,7 @@ from turnout.providers.aws import (
     launch_template,
     logs,
     placement_group,
+    route53,
     s3,
     s3_lifecycle,
     s3_settings,
@@ -25,6 +27,7 @@ from turnout.providers.aws import (
     secretsmanager_parts,
     security_group,
     vpc_endpoint,
+    wafv2,
 )
 from turnout.providers.aws.base import AwsType
 
@@ -53,4 +56,7 @@ TYPES: tuple[AwsType, ...] = (
     *s3_settings.TYPES,
     *s3_lifecycle.TYPES,
     *ecr.TYPES,
+    *acm.TYPES,
+    *route53.TYPES,
+    *wafv2.TYPES,
 )
