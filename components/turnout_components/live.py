@@ -99,14 +99,15 @@ class LiveCloud:
 
     def launches(self, name: str) -> list[Launch]:
         """The group's launches that AWS remembers (six weeks: "DescribeScalingActivities"), the newest first."""
-        found = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=name, MaxRecords=50)["Activities"]
         return [
-            Launch((activity["EndTime"] - activity["StartTime"]).total_seconds(), "from warm pool" in activity["Description"])
-            for activity in found
+            Launch((activity["EndTime"] - activity["StartTime"]).total_seconds(), _from_warm_pool(activity))
+            for activity in self._launch_activities(name)
             if activity["StatusCode"] == "Successful"
-            and activity["Description"].startswith("Launching")
-            and "into warm pool" not in activity["Description"]
         ]
+
+    def coming(self, name: str) -> list[bool]:
+        """The launches under way: whether each comes from the warm pool."""
+        return [_from_warm_pool(activity) for activity in self._launch_activities(name) if "EndTime" not in activity]
 
     def failed_launch(self, name: str) -> str | None:
         """Why the group's newest launch failed; None where it did not, or is still under way."""
@@ -115,6 +116,14 @@ class LiveCloud:
         if newest is None or newest["StatusCode"] not in ("Failed", "Cancelled"):
             return None
         return str(newest.get("StatusMessage") or newest["StatusCode"])
+
+    def _launch_activities(self, name: str) -> list[dict[str, Any]]:
+        found = self._autoscaling.describe_scaling_activities(AutoScalingGroupName=name, MaxRecords=50)["Activities"]
+        return [
+            activity
+            for activity in found
+            if activity["Description"].startswith("Launching") and "into warm pool" not in activity["Description"]
+        ]
 
     def targets(self, target_group: str) -> list[Target]:
         """Every registered target with its health."""
@@ -127,6 +136,10 @@ class LiveCloud:
         except self._elbv2.exceptions.ListenerNotFoundException:
             return None
         return next((a for a in found[0]["DefaultActions"] if a["Type"] == "forward"), {})
+
+
+def _from_warm_pool(activity: Mapping[str, Any]) -> bool:
+    return "from warm pool" in activity["Description"]
 
 
 def _target_groups(action: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -160,7 +173,9 @@ def way_back(cloud: LiveCloud, group: str | None, missing: int) -> str:
     """How long it takes until `missing` more instances of the group serve, in words."""
     if group is None or missing <= 0:
         return time_back(missing, 0, [])
-    return time_back(missing, cloud.warm(group), cloud.launches(group))
+    coming = cloud.coming(group)
+    warm = min(cloud.warm(group) + coming.count(True), missing - coming.count(False))
+    return time_back(missing, max(warm, 0), cloud.launches(group))
 
 
 def utc_now() -> datetime:

@@ -57,6 +57,8 @@ class FakeCloud:
     calls: list[str] = field(default_factory=list)
     warm_instances: dict[str, int] = field(default_factory=dict)
     past_launches: dict[str, list[Launch]] = field(default_factory=dict)
+    under_way: dict[str, list[bool]] = field(default_factory=dict)
+    """Launches under way: whether each comes from the warm pool."""
     failures: dict[str, str] = field(default_factory=dict)
     on_set_minimum: Callable[[str, int], None] | None = None
 
@@ -81,6 +83,9 @@ class FakeCloud:
 
     def launches(self, name: str) -> list[Launch]:
         return self.past_launches.get(name, [])
+
+    def coming(self, name: str) -> list[bool]:
+        return self.under_way.get(name, [])
 
     def set_minimum(self, name: str, minimum: int, maximum: int = 0) -> None:
         self.calls.append(f"minimum {name} {minimum}")

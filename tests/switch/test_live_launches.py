@@ -1,9 +1,12 @@
 """What a group's scaling activities say of its launches, against a stubbed API in AWS's form."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from turnout_components.live import LiveCloud
+from fakes import FakeCloud
+from turnout_components.live import LiveCloud, way_back
+from turnout_components.standby import Launch
 
 
 class Activities:
@@ -35,3 +38,29 @@ LAUNCHING = "Launching a new EC2 instance: i-1"
 )
 def test_the_newest_launch_counts(found: list[tuple[str, str, str | None]], why: str | None) -> None:
     assert LiveCloud(None, Activities(*found)).failed_launch("g") == why
+
+
+def test_what_is_under_way_comes_from_the_warm_pool_or_from_nothing_and_does_not_lie_in_it_any_more() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    warm = LAUNCHING.replace("instance:", "instance from warm pool:")
+    into = LAUNCHING.replace("instance:", "instance into warm pool:")
+    found = Activities((warm, "InProgress", None), (into, "InProgress", None), (LAUNCHING, "InProgress", None))
+    assert LiveCloud(None, found).coming("g") == [True, False]
+    found.found[0] |= {"StatusCode": "Successful", "StartTime": now, "EndTime": now + timedelta(seconds=9)}
+    assert LiveCloud(None, found).coming("g") == [False]
+    assert LiveCloud(None, found).launches("g") == [Launch(9, True)]
+
+
+@pytest.mark.parametrize(
+    ("warm", "under_way", "said"),
+    [
+        (0, [True], "in about 10 s (1 from the warm pool, 1 from nothing; median of 1)"),
+        (1, [True], "in about 3 s (2 from the warm pool; median of 1)"),
+        (2, [False], "in about 10 s (1 from the warm pool, 1 from nothing; median of 1)"),
+        (1, [False, False, False], "in about 10 s (2 from nothing; median of 1)"),
+    ],
+)
+def test_the_time_back_counts_what_is_under_way(warm: int, under_way: list[bool], said: str) -> None:
+    cloud: Any = FakeCloud(warm_instances={"g": warm}, under_way={"g": under_way})
+    cloud.past_launches = {"g": [Launch(3, True), Launch(10, False)]}
+    assert way_back(cloud, "g", 2) == said
