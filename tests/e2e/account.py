@@ -15,6 +15,7 @@ EC2 = {
     "describe_security_groups": "SecurityGroups",
     "describe_security_group_rules": "SecurityGroupRules",
     "describe_launch_templates": "LaunchTemplates",
+    "describe_placement_groups": "PlacementGroups",
 }
 
 
@@ -40,7 +41,10 @@ def inventory(service: Service) -> dict[str, int]:
     counts["RolePolicies"] = sum(len(iam.list_role_policies(RoleName=name)["PolicyNames"]) for name in roles)
     counts["Attachments"] = sum(len(iam.list_attached_role_policies(RoleName=n)["AttachedPolicies"]) for n in roles)
     counts["InstanceProfiles"] = len(_all(iam.list_instance_profiles, "InstanceProfiles"))
-    counts["Groups"] = len(_all(service.api("autoscaling").describe_auto_scaling_groups, "AutoScalingGroups"))
+    scaling = service.api("autoscaling")
+    counts["Groups"] = len(_all(scaling.describe_auto_scaling_groups, "AutoScalingGroups"))
+    counts["ScalingPolicies"] = len(_all(scaling.describe_policies, "ScalingPolicies"))
+    counts["ScheduledActions"] = len(_all(scaling.describe_scheduled_actions, "ScheduledUpdateGroupActions"))
     counts["Alarms"] = len(_all(service.api("cloudwatch").describe_alarms, "MetricAlarms"))
     return counts
 
