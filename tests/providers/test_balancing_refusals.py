@@ -11,6 +11,7 @@ from tests.providers.cases_balancing import (
     network_listener,
     tcp_group,
     tcp_target,
+    tls_listener,
 )
 from tests.providers.conftest import TYPES, World
 from tests.providers.samples import forward
@@ -120,6 +121,8 @@ def test_listeners_forward_to_groups_of_fitting_protocols_only(world: World) -> 
     tcp = forward((tcp_target(world), 1))
     with pytest.raises(ProviderError, match="IncompatibleProtocols"):
         world.make(LISTENER, loadBalancerArn=world.balancer, port=80, protocol="HTTP", defaultActions=tcp)
+    with pytest.raises(ProviderError, match="IncompatibleProtocols"):
+        world.make(LISTENER, **{**tls_listener(world), "defaultActions": http})
     secure = world.make(TARGETS, **tcp_group(world, protocol="TLS")).id
     with pytest.raises(ProviderError, match="IncompatibleProtocols"):
         world.make(LISTENER, **{**network_listener(world), "defaultActions": forward((secure, 1))})
