@@ -96,6 +96,18 @@ def test_a_running_pool_serves_at_once_and_takes_instances_back_on_scale_in(acco
     assert back not in account.states("blue")
 
 
+def test_an_instance_on_its_way_back_into_a_pool_that_is_deleted_ends(account: Account) -> None:
+    account.launch("blue", 2, NODE, LifecycleHookSpecificationList=HOOKS)
+    scaling = account.api("autoscaling")
+    scaling.put_warm_pool(AutoScalingGroupName="blue", MaxGroupPreparedCapacity=2, InstanceReusePolicy={"ReuseOnScaleIn": True})
+    wait_for("two in service", lambda: list(account.lifecycle("blue").values()) == ["InService"] * 2)
+    went = list(account.lifecycle("blue"))
+    scaling.update_auto_scaling_group(AutoScalingGroupName="blue", MinSize=0, DesiredCapacity=0)
+    scaling.delete_warm_pool(AutoScalingGroupName="blue", ForceDelete=True)
+    wait_for("no instance", lambda: {machine(account, name) for name in went} == {"terminated"})
+    assert pool(account) == {}
+
+
 def test_a_pool_is_deleted_with_and_without_force_and_its_size_follows_the_group(account: Account) -> None:
     account.launch("blue", 1, MaxSize=4)
     scaling = account.api("autoscaling")

@@ -10,6 +10,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -241,7 +242,9 @@ class Fleets:
             self.balance(group)
 
     def _advance(self, group: FakeAutoScalingGroup, member: Member) -> None:
-        step, name = member.step, member.instance_id
+        step, name, pool = member.step, member.instance_id, pool_of(group)
+        if step.goal == REUSE and (pool is None or pool.status is not None):
+            step = replace(step, goal=END)  # the pool that it was on its way to is gone
         terminated = member.instance.state == "terminated"
         if step.waiting:
             step = lifecycle.leaving(step) if terminated else lifecycle.expire(step, self._clock())
