@@ -10,7 +10,8 @@ from turnout.providers.aws import rules
 from turnout.providers.aws.base import AwsType, Deadline, known
 from turnout.providers.aws.clients import Cloud
 
-_TYPES = frozenset("A AAAA CAA CNAME DS HTTPS MX NAPTR NS PTR SOA SPF SRV SSHFP SVCB TLSA TXT".split())
+_COMMON_TYPES = {"A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SPF", "SRV", "TXT"}
+_TYPES = _COMMON_TYPES | {"DS", "HTTPS", "NAPTR", "SSHFP", "SVCB", "TLSA"}
 _QUOTED = {"SPF", "TXT"}
 _VERSIONS = {"A": 4, "AAAA": 6}
 _LONGEST_TTL = 2_147_483_647

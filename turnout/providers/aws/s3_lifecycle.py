@@ -60,8 +60,8 @@ class BucketLifecycleConfiguration(BucketSetting):
 def _wrong(rule: Properties) -> list[tuple[str, str]]:
     """Where a rule is refused, and why."""
     elements, found = "Lifecycle configuration elements", []
-    if rule.get("status") not in ("Enabled", "Disabled"):
-        found.append(("status", f"{rule.get('status')!r} is none of Disabled, Enabled ({elements})"))
+    if known(status := rule.get("status") or "") and status not in ("Enabled", "Disabled"):
+        found.append(("status", f"{status!r} is none of Disabled, Enabled ({elements})"))
     if isinstance(rule.get("id"), str) and len(rule["id"]) > 255:
         found.append(("id", f"has more than 255 characters ({elements})"))
     if not any(rule.get(name) for name in _ACTIONS):
@@ -70,7 +70,7 @@ def _wrong(rule: Properties) -> list[tuple[str, str]]:
         found.append(("prefix", "excludes filter (PutBucketLifecycleConfiguration)"))
     if rule.get("abortIncompleteMultipartUpload") and _has_tags(rule.get("filter")):
         found.append(("abortIncompleteMultipartUpload", f"is not for objects chosen by tags ({elements})"))
-    expiration = rule.get("expiration") or {}
+    expiration = rule["expiration"] if isinstance(rule.get("expiration"), dict) else {}
     ways = [name for name in ("date", "days", "expiredObjectDeleteMarker") if expiration.get(name)]
     if len(ways) > 1:
         found.append((f"expiration.{ways[1]}", f"excludes {ways[0]} ({elements})"))
@@ -87,7 +87,10 @@ def _wrong(rule: Properties) -> list[tuple[str, str]]:
 def _early(rule: Properties, expiration: Any) -> list[tuple[str, str]]:
     found, source = [], "Transitioning objects using Amazon S3 Lifecycle"
     for kind, member in (("transitions", "days"), ("noncurrentVersionTransitions", "noncurrentDays")):
-        for index, transition in enumerate(rule.get(kind) or []):
+        declared = rule.get(kind)
+        for index, transition in enumerate(declared if isinstance(declared, list) else []):
+            if not isinstance(transition, dict):
+                continue
             days, where = transition.get(member), f"{kind}[{index}].{member}"
             if not isinstance(days, int):
                 continue
