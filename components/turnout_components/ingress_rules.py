@@ -16,6 +16,8 @@ TEST_PORT = 8081
 REDIRECT_PORT = 80
 IDLE_TIMEOUT = 60
 CLIENT_KEEP_ALIVE = 3600
+TCP_IDLE_TIMEOUTS = range(60, 6001)
+"""Seconds of a TCP listener ("Listeners for your Network Load Balancers", listener attributes)."""
 IDLE_TIMEOUTS = range(1, 4001)
 """Seconds ("LoadBalancerAttribute", Elastic Load Balancing API Reference)."""
 CLIENT_KEEP_ALIVES = range(60, 604_801)
@@ -189,7 +191,13 @@ def _network_tls(balancer: Ingress) -> Iterable[Fault]:
     policy = balancer.get("alpn_policy")
     if policy is not None and policy not in ALPN_POLICIES:
         yield Fault("alpn_policy", policy, "is no ALPN policy", f"write {', '.join(ALPN_POLICIES)}")
+    idle = balancer.get("idle_timeout")
+    if idle is not None and int(idle) not in TCP_IDLE_TIMEOUTS:
+        fix = f"write seconds from {TCP_IDLE_TIMEOUTS.start} to {TCP_IDLE_TIMEOUTS.stop - 1}"
+        yield Fault("idle_timeout", idle, "is no time of a TCP listener's connections", fix)
     if balancer.get("certificate_arn"):
+        if idle is not None:
+            yield Fault("idle_timeout", idle, "is of TCP listeners only: TLS ones wait 350 s", "leave it out")
         return
     if policy is not None:
         yield Fault("alpn_policy", policy, "is of TLS, which is not there without a certificate", "give certificate_arn")

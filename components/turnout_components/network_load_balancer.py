@@ -55,6 +55,8 @@ class NetworkLoadBalancerArgs(TypedDict):
     """Port on which they answer health checks. Default `target_port`."""
     health: NotRequired[HealthArgs]
     """Checks and drain of the target groups."""
+    idle_timeout: NotRequired[pulumi.Input[int]]
+    """Seconds without a byte after which a TCP connection ends, 60 to 6000; not with a certificate. Default 350."""
     internal: NotRequired[bool]
     """Reachable inside the VPC only; `subnet_ids` are then private ones. Default false."""
     cross_zone: NotRequired[bool]
@@ -112,6 +114,7 @@ class NetworkLoadBalancer(pulumi.ComponentResource):
                 load_balancer_arn=balancer.arn,
                 port=port,
                 default_actions=[{"type": "forward", "target_group_arn": self.target_groups[env].arn}],
+                tcp_idle_timeout_seconds=args.get("idle_timeout"),
                 opts=pulumi.ResourceOptions(parent=self),
                 **listener_protocol(args.get("certificate_arn"), "TCP", args.get("alpn_policy")),
             )

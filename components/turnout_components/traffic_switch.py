@@ -79,6 +79,8 @@ class TrafficSwitchArgs(TypedDict):
     """`HTTP`, or `TCP` of a network load balancer: weights then decide about new connections. Default HTTP."""
     alpn_policy: NotRequired[str]
     """What the TLS of a network load balancer offers to clients, such as `HTTP2Preferred`. Default none."""
+    tcp_idle_timeout: NotRequired[pulumi.Input[int]]
+    """Seconds without a byte after which a network load balancer ends a TCP connection. Default 350."""
     standby: NotRequired[StandbyArgs]
     """How the standby is kept."""
     record_table: NotRequired[pulumi.Input[str]]
@@ -123,6 +125,7 @@ class TrafficSwitch(pulumi.ComponentResource):
                     },
                 }
             ],
+            tcp_idle_timeout_seconds=args.get("tcp_idle_timeout"),
             tags={f"turnout:{env}": _deployed(state) for env, state in environments.items()},
             opts=pulumi.ResourceOptions(parent=self, hooks=hooks.binding(name)),
             **listener_protocol(args.get("certificate_arn"), args.get("protocol", "HTTP"), args.get("alpn_policy")),

@@ -106,6 +106,9 @@ PATHS = {"blue": "/ready", "green": "/ready"}
         ({"test_ports": {"blue": 8081, "green": 8081}}, "test_ports"),
         ({"test_ports": {"blue": 443, "green": 8081}}, "test_ports"),
         ({"port": 8082}, "test_ports"),
+        ({"idle_timeout": 59}, "idle_timeout"),
+        ({"idle_timeout": 6001}, "idle_timeout"),
+        ({"idle_timeout": 350, "certificate_arn": CERTIFICATE}, "idle_timeout"),
         ({"alpn_policy": "HTTP2Only"}, "alpn_policy"),
         ({"alpn_policy": "h2", "certificate_arn": CERTIFICATE}, "alpn_policy"),
         ({"access_logs": {"bucket": "logs"}}, "access_logs"),
@@ -123,6 +126,7 @@ def test_what_aws_refuses_of_a_network_load_balancer_is_a_fault_of_its_field(bal
         {},
         {"subnet_ids": ["subnet-a"]},
         {"test_ports": {"blue": 1, "green": 2}},
+        {"idle_timeout": 6000},
         {"certificate_arn": CERTIFICATE, "access_logs": {"bucket": "logs"}, "alpn_policy": "HTTP2Preferred"},
     ],
 )

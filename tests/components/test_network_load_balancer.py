@@ -74,6 +74,11 @@ def test_a_certificate_makes_the_test_listeners_speak_tls():
     assert all("alpnPolicy" not in r.inputs for r in balancer(certificate_arn=CERTIFICATE).all(":Listener"))
 
 
+def test_connections_that_are_silent_for_longer_are_kept_where_it_is_said():
+    assert all("tcpIdleTimeoutSeconds" not in r.inputs for r in balancer().all(":Listener"))
+    assert {r.inputs["tcpIdleTimeoutSeconds"] for r in balancer(idle_timeout=900).all(":Listener")} == {900}
+
+
 def test_what_differs_from_the_defaults_is_declared():
     logs = {"bucket": "logs"}
     made = balancer(

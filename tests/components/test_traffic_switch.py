@@ -190,6 +190,11 @@ def test_the_listener_speaks_what_its_load_balancer_does(changes, protocol):
     assert shares(made) == {target_group("blue"): 100, target_group("green"): 0}
 
 
+def test_a_tcp_connection_may_be_silent_for_longer():
+    assert "tcpIdleTimeoutSeconds" not in switch().one(":Listener").inputs
+    assert switch(protocol="TCP", tcp_idle_timeout=900).one(":Listener").inputs["tcpIdleTimeoutSeconds"] == 900
+
+
 def test_tls_offers_http_2_where_it_is_told_to():
     made = switch(protocol="TCP", certificate_arn="arn:c", alpn_policy="HTTP2Only").one(":Listener")
     assert made.inputs["alpnPolicy"] == "HTTP2Only"

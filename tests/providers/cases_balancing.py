@@ -97,6 +97,11 @@ def listener_by_hand(world: World, made: Created, **members: Any) -> Any:
     return world.api("elbv2").modify_listener(ListenerArn=made.id, **members)
 
 
+def idle_by_hand(world: World, made: Created) -> Any:
+    settings = [{"Key": "tcp.idle_timeout.seconds", "Value": "60"}]
+    return world.api("elbv2").modify_listener_attributes(ListenerArn=made.id, Attributes=settings)
+
+
 BALANCING = (
     Case(
         BALANCER,
@@ -173,11 +178,13 @@ BALANCING = (
         lambda w: [
             {"defaultActions": forward((tcp_target(w), 0), (tcp_target(w), 100))},
             {"port": 50051},
+            {"tcpIdleTimeoutSeconds": 6000},
+            {"tcpIdleTimeoutSeconds": None},
             {"protocol": "TLS", "certificateArn": certificate(w), "sslPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06"},
             {"protocol": "TCP", "certificateArn": None, "sslPolicy": None},
             *RETAG,
         ],
-        {"tags": tag_balancing, "port": partial(listener_by_hand, Port=444)},
+        {"tags": tag_balancing, "port": partial(listener_by_hand, Port=444), "tcpIdleTimeoutSeconds": idle_by_hand},
         ("arn",),
     ),
     Case(

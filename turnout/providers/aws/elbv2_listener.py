@@ -28,16 +28,19 @@ FITTING = {"HTTP": {"HTTP", "HTTPS"}, "HTTPS": {"HTTP", "HTTPS"}, "TCP": {"TCP"}
 Network Load Balancers")."""
 ALPN = frozenset({"HTTP1Only", "HTTP2Only", "HTTP2Optional", "HTTP2Preferred", "None"})
 
+IDLE, IDLE_KEY, IDLE_SECONDS = "tcpIdleTimeoutSeconds", "tcp.idle_timeout.seconds", 350
+"""Of a TCP listener: 60 to 6000 s ("Listeners for your Network Load Balancers", listener attributes)."""
+
 
 class Listener(Elbv2Type):
     """aws_lb_listener of an application or network load balancer."""
 
     token = "aws:lb/listener:Listener"
     inputs = frozenset(
-        {"loadBalancerArn", "port", "protocol", "certificateArn", "sslPolicy", "alpnPolicy", "defaultActions", "tags"}
+        {"loadBalancerArn", "port", "protocol", "certificateArn", "sslPolicy", "alpnPolicy", "defaultActions", "tags", IDLE}
     )
     replace_on = frozenset({"loadBalancerArn"})
-    defaults: ClassVar[Mapping[str, Any]] = {"alpnPolicy": "None"}
+    defaults: ClassVar[Mapping[str, Any]] = {"alpnPolicy": "None", IDLE: IDLE_SECONDS}
 
     def check(self, inputs: Properties) -> list[Fault]:
         source = "CreateListener"
@@ -45,6 +48,7 @@ class Listener(Elbv2Type):
         faults += rules.between(inputs, "port", 1, 65535, source)
         faults += rules.one_of(inputs, "protocol", FITTING, "the local cloud's listeners")
         faults += rules.one_of(inputs, "alpnPolicy", ALPN, source)
+        faults += rules.between(inputs, IDLE, 60, 6000, "Listeners for your Network Load Balancers")
         faults += _check_tls(inputs, source)
         if inputs.get("protocol") in ("TCP", "TLS"):
             kinds = [action.get("type") for action in inputs.get("defaultActions") or [] if isinstance(action, dict)]
@@ -91,7 +95,10 @@ class Listener(Elbv2Type):
         return cloud.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=inputs["loadBalancerArn"])
 
     def configure(self, cloud: Cloud, id: str, old: Properties, new: Properties, outputs: Properties) -> None:
-        if old and changed(old, new, *(self.inputs - {"tags"})):
+        if new.get("protocol") == "TCP" and changed(old, new, IDLE):
+            wanted = [{"Key": IDLE_KEY, "Value": str(int(new.get(IDLE) or IDLE_SECONDS))}]
+            cloud.call("elbv2", "modify_listener_attributes", ListenerArn=id, Attributes=wanted)
+        if old and changed(old, new, *(self.inputs - {"tags", IDLE})):
             self._check_live(cloud, id, new)
             members = self._members(new)
             if changed(old, new, "alpnPolicy"):
@@ -109,6 +116,7 @@ class Listener(Elbv2Type):
             "sslPolicy": listener.get("SslPolicy") or "",
             "alpnPolicy": next(iter(listener.get("AlpnPolicy") or []), "None"),
             "defaultActions": [from_action(action) for action in listener["DefaultActions"]],
+            **(_idle(cloud, id) if listener["Protocol"] == "TCP" else {}),
             "arn": id,
             "tagsAll": self.tags_of(cloud, id),
         }
@@ -123,6 +131,11 @@ class Listener(Elbv2Type):
         cloud.call("elbv2", "delete_listener", ListenerArn=id)
 
 
+def _idle(cloud: Cloud, id: str) -> Properties:
+    attributes = cloud.call("elbv2", "describe_listener_attributes", ListenerArn=id)["Attributes"]
+    return {IDLE: int(next((found["Value"] for found in attributes if found["Key"] == IDLE_KEY), IDLE_SECONDS))}
+
+
 def _check_tls(inputs: Properties, source: str) -> list[Fault]:
     """Who needs a certificate, and who takes none ("CreateListener": CertificateNotFound, InvalidConfigurationRequest)."""
     protocol = inputs.get("protocol")
@@ -130,7 +143,7 @@ def _check_tls(inputs: Properties, source: str) -> list[Fault]:
         return []
     if protocol in SECURE and inputs.get("certificateArn") is None:
         return [Fault("certificateArn", f"an {protocol} listener needs a certificate ({source}: CertificateNotFound)")]
-    taken = {"certificateArn": SECURE, "sslPolicy": SECURE, "alpnPolicy": {"TLS"}}
+    taken = {"certificateArn": SECURE, "sslPolicy": SECURE, "alpnPolicy": {"TLS"}, IDLE: {"TCP"}}
     return [
         Fault(name, f"an {protocol} listener takes none ({source}: InvalidConfigurationRequest)")
         for name, protocols in taken.items()
