@@ -1,11 +1,13 @@
 """The traps of an auto scaling group: what waits, what clamps, what stays."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.providers.cases import CASES
 from tests.providers.conftest import TYPES, World
+from turnout.cloud.fleet import book_of
 from turnout.engine.provider import Created, Properties, ProviderError
 from turnout.providers.aws import autoscaling_capacity
 from turnout.providers.aws.autoscaling_capacity import in_service, seconds
@@ -74,6 +76,22 @@ def test_a_create_that_never_gets_its_minimum_fails_and_leaves_no_group(world: W
         group(world, name="never-enough", minSize=2, waitForCapacityTimeout="300ms")
     api = world.api("autoscaling")
     assert api.describe_auto_scaling_groups(AutoScalingGroupNames=["never-enough"])["AutoScalingGroups"] == []
+
+
+@pytest.mark.parametrize(("ignored", "said"), [(None, "scaling activity .*: Failed: no capacity"), (True, "has 0 after 0.3 s")])
+def test_a_failed_launch_ends_the_wait_unless_failures_are_ignored(
+    ignored: bool | None, said: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_yet(found: dict[str, Any]) -> int:
+        now = datetime.now(UTC)
+        name = found["AutoScalingGroupName"]
+        activity = book_of("us-east-1").begin(name, "arn", "Launching a new EC2 instance", "a test", now)
+        activity.end(now, "Failed", "no capacity")
+        return 0
+
+    monkeypatch.setattr(autoscaling_capacity, "in_service", none_yet)
+    with pytest.raises(ProviderError, match=said):
+        group(world, waitForCapacityTimeout="300ms", **({"ignoreFailedScalingActivities": True} if ignored else {}))
 
 
 def sicken(world: World, made: Created) -> None:
