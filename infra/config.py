@@ -43,6 +43,10 @@ class Cloud(StrEnum):
     AWS = "aws"
 
 
+class FlowLogs(_Section):
+    retention_days: int = Field(description="write days that CloudWatch Logs offers, such as 30")
+
+
 class Network(_Section):
     """A new VPC (`cidr`, `zones`, `nat`), or an existing one (its three ids)."""
 
@@ -53,7 +57,7 @@ class Network(_Section):
     public_subnet_ids: tuple[str, ...] | None = Field(default=None, min_length=2, description="list subnets of two zones")
     private_subnet_ids: tuple[str, ...] | None = Field(default=None, min_length=1, description="list the nodes' subnets")
     endpoints: tuple[str, ...] = Field(default=(), description="list services such as [s3, ecr.api, ecr.dkr, secretsmanager]")
-    flow_logs: bool = Field(default=True, description="write true or false")
+    flow_logs: bool | FlowLogs = Field(default=True, description="write true, false or {retention_days: …}")
 
 
 class AccessLogs(_Section):

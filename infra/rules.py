@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from turnout_components import capacity, checks, scaling_rules, secret_rules
+from turnout_components import capacity, checks, ingress_rules, network_rules, scaling_rules, secret_rules
 from turnout_components.checks import Fault
 from turnout_components.release import ReleaseError
 from turnout_components.release import load as load_release
@@ -58,7 +58,15 @@ def _network_faults(network: Network, region: str) -> Iterable[Fault]:
     yield from _below("network.zones", checks.zones(network.zones or (), region))
 
 
+def _network_parts_faults(network: Network) -> Iterable[Fault]:
+    return _below("network", network_rules.faults(network.model_dump(exclude_none=True)))
+
+
 def _ingress_faults(ingress: Ingress, cloud: Cloud, region: str) -> Iterable[Fault]:
+    given = ingress.model_dump(exclude_none=True)
+    if not ingress.certificate_arn:
+        given["redirect_port"] = None
+    yield from _below("ingress", ingress_rules.faults(given))
     for field in ("allowed_cidrs", "test_cidrs"):
         cidrs = getattr(ingress, field)
         for cidr in cidrs:
@@ -137,6 +145,7 @@ def _traffic_faults(traffic: TrafficSettings, environments: Environments) -> Ite
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("service",), _service_faults),
     (("network", "region"), _network_faults),
+    (("network",), _network_parts_faults),
     (("ingress", "cloud", "region"), _ingress_faults),
     (("pool", "cloud"), _pool_faults),
     (("pool", "network"), _place_faults),

@@ -7,6 +7,10 @@ from stack_config import fault, faults, read
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
+        ({"network__endpoints": ["com.amazonaws.us-east-1.s3"]}, "network.endpoints = "),
+        ({"network__flow_logs": {"retention_days": 8}}, "network.flow_logs.retention_days = 8: is no time for which"),
+        ({"ingress__access_logs": {"bucket": "b", "prefix": "AWSLogs"}}, "ingress.access_logs.prefix = "),
+        ({"ingress__record": {"zone_id": "Z0123456789", "name": "no name"}}, "ingress.record.name = "),
         ({"pool__instance_types": ["g6.xlarge"]}, "pool.instance_types = "),
         ({"pool__warm_pool": {}, "pool__on_demand_percent": 50}, "pool.warm_pool = "),
         ({"pool__warm_pool": {"state": "hibernated"}}, 'pool.warm_pool.state = "hibernated": is not there for'),
@@ -52,3 +56,10 @@ def test_the_boot_of_the_local_cloud_is_no_setting_of_aws(root):
 def test_a_pool_in_one_zone_may_have_what_needs_one(root):
     pool = {"instance_type": "p5.48xlarge", "efa": True, "zone": "us-east-1b"}
     assert read(root, pool=pool).pool.efa
+
+
+def test_a_port_that_redirects_is_no_other_listeners(root):
+    tls = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    line = fault(root, ingress={"port": 443, "certificate_arn": tls, "redirect_port": 443})
+    assert line.startswith("turnout:ingress.redirect_port = 443: is the users' port too")
+    assert read(root, ingress={"port": 80}).ingress.redirect_port == 80, "without a certificate nothing redirects"

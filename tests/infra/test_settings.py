@@ -212,7 +212,7 @@ def test_everybody_in_plain_text_is_a_fault_in_aws(root):
 
 def test_a_certificate_of_another_region_is_a_fault(root):
     arn = "arn:aws:acm:eu-west-1:123456789012:certificate/1"
-    assert "is not in us-east-1" in fault(root, cloud="aws", ingress__certificate_arn=arn)
+    assert "is not in us-east-1" in fault(root, cloud="aws", ingress__port=443, ingress__certificate_arn=arn)
 
 
 def test_a_local_stack_without_a_local_cloud_says_how_to_start_one(root):
