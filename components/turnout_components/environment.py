@@ -21,6 +21,9 @@ class EnvironmentArgs(NodeArgs):
     """SNS topics that hear of alarms. Default none: the alarms only show."""
     scaling: NotRequired[ScalingArgs | None]
     """How the pool follows its load. Default: it keeps its size."""
+    protocol: NotRequired[str]
+    """`HTTP`, or `TCP` behind a network load balancer: it counts no errors of one target group ("CloudWatch metrics for your
+    Network Load Balancer", User Guide for Network Load Balancers), so there is no alarm on them. Default HTTP."""
 
 
 class Alarm(TypedDict):
@@ -53,6 +56,7 @@ SERVER_ERRORS: Alarm = {
     "evaluation_periods": 5,
     "datapoints_to_alarm": 3,
 }
+UNHEALTHY_TCP_HOSTS: Alarm = {**UNHEALTHY_HOSTS, "namespace": "AWS/NetworkELB"}
 NOT_ALIVE: Alarm = {
     "alarm_description": "An instance or its host has failed EC2's status checks for two minutes",
     "namespace": "AWS/EC2",
@@ -93,8 +97,10 @@ class Environment(pulumi.ComponentResource):
         target = pulumi.Output.all(args["load_balancer_arn"], args["target_group_arn"]).apply(
             lambda arns: {"LoadBalancer": metric_dimension(arns[0]), "TargetGroup": metric_dimension(arns[1])}
         )
-        self._alarm(f"{name}-unhealthy-hosts", UNHEALTHY_HOSTS, target, args)
-        self._alarm(f"{name}-server-errors", SERVER_ERRORS, target, args)
+        over_tcp = args.get("protocol", "HTTP") == "TCP"
+        self._alarm(f"{name}-unhealthy-hosts", UNHEALTHY_TCP_HOSTS if over_tcp else UNHEALTHY_HOSTS, target, args)
+        if not over_tcp:
+            self._alarm(f"{name}-server-errors", SERVER_ERRORS, target, args)
         self._alarm(f"{name}-not-alive", NOT_ALIVE, {"AutoScalingGroupName": pool.group_name}, args)
         if (scaling := args.get("scaling")) is not None:
             followed: AutoscalingPolicyArgs = {
@@ -122,6 +128,6 @@ class Environment(pulumi.ComponentResource):
 
 
 def metric_dimension(arn: str) -> str:
-    """A load balancer's or target group's dimension, from its ARN: `app/<name>/<id>` or `targetgroup/<name>/<id>`
+    """A load balancer's or target group's dimension, from its ARN: `app/<name>/<id>`, `net/<name>/<id>` or `targetgroup/<name>/<id>`
     ("CloudWatch metrics for your Application Load Balancer", User Guide for Application Load Balancers)."""
     return arn.rsplit(":", 1)[1].removeprefix("loadbalancer/")

@@ -50,6 +50,12 @@ def test_alarms_watch_targets_answers_and_liveness():
     assert {a["comparisonOperator"] for a in alarms.values()} == {"GreaterThanOrEqualToThreshold"}
 
 
+def test_behind_a_network_load_balancer_its_own_count_of_unhealthy_targets_is_watched_and_no_status_codes():
+    alarms = {a.inputs["metricName"]: a.inputs for a in environment(protocol="TCP").all(":MetricAlarm")}
+    assert set(alarms) == {"UnHealthyHostCount", "StatusCheckFailed"}
+    assert alarms["UnHealthyHostCount"]["namespace"] == "AWS/NetworkELB"
+
+
 def test_alarms_tell_the_topics_that_are_given():
     topic = "arn:aws:sns:us-east-1:123456789012:oncall"
     assert {tuple(a.inputs["alarmActions"]) for a in environment(alarm_topic_arns=[topic]).all(":MetricAlarm")} == {(topic,)}
