@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 
 from tests.providers.cases import CASES
+from tests.providers.cases_autoscaling import POLICY, step_policy
 from tests.providers.conftest import TYPES, World
 from turnout.cloud.fleet import book_of
 from turnout.engine.provider import Created, Properties, ProviderError
 from turnout.providers.aws import autoscaling_capacity
 from turnout.providers.aws.autoscaling_capacity import in_service, seconds
+from turnout.providers.aws.autoscaling_policy import Policy
+from turnout.providers.aws.clients import Cloud
 
 TOKEN = "aws:autoscaling/group:Group"
 KIND = TYPES[TOKEN]
@@ -154,3 +157,19 @@ def test_durations_are_read_as_go_writes_them(text: str, value: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         seconds(text)
+
+
+def test_a_policy_is_sent_only_what_goes_with_its_type(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 stands for nothing: terraform-provider-aws, `expandPutScalingPolicyInput`."""
+    inputs = {**step_policy(world), "cooldown": 0, "scalingAdjustment": 0}
+    assert TYPES[POLICY].check(inputs) == []
+    sent: dict[str, Any] = {}
+
+    def call(_: Cloud, service: str, operation: str, **members: Any) -> Any:
+        sent.update({"service": service, "operation": operation, **members})
+
+    monkeypatch.setattr(Cloud, "call", call)
+    Policy().make(Cloud(world.config), inputs, {})
+    monkeypatch.undo()
+    assert (sent["operation"], sent["PolicyType"], sent["EstimatedInstanceWarmup"]) == ("put_scaling_policy", "StepScaling", 60)
+    assert sent.keys().isdisjoint({"Cooldown", "ScalingAdjustment"})
