@@ -50,15 +50,21 @@ class StepDown:
 
 
 def step_downs(policy: StandbyPolicy, flipped_at: datetime) -> tuple[StepDown, ...]:
-    """What becomes of a standby that traffic left at `flipped_at`, in order; cold at the end of retention at the latest."""
-    settled = flipped_at + max(policy.bake, policy.drain)
-    end = max(flipped_at + policy.retain_for, settled)
+    """What becomes of a standby that traffic left at `flipped_at`, in order; cold at the end of retention at the latest.
+
+    Times are whole seconds, as schedules are, and none is before its second is full."""
+    settled = _whole_second(flipped_at + max(policy.bake, policy.drain))
+    end = max(_whole_second(flipped_at + policy.retain_for), settled)
     if policy.keep is Keep.COLD:
         return (StepDown(STEP_DOWN, settled, Keep.COLD),)
     last = StepDown(RETAIN_END, end, Keep.COLD)
     if policy.keep is Keep.WARM and settled < end:
         return (StepDown(STEP_DOWN, settled, Keep.WARM), last)
     return (last,)
+
+
+def _whole_second(at: datetime) -> datetime:
+    return at + timedelta(microseconds=-at.microsecond % 1_000_000)
 
 
 def level(policy: StandbyPolicy, flipped_at: datetime, now: datetime) -> Keep:

@@ -76,9 +76,9 @@ class StepDowns:
             sizes = _sizes(step.level, policy, at_flip)
             if step.at <= now:
                 continue
-            if pending.get(step.name) != (step.at.replace(microsecond=0), sizes):
-                self._put(group, step, sizes)
+            if pending.get(step.name) != (step.at, sizes) and self._put(group, step, sizes):
                 done.append(f"{group} becomes {step.level} at {step.at:%Y-%m-%d %H:%M:%S} UTC")
+        now = self._clock()
         past = [step for step in steps if step.at <= now]
         if past:
             done += self._apply(found, past[-1], _sizes(past[-1].level, policy, at_flip))
@@ -120,10 +120,17 @@ class StepDowns:
             if action["ScheduledActionName"] in NAMES
         }
 
-    def _put(self, group: str, step: StepDown, sizes: dict[str, int]) -> None:
-        self._client("autoscaling").put_scheduled_update_group_action(
-            AutoScalingGroupName=group, ScheduledActionName=step.name, StartTime=step.at.replace(microsecond=0), **sizes
-        )
+    def _put(self, group: str, step: StepDown, sizes: dict[str, int]) -> bool:
+        """Whether it is arranged; not when its time has come meanwhile, which AWS refuses: then it is past."""
+        try:
+            self._client("autoscaling").put_scheduled_update_group_action(
+                AutoScalingGroupName=group, ScheduledActionName=step.name, StartTime=step.at, **sizes
+            )
+        except Exception:
+            if self._clock() < step.at:
+                raise
+            return False
+        return True
 
     def _drop(self, group: str, name: str) -> str:
         try:

@@ -178,4 +178,4 @@ def test_traffic_comes_back_from_each_level_and_no_request_is_lost(
         (line,) = estimate
         assert f"{left} " in line
         assert "from the warm pool" in line if level == "warm" else "from nothing" in line
-    assert deployed.up({"traffic": {"active": left}}).exit_code == 0, "config says what is in force"
+    assert deployed.up({"traffic": {"active": left}}).exit_code == 0, deployed.said()

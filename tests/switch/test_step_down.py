@@ -198,3 +198,41 @@ def test_the_role_may_delete_the_warm_pools_of_its_own_stack_only(region, partit
     assert statement["Action"] == ["autoscaling:DeleteWarmPool"]
     own = f"arn:{partition}:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/assistant-prod-*"
     assert statement["Resource"] == [own]
+
+
+def test_a_step_is_planned_for_a_whole_second_that_is_not_before_it(account, record):
+    later = record.changed(flipped_at=FLIPPED + timedelta(milliseconds=400))
+    account.now = FLIPPED + BAKE + timedelta(milliseconds=200)
+    account.step_downs().tend(later, StandbyPolicy(Keep.WARM, bake=BAKE))
+    assert account.actions("g-blue")[STEP_DOWN][0] == FLIPPED + BAKE + timedelta(seconds=1)
+    assert account.sizes("g-blue")[0] == 3
+
+
+class Late:
+    """An API that refuses scheduled actions, so late that the time is then `at`."""
+
+    def __init__(self, account: Account, at: datetime) -> None:
+        self._account, self._at = account, at
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._account.autoscaling, name)
+
+    def put_scheduled_update_group_action(self, **_: Any) -> None:
+        self._account.now = self._at
+        raise OSError("Given start time is in the past")
+
+
+def test_a_time_that_comes_while_it_is_planned_is_past_and_done_at_once(account, record):
+    late = Late(account, FLIPPED + BAKE)
+    downs = StepDowns(lambda name: late if name == "autoscaling" else account.client(name), ROLE, lambda: account.now)
+    lines = downs.tend(record, StandbyPolicy(Keep.COLD, bake=BAKE))
+    assert lines[0] == f"g-blue became cold, which was due at {FLIPPED + BAKE:%Y-%m-%d %H:%M:%S} UTC"
+    assert account.sizes("g-blue") == (0, 0, 0)
+
+
+def test_a_plan_that_is_refused_before_its_time_is_an_error(account, record):
+    late = Late(account, FLIPPED + BAKE - timedelta(seconds=1))
+    downs = StepDowns(lambda name: late if name == "autoscaling" else account.client(name), ROLE, lambda: account.now)
+    with pytest.raises(OSError, match="in the past"):
+        downs.tend(record, StandbyPolicy(Keep.COLD, bake=BAKE))
+    assert account.sizes("g-blue")[0] == 3
