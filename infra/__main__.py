@@ -2,11 +2,11 @@
 
 import pulumi
 from turnout_components.environment import Environment
-from turnout_components.ingress import Ingress
 from turnout_components.network import Network
 from turnout_components.service_secrets import ServiceSecrets
 from turnout_components.traffic_switch import TrafficSwitch
 
+from infra.balancer import load_balancer
 from infra.config import ENVIRONMENTS
 from infra.providers import aws_provider, decide_traffic
 from infra.settings import load
@@ -18,7 +18,7 @@ service = settings.service
 pulumi.log.info(f"switch: {decision.reason}")
 
 network = Network(service, settings.network_args(), on_aws)
-ingress = Ingress(service, settings.ingress_args(network), on_aws)
+ingress, checked = load_balancer(settings, network, on_aws)
 
 secrets = {
     name: ServiceSecrets(f"{service}-{name}", settings.secrets_args(name), on_aws)
@@ -37,7 +37,7 @@ environments = {
             "secrets_key_arn": secrets[name].key_arn if secrets else None,
             **settings.environment_args(name, decision.sizes[name], decision.traffic.weights[name]),  # type: ignore[typeddict-item]  # mypy: an open dict may hold more
         },
-        pulumi.ResourceOptions(provider=on_aws.provider, depends_on=[ingress.test_rules[name]]),
+        pulumi.ResourceOptions(provider=on_aws.provider, depends_on=[checked[name]]),
     )
     for name in ENVIRONMENTS
 }
@@ -50,8 +50,7 @@ switch = TrafficSwitch(
         "endpoint_url": settings.endpoint,
         "record_table": settings.record_table,
         "load_balancer_arn": ingress.load_balancer_arn,
-        "port": settings.ingress.port,
-        "certificate_arn": settings.ingress.certificate_arn,
+        **settings.listener_args(),  # type: ignore[typeddict-item]  # mypy: as above
         "environments": {
             name: {
                 "target_group_arn": environment.target_group_arn,

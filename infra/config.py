@@ -43,6 +43,11 @@ class Cloud(StrEnum):
     AWS = "aws"
 
 
+class Protocol(StrEnum):
+    HTTP = "http"
+    TCP = "tcp"
+
+
 class FlowLogs(_Section):
     retention_days: int = Field(description="write days that CloudWatch Logs offers, such as 30")
 
@@ -71,6 +76,10 @@ class DnsRecord(_Section):
 
 
 class Ingress(_Section):
+    """`turnout_components.ingress_rules` judges what goes together."""
+
+    protocol: Protocol = Field(default=Protocol.HTTP, description="write http, or tcp for a network load balancer")
+    alpn_policy: str | None = Field(default=None, description="write HTTP2Preferred or HTTP2Only for gRPC over TLS, or null")
     port: int = Field(default=443, ge=1, le=65535, description=PORT)
     test_port: int = Field(default=8081, ge=1, le=65535, description=PORT)
     allowed_cidrs: tuple[str, ...] = Field(default=(), description="list IPv4 blocks of the users")

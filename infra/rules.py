@@ -12,8 +12,22 @@ from turnout_components.release import ReleaseError
 from turnout_components.release import load as load_release
 from turnout_components.user_data import render
 
-from infra.config import ENVIRONMENTS, Cloud, Environments, Health, Ingress, Network, Pool, Scaling, Secrets, TrafficSettings
+from infra.config import (
+    ENVIRONMENTS,
+    Cloud,
+    Environments,
+    Health,
+    Ingress,
+    Network,
+    Pool,
+    Protocol,
+    Scaling,
+    Secrets,
+    TrafficSettings,
+)
 
+ONLY_HTTP = {"client_keep_alive", "redirect_port", "web_acl_arn"}
+ONLY_TCP = {"alpn_policy"}
 Parts = Mapping[str, Any]
 """The sections of a stack's config that are well-formed, by key."""
 
@@ -63,10 +77,17 @@ def _network_parts_faults(network: Network) -> Iterable[Fault]:
 
 
 def _ingress_faults(ingress: Ingress, cloud: Cloud, region: str) -> Iterable[Fault]:
-    given = ingress.model_dump(exclude_none=True)
-    if not ingress.certificate_arn:
-        given["redirect_port"] = None
-    yield from _below("ingress", ingress_rules.faults(given))
+    given = ingress.model_dump(exclude_none=True, include=ingress.model_fields_set)
+    over_tcp = ingress.protocol is Protocol.TCP
+    if not over_tcp:
+        given["redirect_port"] = ingress.redirect_port if ingress.certificate_arn else None
+    judged = ingress_rules.network_faults({**given, "health_paths": ENVIRONMENTS}) if over_tcp else ingress_rules.faults(given)
+    yield from _below("ingress", judged)
+    for field in sorted(ONLY_HTTP & given.keys()) if over_tcp else ONLY_TCP & given.keys():
+        fix = f"leave it out, or write ingress.protocol: {'http' if over_tcp else 'tcp'}"
+        yield Fault(f"ingress.{field}", given[field], f"is not of a load balancer for {ingress.protocol.value}", fix)
+    if over_tcp and cloud is Cloud.LOCAL:
+        yield Fault("ingress.protocol", "tcp", "is not carried by the local cloud", "write http, or rehearse this in AWS")
     for field in ("allowed_cidrs", "test_cidrs"):
         cidrs = getattr(ingress, field)
         for cidr in cidrs:
@@ -111,8 +132,13 @@ def _secret_faults(secrets: Secrets, seeds: Mapping[str, str]) -> Iterable[Fault
         yield Fault("secrets.vault", None, "names no Vault", "write {address: https://vault.example.com, role: …}")
 
 
-def _scaling_faults(scaling: Scaling | None, pool: Pool) -> Iterable[Fault]:
+def _scaling_faults(scaling: Scaling | None, pool: Pool, ingress: Ingress) -> Iterable[Fault]:
     if scaling is not None:
+        for name in ("target_tracking", "predictive"):
+            wanted = getattr(getattr(scaling, name), "requests_per_target", None)
+            if wanted is not None and ingress.protocol is Protocol.TCP:
+                reason = "counts requests, and a network load balancer knows connections only"
+                yield Fault(f"scaling.{name}.requests_per_target", wanted, reason, "follow gpu_utilization or queue_length")
         said = {**scaling.model_dump(exclude_none=True), "target_group_arn": "known", "load_balancer_arn": "known"}
         found = scaling_rules.faults(said, pool.minimum, pool.maximum)
         yield from _below("scaling", (fault for fault in found if fault.field not in ("minimum", "maximum")))
@@ -150,7 +176,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("pool", "cloud"), _pool_faults),
     (("pool", "network"), _place_faults),
     (("secrets", "seeds"), _secret_faults),
-    (("scaling", "pool"), _scaling_faults),
+    (("scaling", "pool", "ingress"), _scaling_faults),
     (("health",), _health_faults),
     (("traffic", "environments"), _traffic_faults),
 )
@@ -168,7 +194,7 @@ def _release_faults(parts: Mapping[str, Any], root: Path) -> Iterable[Fault]:
             text = str(error).replace(f"{root}{os.sep}", "")
             yield from (Fault(field, release_id, line, "") for line in text.splitlines())
             continue
-        if "ingress" in parts:
+        if "ingress" in parts and parts["ingress"].protocol is Protocol.HTTP:
             yield from _below(field, checks.keep_alive(release.engine.flags, release.engine.env, parts["ingress"].idle_timeout))
         if {"service", "pool", "health"} <= parts.keys():
             script = render(parts["service"], name, release.for_storage(), parts["pool"].port, parts["health"].drain)

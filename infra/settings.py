@@ -18,6 +18,7 @@ from turnout_components.checks import Fault
 from turnout_components.gpu_node_pool import MachineArgs
 from turnout_components.ingress import IngressArgs
 from turnout_components.network import Network, NetworkArgs
+from turnout_components.network_load_balancer import NetworkLoadBalancerArgs
 from turnout_components.release import Release
 from turnout_components.release import load as load_release
 from turnout_components.resolve import EnvironmentConfig, Size, SwitchConfig
@@ -28,7 +29,7 @@ from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Traffic
 from turnout_components.traffic_switch import StandbyArgs
 
-from infra.config import ENVIRONMENTS, Cloud, StackConfig
+from infra.config import ENVIRONMENTS, Cloud, Protocol, StackConfig
 from infra.rules import broken
 
 ENDPOINT_VARIABLE = "TURNOUT_LOCAL_ENDPOINT"
@@ -67,6 +68,8 @@ class Settings(StackConfig):
 
     def url(self, host: str, port: int) -> str:
         """Where a listener on `port` answers."""
+        if self.ingress.protocol is Protocol.TCP:
+            return f"{'tls' if self.ingress.certificate_arn else 'tcp'}://{host}:{port}"
         scheme, usual = ("https", 443) if self.ingress.certificate_arn else ("http", 80)
         return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
 
@@ -83,16 +86,39 @@ class Settings(StackConfig):
 
     def ingress_args(self, network: Network) -> IngressArgs:
         """What an `Ingress` in this network takes."""
-        args = {
-            **self.ingress.model_dump(exclude_none=True),
-            "redirect_port": self.ingress.redirect_port if self.ingress.certificate_arn else None,
+        redirect = self.ingress.redirect_port if self.ingress.certificate_arn else None
+        args = {**self.ingress.model_dump(exclude_none=True, exclude={"protocol", "alpn_policy"}), "redirect_port": redirect}
+        return cast(IngressArgs, args | self._reached(network))
+
+    def connections_args(self, network: Network) -> NetworkLoadBalancerArgs:
+        """What a `NetworkLoadBalancer` in this network takes: what was said of it, and its own defaults."""
+        said = self.ingress.model_dump(exclude_none=True, include=self.ingress.model_fields_set)
+        tests = {name: self.ingress.test_port + place for place, name in enumerate(ENVIRONMENTS)}
+        args = {key: value for key, value in said.items() if key in NetworkLoadBalancerArgs.__annotations__}
+        return cast(NetworkLoadBalancerArgs, {**args, "test_ports": tests} | self._reached(network))
+
+    def _reached(self, network: Network) -> dict[str, Any]:
+        return {
             "vpc_id": network.vpc_id,
-            "subnet_ids": network.public_subnet_ids,
+            "subnet_ids": network.private_subnet_ids if self.ingress.internal else network.public_subnet_ids,
             "target_port": self.pool.port,
             "health": self.health.model_dump(exclude={"path"}),
             "health_paths": {name: self.health_path(name) for name in ENVIRONMENTS},
         }
-        return cast(IngressArgs, args)
+
+    def listener_args(self) -> dict[str, Any]:
+        """What the production listener speaks."""
+        ingress = self.ingress
+        spoken: dict[str, Any] = {
+            "port": ingress.port,
+            "certificate_arn": ingress.certificate_arn,
+            "protocol": ingress.protocol.value.upper(),
+        }
+        if ingress.protocol is Protocol.TCP and ingress.alpn_policy is not None:
+            spoken["alpn_policy"] = ingress.alpn_policy
+        if ingress.protocol is Protocol.TCP and "idle_timeout" in ingress.model_fields_set:
+            spoken["tcp_idle_timeout"] = ingress.idle_timeout
+        return spoken
 
     def environment_args(self, name: str, size: Size, weight: int) -> dict[str, Any]:
         """What an `Environment` takes beside the places where it stands, in the size that the switch decided."""
@@ -103,6 +129,7 @@ class Settings(StackConfig):
             "region": self.region,
             "release": release.for_storage() if release else None,
             "scaling": self._scaling(weight),
+            "protocol": self.ingress.protocol.value.upper(),
             **self._machine(size),
         }
 

@@ -128,6 +128,6 @@ class Environment(pulumi.ComponentResource):
 
 
 def metric_dimension(arn: str) -> str:
-    """A load balancer's or target group's dimension, from its ARN: `app/<name>/<id>`, `net/<name>/<id>` or `targetgroup/<name>/<id>`
+    """A load balancer's or target group's dimension, from its ARN: `app/…`, `net/…` or `targetgroup/<name>/<id>`
     ("CloudWatch metrics for your Application Load Balancer", User Guide for Application Load Balancers)."""
     return arn.rsplit(":", 1)[1].removeprefix("loadbalancer/")

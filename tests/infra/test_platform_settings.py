@@ -11,6 +11,8 @@ from stack_config import fault, faults, read
         ({"network__flow_logs": {"retention_days": 8}}, "network.flow_logs.retention_days = 8: is no time for which"),
         ({"ingress__access_logs": {"bucket": "b", "prefix": "AWSLogs"}}, "ingress.access_logs.prefix = "),
         ({"ingress__record": {"zone_id": "Z0123456789", "name": "no name"}}, "ingress.record.name = "),
+        ({"ingress": {"protocol": "tcp"}}, 'ingress.protocol = "tcp": is not carried by the local cloud'),
+        ({"ingress__alpn_policy": "HTTP2Only"}, 'ingress.alpn_policy = "HTTP2Only": is not of a load balancer for http'),
         ({"pool__instance_types": ["g6.xlarge"]}, "pool.instance_types = "),
         ({"pool__warm_pool": {}, "pool__on_demand_percent": 50}, "pool.warm_pool = "),
         ({"pool__warm_pool": {"state": "hibernated"}}, 'pool.warm_pool.state = "hibernated": is not there for'),
@@ -63,3 +65,14 @@ def test_a_port_that_redirects_is_no_other_listeners(root):
     line = fault(root, ingress={"port": 443, "certificate_arn": tls, "redirect_port": 443})
     assert line.startswith("turnout:ingress.redirect_port = 443: is the users' port too")
     assert read(root, ingress={"port": 80}).ingress.redirect_port == 80, "without a certificate nothing redirects"
+
+
+def test_what_only_requests_have_is_refused_of_connections(root):
+    tcp = {"protocol": "tcp", "client_keep_alive": 600, "idle_timeout": 7000}
+    scaling = {"target_tracking": {"requests_per_target": 9}}
+    lines = faults(root, cloud="aws", ingress=tcp, scaling=scaling)
+    assert [line.partition(" ")[0] for line in lines] == [
+        "turnout:ingress.idle_timeout",
+        "turnout:ingress.client_keep_alive",
+        "turnout:scaling.target_tracking.requests_per_target",
+    ]

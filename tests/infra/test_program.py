@@ -100,6 +100,20 @@ def test_each_environment_has_secrets_and_a_key_of_its_own_and_its_nodes_know_th
         assert f"/{other}/" not in policy
 
 
+def test_connections_have_a_network_load_balancer_with_the_same_switch(run):
+    tcp = {"protocol": "tcp", "allowed_cidrs": ["203.0.113.0/24"], "port": 8443}
+    made = run("prod", ingress=tcp, scaling={"step": {}})
+    assert made.one(":LoadBalancer").inputs["loadBalancerType"] == "network"
+    listener = production_listener(made).inputs
+    assert (listener["protocol"], listener["port"]) == ("TCP", 8443)
+    assert [group["weight"] for group in listener["defaultActions"][0]["forward"]["targetGroups"]] == [100, 0]
+    assert {group.inputs["protocol"] for group in made.all(":TargetGroup")} == {"TCP"}
+    assert made.outputs["url"] == "tcp://host:8443"
+    assert {r.inputs["port"] for r in made.all(":Listener") if "-test-" in r.name} == {8081, 8082}
+    for name in ("blue", "green"):
+        assert f"assistant-test-{name}" in made.one(":Group", f"-{name}-pool-group").dependencies
+
+
 def test_schedules_and_forecasts_are_declared_for_who_carries_weight(run):
     made = run("prod")
     assert {r.name for r in made.all(":Schedule")} == {f"assistant-blue-scaling-{name}" for name in ("mornings", "evenings")}
