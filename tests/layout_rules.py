@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -160,6 +161,13 @@ def long_files(files: Mapping[str, str]) -> list[str]:
     limits = {path: PROGRAM_LINES_AT_MOST if path == "infra/__main__.py" else LINES_AT_MOST for path, _ in _python(files)}
     counted = {path: len(files[path].splitlines()) for path in limits}
     return [f"{path}: {counted[path]} lines, at most {limit}" for path, limit in limits.items() if counted[path] > limit]
+
+
+def tests_of_one_name(files: Mapping[str, str]) -> list[str]:
+    """Test files that pytest would take for one: in folders that are no packages a file's name is its module's."""
+    loose = [path for path in files if path.startswith("tests/") and f"{path.rpartition('/')[0]}/__init__.py" not in files]
+    names = Counter(path.rpartition("/")[2] for path in loose if path.rpartition("/")[2].startswith("test_"))
+    return sorted(path for path in loose if names[path.rpartition("/")[2]] > 1)
 
 
 def traces_of_a_machine(files: Mapping[str, str]) -> list[str]:

@@ -33,6 +33,10 @@ def test_no_file_has_two_subjects(files: dict[str, str]) -> None:
     assert rules.long_files(files) == []
 
 
+def test_no_two_tests_are_one_module(files: dict[str, str]) -> None:
+    assert rules.tests_of_one_name(files) == []
+
+
 def test_no_file_tells_of_the_machine_it_was_written_on(files: dict[str, str]) -> None:
     assert rules.traces_of_a_machine(files) == []
 
@@ -146,6 +150,11 @@ def test_a_file_that_grew_is_seen() -> None:
     lines = {"infra/__main__.py": 81, "infra/rules.py": 400, "turnout/deploy.py": 401, "requirements.lock": 2000}
     grown = rules.long_files({path: "x = 1\n" * count for path, count in lines.items()})
     assert grown == ["infra/__main__.py: 81 lines, at most 80", "turnout/deploy.py: 401 lines, at most 400"]
+
+
+def test_two_tests_of_one_name_are_seen() -> None:
+    files = dict.fromkeys(["tests/a/test_x.py", "tests/b/test_x.py", "tests/c/__init__.py", "tests/c/test_x.py"], "")
+    assert rules.tests_of_one_name(files) == ["tests/a/test_x.py", "tests/b/test_x.py"]
 
 
 @pytest.mark.parametrize(
