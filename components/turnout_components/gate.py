@@ -168,13 +168,14 @@ class SwitchGate:
             await asyncio.to_thread(self._confirm, listener, environments)
         await asyncio.to_thread(self._tend)
 
-    def _tend(self) -> None:
-        """Traffic has moved and that is recorded: what happens to the standby later must not make this fail."""
+    def _tend(self, due: bool = True) -> None:
+        """Traffic has moved and that is recorded, or the move is given up: what happens to the standby later must not make
+        this fail. Without `due` what was due meanwhile is left to the next update: the move may be tried again."""
         record = self._store.read()
         if record is None or self._step_downs is None:
             return
         try:
-            for line in self._step_downs.tend(record, self._config.standby):
+            for line in self._step_downs.tend(record, self._config.standby, due=due):
                 self._notify(line)
         except Exception as error:
             self._notify(f"the standby's step-down is not arranged ({type(error).__name__}: {error}); the next up does it")
@@ -293,7 +294,7 @@ class SwitchGate:
             found = self._cloud.group(group) if group else None
             if found is not None and found.minimum < count:
                 raised.setdefault(name, found.minimum)
-                self._cloud.set_minimum(found.name, count)
+                self._cloud.set_minimum(found.name, count, environments[name].maximum)
 
     def _readiness(self, environments: Mapping[str, Candidate], needed: Mapping[str, int]) -> dict[str, Readiness]:
         return {
@@ -336,6 +337,7 @@ class SwitchGate:
         async with self._writing:
             with contextlib.suppress(Exception):
                 await asyncio.to_thread(restore)
+                await asyncio.to_thread(self._tend, due=False)
 
     def _confirm(self, listener: str, environments: Mapping[str, Candidate]) -> None:
         token, now = self._token, self._clock()
@@ -347,7 +349,7 @@ class SwitchGate:
                 return entered
             if record.claim is None or record.claim.token != token:
                 raise _Broken(record)
-            return entered.confirmed(record.claim, now)
+            return entered.confirmed(record.claim, now).retaining(self._config.standby.retain_for)
 
         try:
             self._store.update(confirmed)

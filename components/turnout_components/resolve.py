@@ -93,6 +93,8 @@ def resolve(config: SwitchConfig, record: SwitchRecord | None, live: Live, now: 
     _check_unstable(config, settled, traffic, live.weights)
     if config.traffic == settled.traffic:
         settled = settled.changed(config_base=config.traffic)
+    if not moves:
+        settled = settled.retaining(config.standby.retain_for)
     sizes = {name: _size(name, config, settled, traffic, moves, now) for name in config.environments}
     return Decision(traffic, moves, reason, sizes, None if settled == record else settled)
 

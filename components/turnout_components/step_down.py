@@ -45,8 +45,9 @@ class StepDowns:
         self.role_arn = role_arn
         self._clock = clock
 
-    def tend(self, record: SwitchRecord, policy: StandbyPolicy) -> list[str]:
-        """Arranges the step-downs of the standby that the record retains and takes back all others.
+    def tend(self, record: SwitchRecord, policy: StandbyPolicy, *, due: bool = True) -> list[str]:
+        """Arranges the step-downs of the standby that the record retains and takes back all others. Without `due`, those
+        whose time has come are left undone.
 
         Returns a line for each thing that it did."""
         self.role_arn = self.role_arn or record.step_down_role
@@ -58,13 +59,13 @@ class StepDowns:
             if kept is None or kept.environment != name or carries or record.flipped_at is None:
                 self.clear(state.group)
             else:
-                done += self.arrange(state.group, policy, record.flipped_at, kept.minimum)
+                done += self.arrange(state.group, policy, record.flipped_at, kept.minimum, due=due)
         return done
 
-    def arrange(self, group: str, policy: StandbyPolicy, flipped_at: datetime, at_flip: int) -> list[str]:
-        """Makes what is to come, applies what is past (AWS refuses a time that is over), removes what belongs to another
-        move; twice is as once. `at_flip`: instances that the group had when traffic left it. Returns a line for each thing
-        that it did."""
+    def arrange(self, group: str, policy: StandbyPolicy, flipped_at: datetime, at_flip: int, *, due: bool = True) -> list[str]:
+        """Makes what is to come, with `due` applies what is past (AWS refuses a time that is over), removes what belongs to
+        another move, and until the first step holds the size `at_flip`: instances that the group had when traffic left it,
+        which scaling rules must not take from a standby. Twice is as once. Returns a line for each thing that it arranged."""
         found = self._group(group)
         if found is None:
             return []
@@ -80,7 +81,9 @@ class StepDowns:
                 done.append(f"{group} becomes {step.level} at {step.at:%Y-%m-%d %H:%M:%S} UTC")
         now = self._clock()
         past = [step for step in steps if step.at <= now]
-        if past:
+        if not past:
+            self._hold(found, at_flip)
+        elif due:
             done += self._apply(found, past[-1], _sizes(past[-1].level, policy, at_flip))
         cold = next((step for step in steps if step.level is Keep.COLD and step.at > now), None)
         self._schedule(group, cold.at if cold and found.get("WarmPoolConfiguration") else None)
@@ -139,6 +142,12 @@ class StepDowns:
             if name in self._pending(group):
                 raise
         return f"{name} of {group} is taken back"
+
+    def _hold(self, group: dict[str, Any], size: int) -> None:
+        """At least this minimum; a size or maximum below it follows, which AWS demands."""
+        if group["MinSize"] < size:
+            sizes = {"MinSize": size} | {key: max(group[key], size) for key in ("MaxSize", "DesiredCapacity")}
+            self._client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=group["AutoScalingGroupName"], **sizes)
 
     def _apply(self, group: dict[str, Any], step: StepDown, sizes: dict[str, int]) -> list[str]:
         """What has been missed is done now. A standby that is smaller already is left alone."""

@@ -205,6 +205,12 @@ class SwitchRecord(_Frozen):
             claim=None,
         ).noted(now, str(claim.by), kind)
 
+    def retaining(self, retain_for: timedelta) -> "SwitchRecord":
+        """With the retained standby, if there is one, kept for this long since the flip."""
+        if self.retained is None or self.flipped_at is None:
+            return self
+        return self.changed(retained=self.retained.model_copy(update={"until": self.flipped_at + retain_for}))
+
     def settled(self, live: Traffic, now: datetime) -> "SwitchRecord":
         """Traffic is found elsewhere than recorded, and nobody is moving it: the record follows what is live.
 

@@ -134,8 +134,8 @@ class FakeStepDowns:
     def clear(self, group: str) -> None:
         self._call(f"clear {group}")
 
-    def tend(self, record: SwitchRecord, policy: StandbyPolicy) -> list[str]:
-        self._call(f"tend {record.traffic} keep {policy.keep}")
+    def tend(self, record: SwitchRecord, policy: StandbyPolicy, *, due: bool = True) -> list[str]:
+        self._call(f"tend {record.traffic} keep {policy.keep}{'' if due else ', not what is due'}")
         return ["g-blue becomes warm"]
 
     def _call(self, what: str) -> None:

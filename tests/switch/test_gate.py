@@ -146,6 +146,36 @@ async def test_a_failed_gate_puts_a_raised_minimum_back(world):
     assert world.cloud.calls == ["minimum g-green 5", "minimum g-green 1"]
 
 
+async def test_a_failed_gate_arranges_again_the_step_downs_that_it_took_back(world):
+    world.cloud.serve("g-green", GREEN_TG, 0)
+    with pytest.raises(SwitchRefused, match="not ready"):
+        await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.step_downs.calls == ["clear g-green", "tend blue 100 / green 0 keep full, not what is due"]
+
+
+async def test_a_side_that_stepped_down_meanwhile_gets_its_whole_maximum_back(world):
+    world.cloud.serve("g-green", GREEN_TG, 0, minimum=0, maximum=0)
+    world.clock.on_sleep = lambda: world.cloud.serve("g-green", GREEN_TG, 2, minimum=2, maximum=maximum)
+    maximum = 0
+
+    def stay(name, minimum):  # noqa: ARG001
+        nonlocal maximum
+        maximum = world.cloud.groups["g-green"].maximum
+
+    world.cloud.on_set_minimum = stay
+    await world.gate().before(CANDIDATES, GREEN.weights)
+    assert world.cloud.groups["g-green"].maximum == CANDIDATES["green"].maximum
+
+
+async def test_how_long_the_standby_is_kept_counts_from_the_flip(world):
+    gate = world.gate()
+    await gate.before(CANDIDATES, GREEN.weights)
+    world.clock.sleep_now(7)
+    world.cloud.set_weights(LISTENER, {BLUE_TG: 0, GREEN_TG: 100})
+    await gate.after(LISTENER, CANDIDATES)
+    assert world.record.retained.until == world.record.flipped_at + timedelta(hours=24)
+
+
 async def test_a_second_operator_is_told_who_moves_traffic(world):
     world.store.update(lambda r: r.changed(claim=claim()))
     with pytest.raises(SwitchRefused, match="ann@another-host"):

@@ -118,6 +118,7 @@ def test_a_move_cut_off_before_its_record_was_written_is_completed():
     decision = resolve(config(GREEN), crashed, Live(GREEN.weights, claimant_gone=True), START)
     settled = decision.record
     assert settled is not None
+    kept = kept.model_copy(update={"until": START + StandbyPolicy().retain_for})
     assert (settled.traffic, settled.claim, settled.retained, settled.flipped_at) == (GREEN, None, kept, START)
     assert settled.floors["green"].minimum == 4
     assert decision.moves is False
@@ -137,6 +138,16 @@ def test_a_live_claim_of_another_operator_stops_the_update(seconds, gone, refuse
 def test_a_release_does_not_change_under_traffic():
     with pytest.raises(SwitchRefused, match=r"blue carries 100 %.*turnout:environments.green.release"):
         resolve(config(blue=THREE), record(), Live(BLUE.weights), START)
+
+
+def test_another_retain_for_is_recorded_since_it_changes_when_the_standby_goes():
+    kept = Retained(environment="blue", release=ONE, minimum=4, until=START + timedelta(hours=1))
+    flipped = record(GREEN, GREEN, retained=kept, flipped_at=START)
+    settled = resolve(config(GREEN, retain_for=timedelta(hours=2)), flipped, Live(GREEN.weights), START).record
+    assert settled is not None
+    assert settled.retained is not None
+    assert settled.retained.until == START + timedelta(hours=2)
+    assert resolve(config(GREEN, retain_for=timedelta(hours=1)), flipped, Live(GREEN.weights), START).record is None
 
 
 def test_a_retained_release_is_thrown_away_only_by_name_or_after_its_time():

@@ -156,6 +156,21 @@ def test_a_full_standby_keeps_its_size_until_the_end_of_its_retention(account, r
     assert account.sizes("g-blue") == (3, 6, 3)
 
 
+@pytest.mark.parametrize(("keep", "after"), [(Keep.FULL, timedelta(hours=23)), (Keep.COLD, timedelta(minutes=1))])
+def test_until_its_first_step_a_standby_cannot_be_scaled_below_its_size_at_the_flip(account, record, keep, after):
+    account.autoscaling.update_auto_scaling_group(AutoScalingGroupName="g-blue", MinSize=1, MaxSize=2, DesiredCapacity=2)
+    account.now = FLIPPED + after
+    account.step_downs().tend(record, StandbyPolicy(keep))
+    assert account.sizes("g-blue") == (3, 3, 3)
+
+
+def test_without_what_is_due_only_the_future_is_arranged(account, record):
+    account.now = FLIPPED + timedelta(hours=1)
+    account.step_downs().tend(record, StandbyPolicy(Keep.WARM), due=False)
+    assert account.sizes("g-blue") == (3, 6, 3)
+    assert list(account.actions("g-blue")) == [RETAIN_END]
+
+
 def test_another_ones_scheduled_actions_are_left_alone(account, record):
     nightly = {"AutoScalingGroupName": "g-blue", "ScheduledActionName": "nightly", "MinSize": 2}
     account.autoscaling.put_scheduled_update_group_action(**nightly, StartTime=FLIPPED + timedelta(days=3))
