@@ -5,6 +5,7 @@ import difflib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Annotated, Any, NoReturn, cast
 
 import pulumi
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 from turnout_components.autoscaling_policy import ScalingArgs
 from turnout_components.checks import Fault
 from turnout_components.gpu_node_pool import MachineArgs
@@ -276,7 +278,9 @@ def _prune(value: Any, path: tuple[Any, ...]) -> None:
 def _adapter(name: str) -> TypeAdapter[Any]:
     """Validates one key of the config by itself, so that the others' faults are found too."""
     field = StackConfig.model_fields[name]
-    return TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]  # a form that is known at run time only
+    with warnings.catch_warnings():  # a field's `repr` is for its model; said to the user it would stand before every error
+        warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
+        return TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]  # a form that is known at run time only
 
 
 def _shape_fault(section: str, error: Any) -> Fault:

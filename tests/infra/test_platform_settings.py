@@ -1,5 +1,7 @@
 """Pool, secrets and scaling in a stack's config: what AWS or a node would refuse is a line with field, value and fix."""
 
+import warnings
+
 import pytest
 from stack_config import fault, faults, read
 
@@ -42,6 +44,12 @@ from stack_config import fault, faults, read
 )
 def test_what_aws_refuses_of_pool_secrets_and_scaling_is_a_fault(root, changes, line):
     assert fault(root, **changes).startswith(f"turnout:{line}")
+
+
+def test_what_is_judged_puts_no_librarys_warning_before_the_users_lines(root):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read(root, secrets__names=["KEY"], seeds={"KEY": "hunter2"}).service == "llm"
 
 
 @pytest.mark.parametrize("seeds", ["hunter2", {"OTHER": "hunter2"}, {"KEY": ["hunter2"]}, {"KEY": {"a": "hunter2"}}])
