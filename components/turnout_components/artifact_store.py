@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi_aws import ecr, s3
 
-from turnout_components import store_rules
+from turnout_components import arguments, store_rules
 from turnout_components.encryption_key import own_key
 from turnout_components.naming import AUTO_NAME_SUFFIX, shorten
 
@@ -47,6 +47,7 @@ class ArtifactStore(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ArtifactStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:ArtifactStore", name, {}, opts)
+        arguments.refuse(name, args, ArtifactStoreArgs)
         noncurrent, untagged = args.get("noncurrent_days", NONCURRENT_DAYS), args.get("untagged_days", UNTAGGED_DAYS)
         found = store_rules.faults(args.get("bucket_name"), args.get("repository_name"), noncurrent, untagged)
         if found:

@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi_aws import autoscaling, cloudwatch
 
-from turnout_components import scaling_rules
+from turnout_components import arguments, scaling_rules
 from turnout_components.user_data import METRICS_NAMESPACE
 
 PERIOD = 60
@@ -109,11 +109,13 @@ class AutoscalingPolicy(pulumi.ComponentResource):
     policy_names: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: AutoscalingPolicyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        scaling_rules.refuse(args)
         super().__init__("turnout-components:index:AutoscalingPolicy", name, {}, opts)
+        arguments.refuse(name, args, AutoscalingPolicyArgs)
+        scaling_rules.refuse(args)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         self._by = {"AutoScalingGroupName": args["group_name"]}
+        self._tags = {"turnout:service": args["service"], "turnout:environment": args["environment"]}
         policies = self._tracking(args.get("target_tracking") or {})
         if scaling_rules.uses_step(args):
             policies += self._step(scaling_rules.step_of(args))
@@ -188,6 +190,7 @@ class AutoscalingPolicy(pulumi.ComponentResource):
                 datapoints_to_alarm=1,
                 treat_missing_data=missing,
                 alarm_actions=[out.arn],
+                tags=self._tags,
                 opts=self._child,
             )
         cloudwatch.MetricAlarm(
@@ -209,6 +212,7 @@ class AutoscalingPolicy(pulumi.ComponentResource):
             datapoints_to_alarm=rule["idle_minutes"],
             treat_missing_data=missing,
             alarm_actions=[inward.arn],
+            tags=self._tags,
             opts=self._child,
         )
         return [out, inward]

@@ -6,6 +6,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 from pulumi_aws import cloudwatch
 
+from turnout_components import arguments
 from turnout_components.autoscaling_policy import AutoscalingPolicy, AutoscalingPolicyArgs, ScalingArgs
 from turnout_components.gpu_node_pool import GpuNodePool, GpuNodePoolArgs, NodeArgs
 
@@ -80,6 +81,7 @@ class Environment(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:Environment", name, {}, opts)
+        arguments.refuse(name, args, EnvironmentArgs)
         release = args.get("release")
         self.target_group_arn = pulumi.Output.from_input(args["target_group_arn"])
         self.group_name = pulumi.Output.from_input(None)
@@ -123,6 +125,7 @@ class Environment(pulumi.ComponentResource):
             treat_missing_data="notBreaching",
             dimensions=dimensions,
             alarm_actions=list(args.get("alarm_topic_arns", [])),
+            tags={"turnout:service": args["service"], "turnout:environment": args["environment"]},
             opts=pulumi.ResourceOptions(parent=self),
         )
 

@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 from pulumi_aws import autoscaling, cloudwatch, ec2
 
-from turnout_components import capacity, launch_template, node_document
+from turnout_components import arguments, capacity, launch_template, node_document
 from turnout_components.naming import secret_prefix
 from turnout_components.node_access import identity, security_group
 
@@ -161,6 +161,7 @@ class GpuNodePool(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuNodePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:GpuNodePool", name, {}, opts)
+        arguments.refuse(name, args, GpuNodePoolArgs)
         _refuse_plain(args)
         after: Any = (opts.depends_on if opts is not None else None) or []
         stack = pulumi.get_stack()
@@ -279,9 +280,11 @@ def _known(args: GpuNodePoolArgs, keys: set[str]) -> pulumi.Output[dict[str, Any
 
 def _refuse_plain(args: GpuNodePoolArgs) -> None:
     """Refuses at once what is known at once; outputs are looked at when they are known."""
-    plain = {key: value for key, value in args.items() if not isinstance(value, pulumi.Output)}
-    secrets = plain.get("secrets")
-    if isinstance(secrets, Mapping):
+    plain: dict[str, Any] = {key: value for key, value in args.items() if not arguments.holds_output(value)}
+    secrets = args.get("secrets")
+    if arguments.holds_output(args.get("vault")):
+        plain.pop("secrets", None)
+    elif isinstance(secrets, Mapping):
         plain["secrets"] = {key: value for key, value in secrets.items() if isinstance(value, str)}
     capacity.refuse(plain)
 

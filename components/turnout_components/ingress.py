@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi_aws import ec2, lb, route53, vpc, wafv2
 
-from turnout_components import ingress_rules
+from turnout_components import arguments, ingress_rules
 from turnout_components.ingress_rules import CLIENT_KEEP_ALIVE, IDLE_TIMEOUT, PORT, TEST_PORT
 from turnout_components.naming import balancer_logical_name
 
@@ -115,7 +115,9 @@ class Ingress(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:Ingress", name, {}, opts)
-        ingress_rules.refuse(name, ingress_rules.faults(plain(args)))
+        arguments.refuse(name, args, IngressArgs)
+        known = plain(args)
+        ingress_rules.refuse(name, [*ingress_rules.faults(known), *ingress_rules.cidr_faults(known)])
         group = self._security_group(name, args)
         balancer = lb.LoadBalancer(
             balancer_logical_name(name),
@@ -136,15 +138,15 @@ class Ingress(pulumi.ComponentResource):
         self.target_groups = {env: self._target_group(f"{name}-{env}", path, args) for env, path in paths.items()}
         self.test_rules = self._test_listener(name, balancer, args)
         self._redirect(name, balancer, args)
-        if "web_acl_arn" in args:
+        if args.get("web_acl_arn") is not None:
             wafv2.WebAclAssociation(
                 f"{name}-web-acl",
                 resource_arn=balancer.arn,
                 web_acl_arn=args["web_acl_arn"],
                 opts=pulumi.ResourceOptions(parent=self),
             )
-        if "record" in args:
-            alias_record(f"{name}-record", args["record"], balancer, self)
+        if (record := args.get("record")) is not None:
+            alias_record(f"{name}-record", record, balancer, self)
         self.load_balancer_arn = balancer.arn
         self.dns_name = balancer.dns_name
         self.security_group_id = group.id
@@ -286,13 +288,8 @@ def health_check(path: pulumi.Input[str], health: HealthArgs, port: pulumi.Input
 def plain(args: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that are known before anything runs, to be judged: one that holds an output is left out. Of a certificate
     it only counts whether there is one."""
-    known = {key: value for key, value in args.items() if not _holds_output(value)}
+    known = {key: value for key, value in args.items() if not arguments.holds_output(value)}
     return {**known, "certificate_arn": None if args.get("certificate_arn") is None else "given"}
-
-
-def _holds_output(value: Any) -> bool:
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
-    return isinstance(value, pulumi.Output) or any(_holds_output(item) for item in inner)
 
 
 def access_logs(args: AccessLogsArgs | None) -> lb.LoadBalancerAccessLogsArgsDict | None:

@@ -5,8 +5,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from turnout_components import checks
 from turnout_components.checks import Fault
 
 Ingress = Mapping[str, Any]
@@ -47,6 +49,18 @@ def refuse(name: str, found: Iterable[Fault]) -> None:
     found = [*name_faults(name), *found]
     if found:
         raise ValueError("\n".join(f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in found))
+
+
+def cidr_faults(balancer: Ingress) -> list[Fault]:
+    """Whom a load balancer of either kind admits: a list of IPv4 blocks."""
+    found = []
+    for field in ("allowed_cidrs", "test_cidrs"):
+        cidrs = balancer.get(field) or ()
+        if isinstance(cidrs, str):
+            found.append(Fault(field, cidrs, "is one text and no list", f"write [{cidrs!r}]"))
+        else:
+            found += [replace(fault, field=field) for cidr in cidrs for fault in checks.ipv4_block(cidr)]
+    return found
 
 
 def name_faults(name: str) -> list[Fault]:

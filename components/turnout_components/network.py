@@ -9,7 +9,7 @@ import pulumi
 from pulumi_aws import cloudwatch, ec2, iam
 from pulumi_aws import vpc as rules
 
-from turnout_components import network_rules
+from turnout_components import arguments, network_rules
 from turnout_components.naming import ROLE_NAME_ROOM, shorten
 from turnout_components.network_rules import GATEWAYS, service_name
 
@@ -65,6 +65,7 @@ class Network(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:Network", name, {}, opts)
+        arguments.refuse(name, args, NetworkArgs)
         network_rules.refuse(args)
         if "vpc_id" in args:
             self.vpc_id = pulumi.Output.from_input(args["vpc_id"])

@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 from pulumi_aws import lb
 
-from turnout_components import ingress_rules
+from turnout_components import arguments, ingress_rules
 from turnout_components.ingress import (
     AccessLogsArgs,
     HealthArgs,
@@ -88,7 +88,9 @@ class NetworkLoadBalancer(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkLoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:NetworkLoadBalancer", name, {}, opts)
-        ingress_rules.refuse(name, ingress_rules.network_faults(plain(args)))
+        arguments.refuse(name, args, NetworkLoadBalancerArgs)
+        known = plain(args)
+        ingress_rules.refuse(name, [*ingress_rules.network_faults(known), *ingress_rules.cidr_faults(known)])
         ports = ingress_rules.test_ports(args)
         group = balancer_group(self, name, args["vpc_id"])
         admit(self, f"{name}-users", group, args.get("allowed_cidrs", []), args.get("port", PORT), "Users")
@@ -120,8 +122,8 @@ class NetworkLoadBalancer(pulumi.ComponentResource):
             )
             for env, port in ports.items()
         }
-        if "record" in args:
-            alias_record(f"{name}-record", args["record"], balancer, self)
+        if (record := args.get("record")) is not None:
+            alias_record(f"{name}-record", record, balancer, self)
         self.load_balancer_arn = balancer.arn
         self.dns_name = balancer.dns_name
         self.security_group_id = group.id

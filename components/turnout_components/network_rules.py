@@ -6,8 +6,10 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from turnout_components import checks
 from turnout_components.checks import Fault
 
 Network = Mapping[str, Any]
@@ -17,6 +19,10 @@ GATEWAYS = frozenset({"s3", "dynamodb"})
 RETENTION_DAYS = 30
 RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 """Days ("PutRetentionPolicy", Amazon CloudWatch Logs API Reference)."""
+NEW = ("cidr", "zones")
+EXISTING = ("vpc_id", "public_subnet_ids", "private_subnet_ids")
+NATS = ("none", "single", "per_zone")
+_EITHER = f"give {' and '.join(NEW)} of a new VPC, or {', '.join(EXISTING)} of one that exists"
 _SERVICE = re.compile(r"^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)*$")
 
 
@@ -27,9 +33,28 @@ def faults(network: Network) -> list[Fault]:
 
 def refuse(network: Network) -> None:
     """Raises `ValueError` with a line for each fault."""
-    lines = [f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in faults(network)]
+    found = [*_place(network), *faults(network)]
+    lines = [f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in found]
     if lines:
         raise ValueError("\n".join(lines))
+
+
+def _place(network: Network) -> Iterable[Fault]:
+    """Either a new VPC or one that exists, whole. What is an output is not judged."""
+    given = {key for key, value in network.items() if value is not None}
+    existing = given & set(EXISTING)
+    wanted = set(EXISTING) if existing else set(NEW)
+    for key in sorted(wanted - given):
+        yield Fault(key, None, f"is missing beside {' and '.join(sorted(given & wanted)) or 'nothing'}", _EITHER)
+    for key in sorted(given & set(NEW) if existing else ()):
+        yield Fault(key, network[key], "is of a new VPC, and this one exists", _EITHER)
+    zones, cidr, nat = network.get("zones"), network.get("cidr"), network.get("nat")
+    if isinstance(cidr, str) and not existing:
+        yield from (replace(fault, field="cidr") for fault in checks.vpc_cidr(cidr))
+    if zones is not None and not existing and not 2 <= len(set(zones)) == len(zones) <= checks.ZONES_AT_MOST:
+        yield Fault("zones", list(zones), "are not two zones or more, each once", f"name two to {checks.ZONES_AT_MOST}")
+    if nat is not None and nat not in NATS:
+        yield Fault("nat", nat, "is no number of NAT gateways", f"write {' or '.join(NATS)}")
 
 
 def _endpoints(network: Network) -> Iterable[Fault]:

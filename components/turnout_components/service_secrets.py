@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi_aws import secretsmanager
 
-from turnout_components import secret_rules
+from turnout_components import arguments, secret_rules
 from turnout_components.access_policies import secret_policy
 from turnout_components.checks import Fault
 from turnout_components.encryption_key import own_key
@@ -62,6 +62,7 @@ class ServiceSecrets(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ServiceSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:ServiceSecrets", name, {}, opts)
+        arguments.refuse(name, args, ServiceSecretsArgs)
         _refuse_plain(args)
         owner = pulumi.Output.all(service=args["service"], environment=args["environment"])
         prefix = owner.apply(lambda o: secret_prefix(o["service"], pulumi.get_stack(), o["environment"]))

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 from pulumi_aws import iam, lb
 
+from turnout_components import arguments, checks
 from turnout_components.clients import aws_client
 from turnout_components.gate import Candidate, SwitchGate
 from turnout_components.ingress import listener_protocol
@@ -102,6 +103,7 @@ class TrafficSwitch(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: TrafficSwitchArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:TrafficSwitch", name, {}, opts)
+        arguments.refuse(name, args, TrafficSwitchArgs)
         # Resource hooks' failures fail an update from this version on.
         pulumi.require_pulumi_version(">=3.238.0")
         environments = args["environments"]
@@ -147,6 +149,7 @@ class TrafficSwitch(pulumi.ComponentResource):
             shorten(f"{name}-step-down", ROLE_NAME_ROOM),
             description="EventBridge Scheduler: delete the warm pool of a standby that has become cold",
             assume_role_policy=json.dumps(ASSUME_BY_SCHEDULER),
+            tags={"turnout:service": args["service"]},
             opts=pulumi.ResourceOptions(parent=self),
         )
         where = pulumi.Output.all(service=args["service"], region=args["region"])
@@ -262,9 +265,22 @@ def _gate_settings(
 def _weights(
     given: pulumi.Input[Mapping[str, pulumi.Input[int]]] | None, active: pulumi.Output[str], names: list[str]
 ) -> pulumi.Output[dict[str, int]]:
-    if given is None:
-        return active.apply(lambda name: Traffic.all_to(name, names).weights)
-    return pulumi.Output.from_input(given).apply(lambda weights: _whole({name: weights.get(name, 0) for name in names}))
+    shares = active.apply(lambda name: Traffic.all_to(_environment(name, names), names).weights)
+    return shares if given is None else pulumi.Output.all(given, shares).apply(lambda known: _shares(known[0], names))
+
+
+def _environment(active: str, names: Sequence[str]) -> str:
+    if active not in names:
+        raise ValueError(f"active = {active!r}: names no environment of the switch; write {' or '.join(names)}")
+    return active
+
+
+def _shares(weights: Mapping[str, Any], names: Sequence[str]) -> dict[str, int]:
+    """The weight of each environment, 0 where none is given."""
+    found = checks.weights(_whole(weights), names)
+    if found:
+        raise ValueError("\n".join(f"weights.{f.field}".rstrip(".") + f" = {f.value!r}: {f.reason}; {f.fix}" for f in found))
+    return _whole({name: weights.get(name, 0) for name in names})
 
 
 def _whole(weights: Mapping[str, Any]) -> dict[str, int]:

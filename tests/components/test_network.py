@@ -10,8 +10,10 @@ ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 
 
 def network(nat: Nat = Nat.PER_ZONE, zones: list[str] = ZONES, **changes: Any) -> Recording:
-    args: Any = {"cidr": "10.20.0.0/16", "zones": zones, "nat": nat, **changes}
+    return make_network({"cidr": "10.20.0.0/16", "zones": zones, "nat": nat, **changes})
 
+
+def make_network(args: Any) -> Recording:
     def program():
         made = Network("svc", args)
         return {"vpc": made.vpc_id, "public": made.public_subnet_ids, "private": made.private_subnet_ids}
@@ -175,4 +177,4 @@ EXISTING = {"vpc_id": "vpc-1", "public_subnet_ids": ["a", "b"], "private_subnet_
 )
 def test_what_aws_refuses_is_refused_before_anything_is_made(changes, field):
     with pytest.raises(ValueError, match=f"^{field} = "):
-        network(**changes)
+        make_network(changes if "vpc_id" in changes else {"cidr": "10.20.0.0/16", "zones": ZONES, **changes})
