@@ -44,12 +44,12 @@ def test_unset_arguments_give_one_type_on_demand_with_hooks_and_no_warm_pool() -
     absent = (
         "mixedInstancesPolicy",
         "warmPool",
-        "forceDeleteWarmPool",
         "capacityRebalance",
         "placementGroup",
         "capacityReservationSpecification",
     )
     assert [key for key in absent if key in found] == []
+    assert found["forceDeleteWarmPool"] is True
     assert (found["minSize"], found["maxSize"]) == (1, 1)
     launch = made.one(":LaunchTemplate").inputs
     assert launch["instanceType"] == "g5.xlarge"
