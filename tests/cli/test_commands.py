@@ -15,6 +15,8 @@ from turnout_components.switch_record import Claim, Operator, Traffic
 from typer.testing import Result
 
 from tests.cli.conftest import NEW, OLD, Deployed
+from turnout.cli import deploying
+from turnout.deploy import Outcome
 
 Turnout = Callable[..., Result]
 
@@ -145,6 +147,29 @@ def test_after_a_destroy_no_old_weight_is_shown(deployed: Deployed, turnout: Tur
     deployed.elbv2.delete_listener(ListenerArn=deployed.listener)
     found = document(turnout("status", "--json"))
     assert [environment["weight_recorded"] for environment in found["environments"]] == [None, None]
+
+
+def test_after_a_destroy_with_a_kept_standby_status_asks_for_nothing_that_is_gone(deployed: Deployed, turnout: Turnout) -> None:
+    deployed.elbv2.delete_listener(ListenerArn=deployed.listener)
+    for arn in deployed.groups.values():
+        deployed.elbv2.delete_target_group(TargetGroupArn=arn)
+    result = turnout("status")
+    assert result.exit_code == 0
+    assert "nothing is deployed" in result.stdout
+
+
+@pytest.mark.parametrize(("code", "left"), [(0, []), (1, ["digits-blue-warm-pool"])])
+def test_a_destroy_ends_the_schedule_that_a_flip_arranged(
+    deployed: Deployed, aws: Callable[[str], Any], turnout: Turnout, monkeypatch: pytest.MonkeyPatch, code: int, left: list[str]
+) -> None:
+    scheduler = aws("scheduler")
+    target = {"Arn": "arn:aws:scheduler:::aws-sdk:autoscaling:deleteWarmPool", "RoleArn": "arn:aws:iam::123456789012:role/r"}
+    schedule = {"Name": "digits-blue-warm-pool", "ScheduleExpression": "at(2099-01-01T00:00:00)"}
+    scheduler.create_schedule(**schedule, FlexibleTimeWindow={"Mode": "OFF"}, Target=target)
+    outcome = Outcome("destroy", "local", code)
+    monkeypatch.setattr(deploying, "execute", lambda session, operation: outcome)
+    assert turnout("destroy", "--yes").exit_code == code
+    assert [found["Name"] for found in scheduler.list_schedules()["Schedules"]] == left
 
 
 def test_status_tells_that_live_weights_are_not_the_recorded_ones(deployed: Deployed, turnout: Turnout) -> None:

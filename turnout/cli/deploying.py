@@ -26,7 +26,22 @@ def destroy(stack: str, yes: bool) -> None:
             raise CommandFailed(Exit.REFUSED, f"destroy takes all of stack {stack} down; say --yes")
         if not typer.confirm(f"Take all of stack {stack} ({session.stack.service}, {session.stack.cloud}) down?"):
             raise CommandFailed(Exit.REFUSED, "nothing was destroyed")
-    finish(execute(session, "destroy"))
+    outcome = execute(session, "destroy")
+    if outcome.code == 0:
+        _end_schedules(session)
+    finish(outcome)
+
+
+def _end_schedules(session: Session) -> None:
+    """Ends what a switch has arranged outside the stack: the schedule that deletes a standby's warm pool."""
+    try:
+        access = session.access()
+        record = access.store.read()
+        for state in record.environments.values() if record else ():
+            if state.group:
+                access.step_downs.clear(state.group)
+    except Exception as error:
+        screen().line(f"a schedule for a standby's warm pool may be left ({error}); it deletes itself when it is due")
 
 
 def execute(session: Session, operation: Operation) -> Outcome:

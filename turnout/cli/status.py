@@ -51,7 +51,7 @@ def gather(stack: Stack, record: SwitchRecord | None, cloud: LiveCloud, now: dat
         "flipped_at": record.flipped_at,
         "environments": environments,
         "moving": _claim(record, live.claimant_gone, now),
-        "retained": _retained(record, live.weights or {}, cloud),
+        "retained": _retained(record, live.weights, cloud),
         "floors": {name: floor.model_dump(mode="json") for name, floor in floors.items()},
         "unstable": _unstable(record),
     }
@@ -85,11 +85,12 @@ def notes(found: Mapping[str, Any]) -> list[str]:
     return lines + _unstable_notes(found)
 
 
-def _retained(record: SwitchRecord, weights: Mapping[str, int], cloud: LiveCloud) -> dict[str, Any] | None:
-    """The standby that waits for a rollback, what is left of it, and how long it takes to come back; None once it serves."""
+def _retained(record: SwitchRecord, weights: Mapping[str, int] | None, cloud: LiveCloud) -> dict[str, Any] | None:
+    """The standby that waits for a rollback, what is left of it, and how long it takes to come back; None once it serves, and
+    without a listener."""
     kept = record.retained
     state = record.environments.get(kept.environment) if kept else None
-    if kept is None or state is None or state.group is None or weights.get(kept.environment, 0) > 0:
+    if weights is None or kept is None or state is None or state.group is None or weights.get(kept.environment, 0) > 0:
         return None
     ready = ready_targets(cloud, state.target_group, state.group)[0]
     group = cloud.group(state.group)
