@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LINES_AT_MOST = 400
 PROGRAM_LINES_AT_MOST = 80
 COMPONENT_MODULES = (
+    "arguments",
     "artifact_store",
     "autoscaling_policy",
     "encryption_key",
