@@ -17,6 +17,8 @@ HEARTBEAT = 300
 """Seconds that a hook waits for its node's next sign of life (30 to 7200: "LifecycleHookSpecification")."""
 WAIT_AT_MOST = 100 * HEARTBEAT
 """Seconds that heartbeats can keep an instance waiting: 100 times the timeout ("PutLifecycleHook")."""
+MIX = ("instance_type", "instance_types", "requirements", "on_demand_base", "on_demand_percent")
+"""What says whether a group is of one type or mixed, and how: a preview that knows these knows which."""
 WARM_STATES = ("stopped", "running")
 BOOT_STAGES = ("machine", "image", "model", "resume")
 """What of a boot takes time in the local cloud."""

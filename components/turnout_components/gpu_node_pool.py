@@ -192,8 +192,9 @@ class GpuNodePool(pulumi.ComponentResource):
         placement = ec2.PlacementGroup(f"{name}-placement", strategy="cluster", tags=tags, opts=child) if efa else None
         template = _template(self, name, node, machine, tags, profile, security)
         version = template.latest_version.apply(str)
-        mixed = machine.apply(lambda m: launch_template.mixed_instances(m, template.id, version))
-        alone = machine.apply(lambda m: None if capacity.is_mixed(m) else {"id": template.id, "version": version})
+        mix = _known(args, set(capacity.MIX))
+        mixed = mix.apply(lambda m: launch_template.mixed_instances(m, template.id, version))
+        alone = mix.apply(lambda m: None if capacity.is_mixed(m) else {"id": template.id, "version": version})
         group = autoscaling.Group(
             f"{name}-group",
             name=named.apply(lambda n: n["group"]),

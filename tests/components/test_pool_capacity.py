@@ -256,3 +256,14 @@ def test_a_role_decrypts_its_environment_s_secrets_with_their_key_only() -> None
     own = f"arn:aws:secretsmanager:us-east-1:123456789012:secret:turnout/{SERVICE}/test/green/HF-AbCdEf"
     policy = json.loads(pool(secrets={"HF": own}, secrets_key_arn=key).one(":RolePolicy").inputs["policy"])
     assert [s["Resource"] for s in policy["Statement"] if "Decrypt" in s["Sid"] and "Secret" in s["Sid"]] == [[key]]
+
+
+def test_a_warm_pool_that_is_not_known_yet_leaves_no_doubt_whether_instances_are_mixed() -> None:
+    def program() -> None:
+        later = secretsmanager.Secret("later").arn.apply(lambda _: {"state": "stopped"})
+        GpuNodePool(NAME, pool_args(warm_pool=later))
+
+    found = record(program, preview=True).one(":Group").inputs
+    with pytest.raises(Unknown):
+        found["warmPool"]
+    assert "mixedInstancesPolicy" not in found
