@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 from pulumi_aws import autoscaling, cloudwatch, ec2
 
-from turnout_components import arguments, capacity, launch_template, node_document
+from turnout_components import arguments, capacity, launch_template, node_document, node_policy
 from turnout_components.naming import secret_prefix
 from turnout_components.node_access import identity, security_group
 
@@ -288,6 +288,8 @@ def _refuse_plain(args: GpuNodePoolArgs) -> None:
     elif isinstance(secrets, Mapping):
         plain["secrets"] = {key: value for key, value in secrets.items() if isinstance(value, str)}
     capacity.refuse(plain)
+    if "release" in plain:
+        node_policy.refuse_elsewhere(plain["release"]["model"]["uri"], plain.get("artifact_buckets"))
 
 
 def _drain(args: GpuNodePoolArgs) -> int:

@@ -60,13 +60,20 @@ def node_policy(
     }
 
 
+def refuse_elsewhere(uri: str, buckets: Sequence[str] | None) -> None:
+    """Raises `ValueError` for a model in S3 that is in none of `buckets`, where they are given."""
+    found = _S3.match(uri)
+    if found and buckets is not None and found["bucket"] not in buckets:
+        where = ", ".join(buckets) or "(none)"
+        raise ValueError(f"model {uri} is in none of the artifact buckets {where}; copy it there, or add {found['bucket']}")
+
+
 def _model(uri: str, region: str, buckets: Sequence[str] | None) -> list[dict[str, Any]]:
     found = _S3.match(uri)
     if not found:
         return []
+    refuse_elsewhere(uri, buckets)
     bucket, partition = found["bucket"], arn_partition(region)
-    if buckets is not None and bucket not in buckets:
-        raise ValueError(f"model {uri} is in none of the artifact buckets {', '.join(buckets)}; copy it there")
     key = _WILDCARDS.sub(r"${\1}", found["key"])
     keys = [f"{key}*"] if key.endswith("/") else [key, f"{key}/*"]
     objects = [f"arn:{partition}:s3:::{bucket}/{name}" for name in keys]

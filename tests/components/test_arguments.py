@@ -5,6 +5,7 @@ from typing import Any
 import pulumi
 import pytest
 from component_args import BALANCER, manifest, pool_args, target_group
+from pulumi_aws import secretsmanager
 from recording import record
 from turnout_components.artifact_store import ArtifactStore
 from turnout_components.autoscaling_policy import AutoscalingPolicy
@@ -98,6 +99,15 @@ def test_an_output_that_would_decide_which_resources_there_are_is_refused(compon
 )
 def test_a_pool_takes_an_output_within_an_argument(changes):
     assert make(GpuNodePool, pool_args(**changes())).one(":Group").inputs["name"]
+
+
+def test_a_model_in_another_bucket_is_refused_although_its_secrets_are_not_known_yet():
+    def program() -> None:
+        later = secretsmanager.Secret("later").arn
+        GpuNodePool("svc", pool_args(secrets={"API_KEY": later}, artifact_buckets=["others"]))
+
+    with pytest.raises(ValueError, match="^model s3://models/.* is in none of the artifact buckets others; copy it there"):
+        record(program, preview=True)
 
 
 @pytest.mark.parametrize(
