@@ -196,7 +196,7 @@ class _Listener:
         if event.severity == "error":
             self._errors.append(text)
         elif event.severity == "info#err":
-            self._program_errors.append(text)
+            self._program_errors.append(text.removeprefix("error: "))
         else:
             self._progress.message(event.severity, text)
 

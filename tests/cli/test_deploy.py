@@ -136,6 +136,15 @@ def test_a_refused_config_is_told_by_the_programs_lines_and_not_by_the_engines_a
     assert len(recorder.heard) == 1
 
 
+def test_a_program_that_says_error_itself_is_told_once(
+    project: Path, scripted: Callable[[ScriptedStack], ScriptedStack]
+) -> None:
+    told = event(diagnosticEvent={"message": "error: the program failed: ValueError", "severity": "info#err"})
+    scripted(ScriptedStack(told, error=failure(1, "error: update failed")))
+    outcome = deploy.run(stacks.load(project, "local"), "up", project, Recorder())
+    assert outcome.errors == ("the program failed: ValueError",)
+
+
 def test_errors_of_the_event_stream_come_before_the_engines_own_text(
     project: Path, scripted: Callable[[ScriptedStack], ScriptedStack]
 ) -> None:
