@@ -66,7 +66,10 @@ class Network(_Section):
 
 
 class AccessLogs(_Section):
-    bucket: str = Field(description="write the name of a bucket that Elastic Load Balancing may write to")
+    bucket: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="write the name of a bucket that Elastic Load Balancing may write to",
+    )
     prefix: str | None = Field(default=None, description="write a folder's name, or null")
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,6 +12,7 @@ from turnout_components.artifact import S3Files, verify
 from turnout_components.clients import LOCAL_KEY, aws_client
 from turnout_components.gate import decide
 from turnout_components.live import LiveCloud, utc_now
+from turnout_components.naming import secret_prefix
 from turnout_components.resolve import Decision, Live, SwitchRefused, resolve
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import RecordError, RecordStore, TableMissing
@@ -66,6 +68,7 @@ def decide_traffic(settings: Settings) -> Decision:
     cloud = LiveCloud(client("elbv2"), client("autoscaling"))
     try:
         _verify_models(settings, lambda: client("s3"))
+        _warn_of_empty_secrets(settings, lambda: client("secretsmanager"))
         return decide(store, cloud, config, settle=not pulumi.runtime.is_dry_run(), step_downs=StepDowns(client))
     except TableMissing as error:
         print(error, file=sys.stderr)
@@ -89,3 +92,22 @@ def _verify_models(settings: Settings, s3: Callable[[], object]) -> None:
     if faults:
         print("\n".join([*faults, "upload what is missing (`turnout releases create --upload`)"]), file=sys.stderr)
         sys.exit(CONFIG_REFUSED)
+
+
+def _warn_of_empty_secrets(settings: Settings, secretsmanager: Callable[[], Any]) -> None:
+    """Says which secrets have no value: no new server starts before they do."""
+    for environment in ENVIRONMENTS if settings.secrets.names else ():
+        prefix = secret_prefix(settings.service, pulumi.get_stack(), environment)
+        for variable in settings.secrets.names if settings.release(environment) else ():
+            if variable not in settings.seeds and not _has_value(secretsmanager(), f"{prefix}{variable}"):
+                put = f"aws secretsmanager put-secret-value --secret-id {prefix}{variable} --secret-string …"
+                pulumi.log.warn(f"{environment}: {variable} has no value, and no new server starts without: {put}")
+
+
+def _has_value(secretsmanager: Any, name: str) -> bool:
+    """Whether a version of the secret is current; its value is not read."""
+    try:
+        versions = secretsmanager.describe_secret(SecretId=name).get("VersionIdsToStages") or {}
+    except secretsmanager.exceptions.ResourceNotFoundException:
+        return False
+    return any("AWSCURRENT" in stages for stages in versions.values())

@@ -37,6 +37,12 @@ from infra.rules import broken
 ENDPOINT_VARIABLE = "TURNOUT_LOCAL_ENDPOINT"
 OFFLINE_VARIABLE = "TURNOUT_OFFLINE"
 CONFIG_REFUSED = 2
+IN_PLAIN_TEXT = Fault(
+    "seeds",
+    NOT_SHOWN,
+    "stands in plain text",
+    "take it out, change those values where they count, and write it as secret config (docs/settings.md)",
+)
 _MISSING = object()
 
 
@@ -198,12 +204,14 @@ class Settings(StackConfig):
 
 def load() -> Settings:
     """The running stack's settings. Prints a line for every fault and exits with status 2 when there is one."""
-    from pulumi.runtime.config import CONFIG, get_config_env
+    from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
     prefix = f"{pulumi.get_project()}:"
     known: dict[str, Any] = {**get_config_env(), **CONFIG.get()}
     config = {key.removeprefix(prefix): _decoded(value) for key, value in known.items() if key.startswith(prefix)}
     try:
+        if config.get("seeds") and not is_config_secret(f"{prefix}seeds"):
+            raise ConfigFaults([_line(IN_PLAIN_TEXT)])
         return parse(config, Path(pulumi.get_root_directory()))
     except ConfigFaults as faults:
         _refuse(faults)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from turnout_components.live import LiveCloud, ready_targets, shares, utc_now
+from turnout_components.live import Group, LiveCloud, ready_targets, shares, utc_now
 from turnout_components.readiness import Readiness, Story
 from turnout_components.resolve import Decision, Live, SwitchConfig, SwitchRefused, parity, resolve
 from turnout_components.step_down import StepDowns
@@ -140,12 +140,12 @@ class SwitchGate:
         record = decision.record or record or SwitchRecord(key=self._store.key)
         await self._claim(self._entered(record, environments), decision.traffic)
         self._renewal = asyncio.create_task(self._renew())
-        raised: dict[str, int] = {}
+        raised: dict[str, Group] = {}
         try:
             await asyncio.to_thread(self._clear_step_downs, environments, decision.traffic)
             await self._wait_until_ready(environments, decision.traffic, live.weights or {}, raised)
         except BaseException:
-            await self._give_up(environments, raised)
+            await self._give_up(raised)
             raise
 
     async def after(self, listener: str, environments: Mapping[str, Candidate]) -> None:
@@ -233,7 +233,7 @@ class SwitchGate:
             await asyncio.to_thread(self._store.update, renewed)
 
     async def _wait_until_ready(
-        self, environments: Mapping[str, Candidate], to: Traffic, carrying: Mapping[str, int], raised: dict[str, int]
+        self, environments: Mapping[str, Candidate], to: Traffic, carrying: Mapping[str, int], raised: dict[str, Group]
     ) -> None:
         deadline = self._clock() + self._timeout
         gaining = [name for name, weight in to.weights.items() if weight > carrying.get(name, 0)]
@@ -288,12 +288,14 @@ class SwitchGate:
                 )
         return needed
 
-    def _raise_minimums(self, environments: Mapping[str, Candidate], needed: Mapping[str, int], raised: dict[str, int]) -> None:
+    def _raise_minimums(
+        self, environments: Mapping[str, Candidate], needed: Mapping[str, int], raised: dict[str, Group]
+    ) -> None:
         for name, count in needed.items():
             group = environments[name].group
             found = self._cloud.group(group) if group else None
             if found is not None and found.minimum < count:
-                raised.setdefault(name, found.minimum)
+                raised.setdefault(name, found)
                 self._cloud.set_minimum(found.name, count, environments[name].maximum)
 
     def _readiness(self, environments: Mapping[str, Candidate], needed: Mapping[str, int]) -> dict[str, Readiness]:
@@ -319,7 +321,7 @@ class SwitchGate:
             environment=left, release=release, minimum=in_service[left], maximum=environments[left].maximum, until=until
         )
 
-    async def _give_up(self, environments: Mapping[str, Candidate], raised: Mapping[str, int]) -> None:
+    async def _give_up(self, raised: Mapping[str, Group]) -> None:
         if self._renewal is not None:
             self._renewal.cancel()
 
@@ -328,10 +330,8 @@ class SwitchGate:
             return record.changed(claim=None) if ours else record
 
         def restore() -> None:
-            for name, minimum in raised.items():
-                group = environments[name].group
-                if group:
-                    self._cloud.set_minimum(group, minimum)
+            for before in raised.values():
+                self._cloud.restore(before)
             self._store.update(released)
 
         async with self._writing:

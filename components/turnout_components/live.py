@@ -92,6 +92,16 @@ class LiveCloud:
             sizes["MaxSize"] = max(minimum, maximum)
         self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, **sizes)
 
+    def restore(self, before: Group) -> None:
+        """Gives a group its minimum back, and its desired capacity where that is still the one that `set_minimum` raised."""
+        group = self.group(before.name)
+        if group is None:
+            return
+        sizes = {"MinSize": before.minimum}
+        if before.desired < group.desired == group.minimum:
+            sizes["DesiredCapacity"] = before.desired
+        self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=before.name, **sizes)
+
     def warm(self, name: str) -> int:
         """Instances that are ready in the group's warm pool."""
         found = self._autoscaling.describe_warm_pool(AutoScalingGroupName=name).get("Instances") or []

@@ -100,7 +100,7 @@ def test_an_update_that_is_killed_again_and_again_ends_in_the_same_state(fresh: 
     assert fresh.up().exit_code == 0, fresh.said()
     assert list(fresh.up().changes) == ["same"]
     assert (fresh.active, fresh.record().claim, fresh.weights()[standby]) == (standby, None, 100)
-    assert inventory(fresh) == complete
+    assert inventory(fresh) == {**complete, "ScheduledActions": 1}, "the end of the standby's retention"
     assert fresh.destroy().exit_code == 0, fresh.said()
 
 

@@ -21,7 +21,7 @@ from pulumi_aws import ec2
 
 story = runpy.run_path({str(ROOT / "infra" / "__main__.py")!r})
 token = pulumi.Config("vault").require_secret("token")
-options = pulumi.ResourceOptions(provider=story["provider"])
+options = pulumi.ResourceOptions(provider=story["on_aws"].provider)
 ec2.SecurityGroup("extra", vpc_id=story["network"].vpc_id, description="holds a secret", tags={{"token": token}}, opts=options)
 pulumi.export("token", token)
 """

@@ -11,7 +11,7 @@ from stack_config import fault, faults, read
     [
         ({"network__endpoints": ["com.amazonaws.us-east-1.s3"]}, "network.endpoints = "),
         ({"network__flow_logs": {"retention_days": 8}}, "network.flow_logs.retention_days = 8: is no time for which"),
-        ({"ingress__access_logs": {"bucket": "b", "prefix": "AWSLogs"}}, "ingress.access_logs.prefix = "),
+        ({"ingress__access_logs": {"bucket": "logs", "prefix": "AWSLogs"}}, "ingress.access_logs.prefix = "),
         ({"ingress__record": {"zone_id": "Z0123456789", "name": "no name"}}, "ingress.record.name = "),
         ({"ingress": {"protocol": "tcp"}}, 'ingress.protocol = "tcp": is not carried by the local cloud'),
         ({"ingress__alpn_policy": "HTTP2Only"}, 'ingress.alpn_policy = "HTTP2Only": is not of a load balancer for http'),

@@ -114,6 +114,21 @@ def test_connections_have_a_network_load_balancer_with_the_same_switch(run):
         assert f"assistant-test-{name}" in made.one(":Group", f"-{name}-pool-group").dependencies
 
 
+def test_seeds_in_plain_text_are_refused_and_not_shown(run, capsys):
+    with pytest.raises(SystemExit):
+        run("prod", seeds={"API_KEY": "hunter2"})
+    said = capsys.readouterr().err
+    assert said.startswith('turnout:seeds = "(not shown)": stands in plain text; ')
+    assert "hunter2" not in said
+
+
+def test_seeds_that_are_secret_config_are_written_once(run, monkeypatch):
+    monkeypatch.setattr("pulumi.runtime.config.is_config_secret", lambda key: key == "turnout:seeds")
+    versions = run("prod", seeds={"API_KEY": "hunter2"}).all(":SecretVersion")
+    assert len(versions) == 2
+    assert {version.inputs["secretStringWoVersion"] for version in versions} == {1}
+
+
 def test_schedules_and_forecasts_are_declared_for_who_carries_weight(run):
     made = run("prod")
     assert {r.name for r in made.all(":Schedule")} == {f"assistant-blue-scaling-{name}" for name in ("mornings", "evenings")}

@@ -94,6 +94,10 @@ class FakeCloud:
         if self.on_set_minimum:
             self.on_set_minimum(name, minimum)
 
+    def restore(self, before: Group) -> None:
+        self.calls.append(f"restore {before.name} {before.minimum}")
+        self.groups[before.name] = before
+
     def targets(self, target_group: str) -> list[Target]:
         return self.health.get(target_group, [])
 

@@ -143,7 +143,7 @@ async def test_a_failed_gate_puts_a_raised_minimum_back(world):
     world.cloud.serve("g-green", GREEN_TG, 1, minimum=1)
     with pytest.raises(SwitchRefused):
         await world.gate().before(CANDIDATES, GREEN.weights)
-    assert world.cloud.calls == ["minimum g-green 5", "minimum g-green 1"]
+    assert world.cloud.calls == ["minimum g-green 5", "restore g-green 1"]
 
 
 async def test_a_failed_gate_arranges_again_the_step_downs_that_it_took_back(world):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from turnout_components.live import LiveCloud
+from turnout_components.live import Group, LiveCloud
 
 
 class Autoscaling:
@@ -30,6 +30,20 @@ class Autoscaling:
 def test_a_raised_minimum_takes_desired_and_maximum_along_only_where_they_are_below(sizes, update):
     autoscaling = Autoscaling(*sizes)
     LiveCloud(None, autoscaling).set_minimum("g", 3)
+    assert autoscaling.updates == [{"AutoScalingGroupName": "g", **update}]
+
+
+@pytest.mark.parametrize(
+    ("now", "update"),
+    [
+        ((3, 6, 3), {"MinSize": 1, "DesiredCapacity": 2}),
+        ((3, 6, 4), {"MinSize": 1}),
+        ((3, 6, 2), {"MinSize": 1}),
+    ],
+)
+def test_what_was_raised_is_given_back_unless_somebody_wants_more_meanwhile(now, update):
+    autoscaling = Autoscaling(*now)
+    LiveCloud(None, autoscaling).restore(Group("g", 1, 6, 2, frozenset()))
     assert autoscaling.updates == [{"AutoScalingGroupName": "g", **update}]
 
 
