@@ -8,11 +8,13 @@ from typing import Any
 
 from turnout_components import capacity, checks, ingress_rules, network_rules, scaling_rules, secret_rules
 from turnout_components.checks import Fault
+from turnout_components.network import Nat
 from turnout_components.release import ReleaseError
 from turnout_components.release import load as load_release
 from turnout_components.user_data import render
 
 from infra.config import (
+    DURATION,
     ENVIRONMENTS,
     Cloud,
     Environments,
@@ -72,8 +74,11 @@ def _network_faults(network: Network, region: str) -> Iterable[Fault]:
     yield from _below("network.zones", checks.zones(network.zones or (), region))
 
 
-def _network_parts_faults(network: Network) -> Iterable[Fault]:
-    return _below("network", network_rules.faults(network.model_dump(exclude_none=True)))
+def _network_parts_faults(network: Network, cloud: Cloud) -> Iterable[Fault]:
+    yield from _below("network", network_rules.faults(network.model_dump(exclude_none=True)))
+    if cloud is Cloud.AWS and network.vpc_id is None and network.nat is Nat.NONE and not network.endpoints:
+        reason = "leaves nodes without a way to images, models and AWS's API"
+        yield Fault("network.nat", "none", reason, "write single or per_zone, or list network.endpoints")
 
 
 def _ingress_faults(ingress: Ingress, cloud: Cloud, region: str) -> Iterable[Fault]:
@@ -168,10 +173,20 @@ def _traffic_faults(traffic: TrafficSettings, environments: Environments) -> Ite
             yield Fault(f"traffic.weights.{name}", weight, "is a share of an environment without release", fix)
 
 
+def _standby_faults(traffic: TrafficSettings, pool: Pool) -> Iterable[Fault]:
+    minimum = traffic.standby.warm_minimum
+    if minimum > pool.maximum:
+        fix = f"write {pool.maximum} or less"
+        yield Fault("traffic.standby.warm_minimum", minimum, f"is above pool.maximum {pool.maximum}", fix)
+    if not traffic.gate_timeout:
+        yield Fault("traffic.gate_timeout", "0s", "leaves no time to become ready", DURATION)
+
+
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("service",), _service_faults),
     (("network", "region"), _network_faults),
-    (("network",), _network_parts_faults),
+    (("network", "cloud"), _network_parts_faults),
+    (("traffic", "pool"), _standby_faults),
     (("ingress", "cloud", "region"), _ingress_faults),
     (("pool", "cloud"), _pool_faults),
     (("pool", "network"), _place_faults),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast, get_args
 
 import pulumi
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -313,10 +313,14 @@ def _describe(path: tuple[Any, ...]) -> tuple[type[BaseModel] | None, str]:
             return None, fix
         field = model.model_fields[part]
         fix = field.description or fix
-        model = field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) else None
+        model = next((form for form in (field.annotation, *get_args(field.annotation)) if _is_section(form)), None)
     if model is not None and path[-1] in model.model_fields:
         fix = model.model_fields[path[-1]].description or fix
     return model, fix
+
+
+def _is_section(form: Any) -> bool:
+    return isinstance(form, type) and issubclass(form, BaseModel)
 
 
 def _unknown(path: tuple[Any, ...], value: Any, model: type[BaseModel]) -> Fault:

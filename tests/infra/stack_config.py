@@ -33,7 +33,7 @@ def config(root: Path, **changes: Any) -> dict[str, Any]:
         "cloud": "local",
         "region": "us-east-1",
         "releases": "releases",
-        "network": {"cidr": "10.20.0.0/16", "zones": ["us-east-1a", "us-east-1b"], "nat": "none"},
+        "network": {"cidr": "10.20.0.0/16", "zones": ["us-east-1a", "us-east-1b"], "nat": "single"},
         "ingress": {"port": 80, "allowed_cidrs": ["0.0.0.0/0"]},
         "pool": {"instance_type": "g5.xlarge", "minimum": 1, "maximum": 2},
         "health": {"path": "/ready"},

@@ -15,6 +15,9 @@ from stack_config import fault, faults, read
         ({"ingress__record": {"zone_id": "Z0123456789", "name": "no name"}}, "ingress.record.name = "),
         ({"ingress": {"protocol": "tcp"}}, 'ingress.protocol = "tcp": is not carried by the local cloud'),
         ({"ingress__alpn_policy": "HTTP2Only"}, 'ingress.alpn_policy = "HTTP2Only": is not of a load balancer for http'),
+        ({"traffic__standby__warm_minimum": 3}, "traffic.standby.warm_minimum = 3: is above pool.maximum 2"),
+        ({"traffic__gate_timeout": "0s"}, 'traffic.gate_timeout = "0s": leaves no time to become ready'),
+        ({"scaling": {"step": {"pendng": 3}}}, "scaling.step.pendng = 3: is no setting; did you mean pending?"),
         ({"pool__instance_types": ["g6.xlarge"]}, "pool.instance_types = "),
         ({"pool__warm_pool": {}, "pool__on_demand_percent": 50}, "pool.warm_pool = "),
         ({"pool__warm_pool": {"state": "hibernated"}}, 'pool.warm_pool.state = "hibernated": is not there for'),
@@ -84,3 +87,10 @@ def test_what_only_requests_have_is_refused_of_connections(root):
         "turnout:ingress.client_keep_alive",
         "turnout:scaling.target_tracking.requests_per_target",
     ]
+
+
+def test_nodes_in_aws_have_a_way_out(root):
+    closed = {"cidr": "10.20.0.0/16", "zones": ["us-east-1a", "us-east-1b"], "nat": "none"}
+    line = fault(root, cloud="aws", ingress__allowed_cidrs=[], network=closed)
+    assert line.startswith('turnout:network.nat = "none": leaves nodes without a way to images, models and AWS')
+    assert read(root, cloud="aws", ingress__allowed_cidrs=[], network=closed | {"endpoints": ["s3", "ecr.api"]})
