@@ -7,6 +7,7 @@ import pytest
 from tests.providers.cases_group import GROUP, HOOKS, types
 from tests.providers.conftest import TYPES
 from turnout.engine.provider import Properties
+from turnout.engine.values import UNKNOWN
 
 POLICY, SCHEDULE = "aws:autoscaling/policy:Policy", "aws:autoscaling/schedule:Schedule"
 HOOK, PLACEMENT = "aws:autoscaling/lifecycleHook:LifecycleHook", "aws:ec2/placementGroup:PlacementGroup"
@@ -307,3 +308,8 @@ def test_what_aws_refuses_is_a_fault_that_names_its_page(token: str, change: Pro
     faults = {fault.property: fault.reason for fault in TYPES[token].check(inputs_of(token, change))}
     assert property in faults
     assert said in faults[property]
+
+
+def test_what_a_preview_does_not_know_yet_is_not_judged() -> None:
+    unknown: Properties = {"launchTemplate": UNKNOWN, "mixedInstancesPolicy": UNKNOWN, "warmPool": UNKNOWN}
+    assert TYPES[GROUP].check(inputs_of(GROUP, unknown)) == []

@@ -75,7 +75,7 @@ def _template(inputs: Properties) -> Iterable[Fault]:
     block, mixed = inputs.get("launchTemplate"), inputs.get("mixedInstancesPolicy")
     if block is None and mixed is None:
         yield Fault("launchTemplate", f"is required, or a mixedInstancesPolicy ({SOURCE})")
-    if block is not None and mixed is not None:
+    if known(block) and known(mixed):
         yield Fault("mixedInstancesPolicy", f"and launchTemplate exclude each other ({SOURCE})")
     if isinstance(block, dict) and (block.get("id") is None) == (block.get("name") is None):
         yield Fault("launchTemplate", "needs exactly one of id, name (LaunchTemplateSpecification)")
