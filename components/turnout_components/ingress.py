@@ -52,29 +52,45 @@ class RecordArgs(TypedDict):
     """A name in that zone."""
 
 
-class IngressArgs(TypedDict):
-    """Where the load balancer stands, whom it admits, and how each environment is checked."""
+class BalancerArgs(TypedDict):
+    """Where a load balancer stands, whom it admits, and how each environment is checked."""
 
     vpc_id: pulumi.Input[str]
     """The VPC of load balancer and nodes."""
     subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     """Public subnets in two zones or more, one in each."""
     health_paths: Mapping[str, pulumi.Input[str]]
-    """Path of the health check by environment, such as `/ready?release=sha256:…`."""
+    """Path of the health check by environment, such as `/ready?release=sha256:…`. Checks are HTTP."""
     port: NotRequired[pulumi.Input[int]]
     """Port that the security group opens for users. Default 443."""
     allowed_cidrs: NotRequired[Sequence[str]]
     """IPv4 blocks of the users. Default none: closed."""
-    test_port: NotRequired[pulumi.Input[int]]
-    """Port of the test listener. Default 8081."""
     test_cidrs: NotRequired[Sequence[str]]
     """IPv4 blocks from which tests come. Default none: closed."""
     certificate_arn: NotRequired[pulumi.Input[str] | None]
-    """ACM certificate; the test listener then speaks HTTPS."""
+    """ACM certificate; tests then come over TLS too."""
     target_port: NotRequired[pulumi.Input[int]]
     """Port on which the nodes serve. Default 8000."""
     health: NotRequired[HealthArgs]
     """Checks and drain of the target groups."""
+    internal: NotRequired[bool]
+    """Reachable inside the VPC only; `subnet_ids` are then private ones. Default false."""
+    cross_zone: NotRequired[bool]
+    """Spread over the targets of all zones. False keeps what comes in where it came in: each zone then needs targets for its
+    share. Default true (AWS's own for a network load balancer: false)."""
+    access_logs: NotRequired[AccessLogsArgs]
+    """Access logs; a network load balancer's are of TLS only. Default none."""
+    record: NotRequired[RecordArgs | None]
+    """A DNS name. Default none."""
+    deletion_protection: NotRequired[pulumi.Input[bool]]
+    """Refuse to delete the load balancer. Default true."""
+
+
+class IngressArgs(BalancerArgs):
+    """What a load balancer of requests takes beside that."""
+
+    test_port: NotRequired[pulumi.Input[int]]
+    """Port of the test listener. Default 8081."""
     idle_timeout: NotRequired[pulumi.Input[int]]
     """Seconds without a byte after which the load balancer closes, 1 to 4000: above the slowest first token, below the
     server's keep-alive. Default 60."""
@@ -83,21 +99,10 @@ class IngressArgs(TypedDict):
     so that a long-lived client meets new rules. Default 3600."""
     server_keep_alive: NotRequired[int]
     """Seconds for which the nodes' server keeps an idle connection. When given, idle_timeout must be below it."""
-    internal: NotRequired[bool]
-    """Reachable inside the VPC only; `subnet_ids` are then private ones. Default false."""
     redirect_port: NotRequired[int | None]
     """Port that sends plain HTTP to HTTPS on `port`, open to `allowed_cidrs`. Default 80 with a certificate. None: none."""
-    access_logs: NotRequired[AccessLogsArgs]
-    """Access logs. Default none."""
-    web_acl_arn: NotRequired[pulumi.Input[str]]
+    web_acl_arn: NotRequired[pulumi.Input[str] | None]
     """A regional web ACL of AWS WAF in front of every listener. Default none."""
-    cross_zone: NotRequired[bool]
-    """Spread requests over the targets of all zones. False keeps them in the zone where they came in: each zone then needs
-    targets for its share. Default true."""
-    record: NotRequired[RecordArgs]
-    """A DNS name. Default none."""
-    deletion_protection: NotRequired[pulumi.Input[bool]]
-    """Refuse to delete the load balancer. Default true."""
 
 
 class Ingress(pulumi.ComponentResource):

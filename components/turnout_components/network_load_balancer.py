@@ -5,17 +5,15 @@ about new connections; those that exist stay where they are until they end ("Lis
 Guide for Network Load Balancers). The local cloud keeps such a load balancer and checks its targets, and carries no TCP.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from collections.abc import Mapping
+from typing import NotRequired
 
 import pulumi
 from pulumi_aws import lb
 
 from turnout_components import arguments, ingress_rules
 from turnout_components.ingress import (
-    AccessLogsArgs,
-    HealthArgs,
-    RecordArgs,
+    BalancerArgs,
     access_logs,
     admit,
     alias_record,
@@ -28,50 +26,22 @@ from turnout_components.ingress_rules import PORT
 from turnout_components.naming import balancer_logical_name
 
 
-class NetworkLoadBalancerArgs(TypedDict):
-    """Where the load balancer stands, whom it admits, and how each environment is checked."""
+class NetworkLoadBalancerArgs(BalancerArgs):
+    """What a load balancer of connections takes beside that."""
 
-    vpc_id: pulumi.Input[str]
-    """The VPC of load balancer and nodes."""
-    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Public subnets, one in each zone."""
-    health_paths: Mapping[str, pulumi.Input[str]]
-    """Path of the health check by environment, such as `/ready?release=sha256:…`: checks are HTTP."""
-    port: NotRequired[pulumi.Input[int]]
-    """Port that the security group opens for users. Default 443."""
-    allowed_cidrs: NotRequired[Sequence[str]]
-    """IPv4 blocks of the users. Default none: closed."""
     test_ports: NotRequired[Mapping[str, int]]
     """Port of each environment's test listener. Default 8081 and those after it, in the order of `health_paths`."""
-    test_cidrs: NotRequired[Sequence[str]]
-    """IPv4 blocks from which tests come. Default none: closed."""
-    certificate_arn: NotRequired[pulumi.Input[str] | None]
-    """ACM certificate; the test listeners then speak TLS."""
     alpn_policy: NotRequired[str]
     """What TLS offers to clients: `HTTP2Preferred` or `HTTP2Only` for gRPC. Default none."""
-    target_port: NotRequired[pulumi.Input[int]]
-    """Port on which the nodes serve. Default 8000."""
     health_port: NotRequired[pulumi.Input[int] | None]
     """Port on which they answer health checks. Default `target_port`."""
-    health: NotRequired[HealthArgs]
-    """Checks and drain of the target groups."""
     idle_timeout: NotRequired[pulumi.Input[int]]
     """Seconds without a byte after which a TCP connection ends, 60 to 6000; not with a certificate. Default 350."""
-    internal: NotRequired[bool]
-    """Reachable inside the VPC only; `subnet_ids` are then private ones. Default false."""
-    cross_zone: NotRequired[bool]
-    """Spread connections over the targets of all zones. Default true (AWS's own: false)."""
     preserve_client_ip: NotRequired[bool]
     """Nodes see the clients' addresses. Default true."""
     connection_termination: NotRequired[bool]
     """End connections that outlive the drain, so that a client makes a new one while its node can still say goodbye. Default
     true (AWS's own: false)."""
-    deletion_protection: NotRequired[pulumi.Input[bool]]
-    """Refuse to delete the load balancer. Default true."""
-    access_logs: NotRequired[AccessLogsArgs]
-    """Access logs, of TLS connections only. Default none."""
-    record: NotRequired[RecordArgs]
-    """A DNS name. Default none."""
 
 
 class NetworkLoadBalancer(pulumi.ComponentResource):
