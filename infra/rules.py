@@ -70,12 +70,12 @@ def _network_faults(network: Network, region: str) -> Iterable[Fault]:
     if network.cidr is None:
         yield Fault("network.cidr", None, "is missing", "write an IPv4 block such as 10.20.0.0/16")
     else:
-        yield from _below("network.cidr", checks.vpc_cidr(network.cidr))
-    yield from _below("network.zones", checks.zones(network.zones or (), region))
+        yield from checks.below("network.cidr", checks.vpc_cidr(network.cidr))
+    yield from checks.below("network.zones", checks.zones(network.zones or (), region))
 
 
 def _network_parts_faults(network: Network, cloud: Cloud) -> Iterable[Fault]:
-    yield from _below("network", network_rules.faults(network.model_dump(exclude_none=True)))
+    yield from checks.below("network", network_rules.faults(network.model_dump(exclude_none=True)))
     if cloud is Cloud.AWS and network.vpc_id is None and network.nat is Nat.NONE and not network.endpoints:
         reason = "leaves nodes without a way to images, models and AWS's API"
         yield Fault("network.nat", "none", reason, "write single or per_zone, or list network.endpoints")
@@ -87,17 +87,14 @@ def _ingress_faults(ingress: Ingress, cloud: Cloud, region: str) -> Iterable[Fau
     if not over_tcp:
         given["redirect_port"] = ingress.redirect_port if ingress.certificate_arn else None
     judged = ingress_rules.network_faults({**given, "health_paths": ENVIRONMENTS}) if over_tcp else ingress_rules.faults(given)
-    yield from _below("ingress", judged)
+    yield from checks.below("ingress", [*judged, *ingress_rules.cidr_faults(given)])
     for field in sorted(ONLY_HTTP & given.keys()) if over_tcp else ONLY_TCP & given.keys():
         fix = f"leave it out, or write ingress.protocol: {'http' if over_tcp else 'tcp'}"
         yield Fault(f"ingress.{field}", given[field], f"is not of a load balancer for {ingress.protocol.value}", fix)
     if over_tcp and cloud is Cloud.LOCAL:
         yield Fault("ingress.protocol", "tcp", "is not carried by the local cloud", "write http, or rehearse this in AWS")
     for field in ("allowed_cidrs", "test_cidrs"):
-        cidrs = getattr(ingress, field)
-        for cidr in cidrs:
-            yield from _below(f"ingress.{field}", checks.ipv4_block(cidr))
-        yield from _below(f"ingress.{field}", checks.overlapping(cidrs))
+        yield from checks.below(f"ingress.{field}", checks.overlapping(getattr(ingress, field)))
     if ingress.port == ingress.test_port:
         yield Fault("ingress.test_port", ingress.test_port, "is the users' port", "choose another, such as 8081")
     if ingress.certificate_arn and ingress.certificate_arn.split(":")[3] != region:
@@ -108,7 +105,7 @@ def _ingress_faults(ingress: Ingress, cloud: Cloud, region: str) -> Iterable[Fau
 
 
 def _pool_faults(pool: Pool, cloud: Cloud) -> Iterable[Fault]:
-    yield from _below("pool", capacity.faults(pool.model_dump(exclude_none=True)))
+    yield from checks.below("pool", capacity.faults(pool.model_dump(exclude_none=True)))
     if pool.boot and cloud is Cloud.AWS:
         yield Fault("pool.boot", pool.boot, "is how long the local cloud takes; AWS takes what it takes", "leave it out")
 
@@ -124,7 +121,7 @@ def _place_faults(pool: Pool, network: Network) -> Iterable[Fault]:
     machine = pool.model_dump(exclude_none=True)
     anywhere = capacity.faults(machine)
     found = [fault for fault in capacity.faults(machine, count or None) if fault not in anywhere]
-    yield from _below("pool", [replace(fault, fix="name one in pool.zone") if zones else fault for fault in found])
+    yield from checks.below("pool", [replace(fault, fix="name one in pool.zone") if zones else fault for fault in found])
 
 
 def _secret_faults(secrets: Secrets, seeds: Mapping[str, str]) -> Iterable[Fault]:
@@ -132,7 +129,7 @@ def _secret_faults(secrets: Secrets, seeds: Mapping[str, str]) -> Iterable[Fault
     window = secrets.recovery_window_days
     judged = secret_rules.faults(secrets.names, seeds, secrets.references, rotated=rotated, recovery=window)
     yield from (fault for fault in judged if fault.field.startswith("seeds."))
-    yield from _below("secrets", (fault for fault in judged if not fault.field.startswith("seeds.")))
+    yield from checks.below("secrets", (fault for fault in judged if not fault.field.startswith("seeds.")))
     if secrets.vault is None and any(reference.startswith("vault:") for reference in secrets.references.values()):
         yield Fault("secrets.vault", None, "names no Vault", "write {address: https://vault.example.com, role: …}")
 
@@ -146,16 +143,16 @@ def _scaling_faults(scaling: Scaling | None, pool: Pool, ingress: Ingress) -> It
                 yield Fault(f"scaling.{name}.requests_per_target", wanted, reason, "follow gpu_utilization or queue_length")
         said = {**scaling.model_dump(exclude_none=True), "target_group_arn": "known", "load_balancer_arn": "known"}
         found = scaling_rules.faults(said, pool.minimum, pool.maximum)
-        yield from _below("scaling", (fault for fault in found if fault.field not in ("minimum", "maximum")))
+        yield from checks.below("scaling", (fault for fault in found if fault.field not in ("minimum", "maximum")))
 
 
 def _health_faults(health: Health) -> Iterable[Fault]:
-    return _below("health", checks.health_times(health.interval, health.timeout))
+    return checks.below("health", checks.health_times(health.interval, health.timeout))
 
 
 def _traffic_faults(traffic: TrafficSettings, environments: Environments) -> Iterable[Fault]:
     releases = environments.releases()
-    yield from _below("traffic.standby", checks.standby_times(traffic.standby.retain_for, traffic.standby.bake))
+    yield from checks.below("traffic.standby", checks.standby_times(traffic.standby.retain_for, traffic.standby.bake))
     if traffic.active not in releases:
         yield Fault("traffic.active", traffic.active, "names no environment", "write blue or green")
     elif releases[traffic.active] is None:
@@ -163,7 +160,7 @@ def _traffic_faults(traffic: TrafficSettings, environments: Environments) -> Ite
         yield Fault("traffic.active", traffic.active, "names an environment without release", fix)
     if traffic.weights is None:
         return
-    yield from _below("traffic.weights", checks.weights(traffic.weights, ENVIRONMENTS))
+    yield from checks.below("traffic.weights", checks.weights(traffic.weights, ENVIRONMENTS))
     if traffic.active in releases and traffic.weights.get(traffic.active, 0) == 0:
         fix = f"give {traffic.active} a share, or change traffic.active"
         yield Fault("traffic.weights", traffic.weights, f"give nothing to the active environment {traffic.active}", fix)
@@ -210,11 +207,8 @@ def _release_faults(parts: Mapping[str, Any], root: Path) -> Iterable[Fault]:
             yield from (Fault(field, release_id, line, "") for line in text.splitlines())
             continue
         if "ingress" in parts and parts["ingress"].protocol is Protocol.HTTP:
-            yield from _below(field, checks.keep_alive(release.engine.flags, release.engine.env, parts["ingress"].idle_timeout))
+            engine, idle = release.engine, parts["ingress"].idle_timeout
+            yield from checks.below(field, checks.keep_alive(engine.flags, engine.env, idle))
         if {"service", "pool", "health"} <= parts.keys():
             script = render(parts["service"], name, release.for_storage(), parts["pool"].port, parts["health"].drain)
-            yield from _below(field, checks.user_data_size(script))
-
-
-def _below(field: str, faults: Iterable[Fault]) -> Iterable[Fault]:
-    return [Fault(f"{field}.{f.field}" if f.field else field, f.value, f.reason, f.fix) for f in faults]
+            yield from checks.below(field, checks.user_data_size(script))

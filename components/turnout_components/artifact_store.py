@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi_aws import ecr, s3
 
-from turnout_components import arguments, store_rules
+from turnout_components import arguments, checks, store_rules
 from turnout_components.encryption_key import own_key
 from turnout_components.naming import AUTO_NAME_SUFFIX, shorten
 
@@ -49,9 +49,7 @@ class ArtifactStore(pulumi.ComponentResource):
         super().__init__("turnout-components:index:ArtifactStore", name, {}, opts)
         arguments.refuse(name, args, ArtifactStoreArgs)
         noncurrent, untagged = args.get("noncurrent_days", NONCURRENT_DAYS), args.get("untagged_days", UNTAGGED_DAYS)
-        found = store_rules.faults(args.get("bucket_name"), args.get("repository_name"), noncurrent, untagged)
-        if found:
-            raise ValueError("\n".join(f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in found))
+        checks.refuse(store_rules.faults(args.get("bucket_name"), args.get("repository_name"), noncurrent, untagged))
         place = pulumi.Output.concat("turnout/", args["service"], "/", pulumi.get_stack())
         tags = pulumi.Output.from_input(args["service"]).apply(lambda service: {"turnout:service": service})
         protect = args.get("protect", True)

@@ -41,9 +41,7 @@ def faults(machine: Machine, zones: int | None = None) -> list[Fault]:
 
 def refuse(machine: Machine, zones: int | None = None) -> None:
     """Raises `ValueError` with a line for each fault."""
-    lines = [f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in faults(machine, zones)]
-    if lines:
-        raise ValueError("\n".join(lines))
+    checks.refuse(faults(machine, zones))
 
 
 def with_defaults(machine: Machine) -> dict[str, Any]:
@@ -195,8 +193,7 @@ def _boot(machine: Machine, _: int | None) -> Iterable[Fault]:
 def _secrets(machine: Machine, _: int | None) -> Iterable[Fault]:
     secrets = machine.get("secrets") or {}
     for name, reference in secrets.items():
-        for fault in (*secret_rules.variable(name), *secret_rules.reference(name, reference)):
-            yield Fault(f"secrets.{fault.field}", fault.value, fault.reason, fault.fix)
+        yield from checks.below("secrets", (*secret_rules.variable(name), *secret_rules.reference(name, reference)))
     vaulted = any(
         str(given).startswith("vault:") and not secret_rules.reference(name, given) for name, given in secrets.items()
     )

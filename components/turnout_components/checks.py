@@ -6,7 +6,7 @@ Settings use them before anything is touched; the rules name the AWS page that t
 import ipaddress
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,6 +26,17 @@ class Fault:
     value: object
     reason: str
     fix: str
+
+
+def below(field: str, faults: Iterable[Fault]) -> list[Fault]:
+    """The faults of what stands at `field`, by their paths from where that stands."""
+    return [Fault(f"{field}.{f.field}" if f.field else field, f.value, f.reason, f.fix) for f in faults]
+
+
+def refuse(faults: Iterable[Fault]) -> None:
+    """Raises `ValueError` with a line for each fault."""
+    if lines := [f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in faults]:
+        raise ValueError("\n".join(lines))
 
 
 def gpu_instance_type(instance_type: str) -> list[Fault]:

@@ -5,7 +5,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from turnout_components import checks
@@ -46,9 +45,7 @@ def network_faults(balancer: Ingress) -> list[Fault]:
 
 def refuse(name: str, found: Iterable[Fault]) -> None:
     """Raises `ValueError` with a line for each fault of the component `name`."""
-    found = [*name_faults(name), *found]
-    if found:
-        raise ValueError("\n".join(f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in found))
+    checks.refuse([*name_faults(name), *found])
 
 
 def cidr_faults(balancer: Ingress) -> list[Fault]:
@@ -59,7 +56,7 @@ def cidr_faults(balancer: Ingress) -> list[Fault]:
         if isinstance(cidrs, str):
             found.append(Fault(field, cidrs, "is one text and no list", f"write [{cidrs!r}]"))
         else:
-            found += [replace(fault, field=field) for cidr in cidrs for fault in checks.ipv4_block(cidr)]
+            found += [fault for cidr in cidrs for fault in checks.below(field, checks.ipv4_block(cidr))]
     return found
 
 

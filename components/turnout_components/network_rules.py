@@ -6,7 +6,6 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from turnout_components import checks
@@ -33,10 +32,7 @@ def faults(network: Network) -> list[Fault]:
 
 def refuse(network: Network) -> None:
     """Raises `ValueError` with a line for each fault."""
-    found = [*_place(network), *faults(network)]
-    lines = [f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in found]
-    if lines:
-        raise ValueError("\n".join(lines))
+    checks.refuse([*_place(network), *faults(network)])
 
 
 def _place(network: Network) -> Iterable[Fault]:
@@ -50,7 +46,7 @@ def _place(network: Network) -> Iterable[Fault]:
         yield Fault(key, network[key], "is of a new VPC, and this one exists", _EITHER)
     zones, cidr, nat = network.get("zones"), network.get("cidr"), network.get("nat")
     if isinstance(cidr, str) and not existing:
-        yield from (replace(fault, field="cidr") for fault in checks.vpc_cidr(cidr))
+        yield from checks.below("cidr", checks.vpc_cidr(cidr))
     if zones is not None and not existing and not 2 <= len(set(zones)) == len(zones) <= checks.ZONES_AT_MOST:
         yield Fault("zones", list(zones), "are not two zones or more, each once", f"name two to {checks.ZONES_AT_MOST}")
     if nat is not None and nat not in NATS:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from turnout_components import cron
+from turnout_components import checks, cron
 from turnout_components.checks import Fault
 
 Scaling = Mapping[str, Any]
@@ -47,9 +47,7 @@ def faults(scaling: Scaling, minimum: int | None = None, maximum: int | None = N
 
 def refuse(scaling: Scaling) -> None:
     """Raises `ValueError` with a line for each fault."""
-    lines = [f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in faults(scaling)]
-    if lines:
-        raise ValueError("\n".join(lines))
+    checks.refuse(faults(scaling))
 
 
 def bounds_now(schedules: Iterable[Scaling], minimum: int, maximum: int, now: datetime) -> tuple[int, int]:
@@ -79,10 +77,6 @@ def missing_data(treatment: str, removes: bool) -> list[Fault]:
     if treatment not in ("notBreaching", "ignore", "missing", "breaching"):
         return [Fault("", treatment, "is no treatment of missing data", "write notBreaching, ignore or missing")]
     return []
-
-
-def _below(field: str, found: Iterable[Fault]) -> list[Fault]:
-    return [Fault(f"{field}.{fault.field}".rstrip("."), fault.value, fault.reason, fault.fix) for fault in found]
 
 
 def _bounds(field: str, minimum: int | None, maximum: int | None, desired: int | None) -> Iterable[Fault]:
@@ -153,7 +147,7 @@ def _step(scaling: Scaling) -> Iterable[Fault]:
             f"overlaps step.gpu of {rule['gpu']}: the same load would add and remove instances",
             f"write less than {rule['gpu']}, with room between",
         )
-    yield from _below("step.missing_data", missing_data(str(rule["missing_data"]), removes=True))
+    yield from checks.below("step.missing_data", missing_data(str(rule["missing_data"]), removes=True))
 
 
 def _schedules(scaling: Scaling) -> Iterable[Fault]:

@@ -6,6 +6,7 @@ No fault repeats a value that could be a secret. docs/aws-rules.md has the pages
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from turnout_components import checks
 from turnout_components.checks import Fault
 
 NOT_SHOWN = "(not shown)"
@@ -63,7 +64,7 @@ def names(own: Sequence[str], seeded: Iterable[str], references: Iterable[str]) 
     """Each variable has one source, and what is seeded is among the names."""
     referred = list(references)
     for name in dict.fromkeys([*own, *referred]):
-        yield from (Fault(f"names.{f.field}", f.value, f.reason, f.fix) for f in variable(name))
+        yield from checks.below("names", variable(name))
     for name in sorted({name for name in own if list(own).count(name) > 1}):
         yield Fault(f"names.{name}", name, "is there twice", "name each once")
     for name in seeded:
@@ -123,5 +124,5 @@ def faults(
     found += [fault for name, value in seeds.items() if isinstance(value, str) for fault in seed(name, value)]
     for name, given in references.items():
         if isinstance(given, str):
-            found += [Fault(f"references.{f.field}", f.value, f.reason, f.fix) for f in reference(name, given)]
+            found += checks.below("references", reference(name, given))
     return found + (list(rotation(*rotated, own)) if rotated else [])

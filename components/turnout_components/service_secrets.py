@@ -7,9 +7,8 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 from pulumi_aws import secretsmanager
 
-from turnout_components import arguments, secret_rules
+from turnout_components import arguments, checks, secret_rules
 from turnout_components.access_policies import secret_policy
-from turnout_components.checks import Fault
 from turnout_components.encryption_key import own_key
 from turnout_components.naming import secret_prefix
 
@@ -131,7 +130,7 @@ def _names(args: ServiceSecretsArgs) -> list[str]:
 def _refuse_plain(args: ServiceSecretsArgs) -> None:
     """Refuses at once what is known at once."""
     rotation = args.get("rotation")
-    _raise(
+    checks.refuse(
         secret_rules.faults(
             _names(args),
             args.get("seeds", {}),
@@ -146,15 +145,10 @@ def _refuse_plain(args: ServiceSecretsArgs) -> None:
 
 def _checked(found: Mapping[str, str]) -> dict[str, str]:
     """References that were outputs are looked at when they are known."""
-    _raise([fault for variable, given in found.items() for fault in secret_rules.reference(variable, given)])
+    checks.refuse([fault for variable, given in found.items() for fault in secret_rules.reference(variable, given)])
     return dict(found)
 
 
 def _seed(variable: str, value: str) -> str:
-    _raise(secret_rules.seed(variable, value))
+    checks.refuse(secret_rules.seed(variable, value))
     return value
-
-
-def _raise(faults: Sequence[Fault]) -> None:
-    if faults:
-        raise ValueError("\n".join(f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in faults))

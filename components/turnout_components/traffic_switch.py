@@ -277,9 +277,7 @@ def _environment(active: str, names: Sequence[str]) -> str:
 
 def _shares(weights: Mapping[str, Any], names: Sequence[str]) -> dict[str, int]:
     """The weight of each environment, 0 where none is given."""
-    found = checks.weights(_whole(weights), names)
-    if found:
-        raise ValueError("\n".join(f"weights.{f.field}".rstrip(".") + f" = {f.value!r}: {f.reason}; {f.fix}" for f in found))
+    checks.refuse(checks.below("weights", checks.weights(_whole(weights), names)))
     return _whole({name: weights.get(name, 0) for name in names})
 
 
