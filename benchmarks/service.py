@@ -25,7 +25,8 @@ from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import RecordStore, SwitchRecord, Traffic, create_table
 
 from benchmarks.traffic import Load, load
-from examples.digits.releases import manifests, release_ids
+from examples.digits.releases import manifests
+from examples.manifests import release_ids
 from turnout.access import Access
 from turnout.cloud import client
 from turnout.cloud.client import CloudHandle

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from turnout_components.release import Release
-
+from examples.manifests import manifest, write
 from turnout.cloud.images import read
 
 FOLDER = Path(__file__).parent
@@ -59,19 +57,8 @@ def _manifest(folder: Path, variant: Variant, image: str) -> str:
         "engine": {"name": "onnxruntime", "flags": list(variant.flags)},
         "provenance": {"training_data": variant.training_data, "seed": SEED},
     }
-    return f"# {variant.purpose}; written by `python -m examples.digits.releases`\n" + yaml.safe_dump(
-        content, sort_keys=False, width=120
-    )
-
-
-def release_ids(texts: dict[str, str]) -> dict[str, str]:
-    """The id that config uses for each manifest, by release name."""
-    return {name: Release(name=name, **yaml.safe_load(text)).id for name, text in texts.items()}
+    return manifest(content, variant.purpose, "examples.digits.releases")
 
 
 if __name__ == "__main__":
-    written = manifests()
-    for name, text in written.items():
-        (FOLDER / "releases" / f"{name}.yaml").write_text(text)
-    for release_id in release_ids(written).values():
-        print(release_id)
+    write(FOLDER, manifests())

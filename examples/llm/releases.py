@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from turnout_components.release import Release
-
+from examples.manifests import manifest, write
 from turnout.cloud.images import read
 
 FOLDER = Path(__file__).parent
@@ -60,19 +58,8 @@ def _manifest(variant: Variant, image: str, sha256: str) -> str:
         "engine": {"name": "llama.cpp", "flags": list(variant.flags)},
         "prompt_version": variant.prompt,
     }
-    return f"# {variant.purpose}; written by `python -m examples.llm.releases`\n" + yaml.safe_dump(
-        content, sort_keys=False, width=120
-    )
-
-
-def release_ids(texts: dict[str, str]) -> dict[str, str]:
-    """The id that config uses for each manifest, by release name."""
-    return {name: Release(name=name, **yaml.safe_load(text)).id for name, text in texts.items()}
+    return manifest(content, variant.purpose, "examples.llm.releases")
 
 
 if __name__ == "__main__":
-    written = manifests()
-    for name, text in written.items():
-        (FOLDER / "releases" / f"{name}.yaml").write_text(text)
-    for release_id in release_ids(written).values():
-        print(release_id)
+    write(FOLDER, manifests())

@@ -13,6 +13,7 @@ import signal
 import stat
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
@@ -50,6 +51,23 @@ def number(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where results and progress go."""
+    parser.add_argument("--out", type=Path, help="file for the results (default: stdout, at the end)")
+    parser.add_argument("--progress", action="store_true", help="a JSON line on stdout every --interval seconds")
+    parser.add_argument("--interval", type=number(0.05, 60), default=0.25, help="seconds between progress lines")
+
+
+def write_result(result: dict[str, object], out: Path | None) -> None:
+    """Writes the results to the file, or to stdout where there is none."""
+    text = json.dumps(result, indent=1)
+    if out is None:
+        os.set_blocking(sys.stdout.fileno(), True)
+        print(text)
+    else:
+        out.write_text(text + "\n")
 
 
 class Progress:

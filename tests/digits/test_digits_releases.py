@@ -10,6 +10,7 @@ from turnout_components import release
 
 from examples.digits import releases
 from examples.digits.server import Classifier
+from examples.manifests import release_ids
 
 DIGITS = releases.FOLDER
 README = (DIGITS / "README.md").read_text()
@@ -36,14 +37,14 @@ def test_the_committed_manifests_are_what_the_command_would_write() -> None:
 
 
 def test_every_manifest_loads_by_its_id_and_names_the_model_by_its_hash() -> None:
-    for name, release_id in releases.release_ids(releases.manifests()).items():
+    for name, release_id in release_ids(releases.manifests()).items():
         loaded = release.load(DIGITS / "releases", release_id)
         model = DIGITS / loaded.model.uri.removeprefix("file:")
         assert loaded.model.sha256 == "sha256:" + hashlib.sha256(model.read_bytes()).hexdigest(), name
 
 
 def test_the_four_releases_have_four_digests() -> None:
-    assert len({i.partition("@")[2] for i in releases.release_ids(releases.manifests()).values()}) == 4
+    assert len({i.partition("@")[2] for i in release_ids(releases.manifests()).values()}) == 4
 
 
 def test_a_changed_server_is_another_image(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from turnout_components import release
 from examples.llm import releases
 from examples.llm.load.asks import questions
 from examples.llm.load.generator import Users
+from examples.manifests import release_ids
 from tests.llm.conftest import ROOT, Server
 
 LLM = releases.FOLDER
@@ -26,7 +27,7 @@ def test_the_committed_manifests_are_what_the_command_would_write() -> None:
 
 
 def test_every_manifest_loads_by_its_id_and_names_the_wheels_model_by_its_hash() -> None:
-    ids = releases.release_ids(releases.manifests())
+    ids = release_ids(releases.manifests())
     assert len({i.partition("@")[2] for i in ids.values()}) == 3
     for name, release_id in ids.items():
         loaded = release.load(LLM / "releases", release_id)
@@ -36,7 +37,7 @@ def test_every_manifest_loads_by_its_id_and_names_the_wheels_model_by_its_hash()
 
 def test_the_stack_starts_with_the_first_release() -> None:
     config = yaml.safe_load((ROOT / "stacks" / "Pulumi.llm.yaml").read_text())["config"]
-    assert config["turnout:environments"]["blue"]["release"] == releases.release_ids(releases.manifests())["smol-1.0.0"]
+    assert config["turnout:environments"]["blue"]["release"] == release_ids(releases.manifests())["smol-1.0.0"]
 
 
 @pytest.mark.parametrize("file", ["engine.py", "drain.py", "metrics.py", "server.py", "prompts/2.jinja"])

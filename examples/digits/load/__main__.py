@@ -3,8 +3,6 @@
 import argparse
 import asyncio
 import gc
-import json
-import os
 import resource
 import sys
 from pathlib import Path
@@ -15,7 +13,7 @@ import uvloop
 from examples.digits.load.client import Pool
 from examples.digits.load.generator import Generator
 from examples.digits.load.schedule import Plan, heldout
-from examples.loading.command import driven, loopback, number
+from examples.loading.command import driven, loopback, number, output_arguments, write_result
 
 HELDOUT = Path(__file__).parent.parent / "heldout.npz"
 
@@ -32,10 +30,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--poisson", action="store_true", help="exponential gaps instead of equal ones")
     parser.add_argument("--seed", type=int, default=1, help="seed of the schedule")
     parser.add_argument("--timeout", type=number(0.1, 600), default=10.0, help="seconds after which an answer is lost")
-    parser.add_argument("--out", type=Path, help="file for the results (default: stdout, at the end)")
     parser.add_argument("--rows", type=Path, help="file (.npz) for the columns of all requests")
-    parser.add_argument("--progress", action="store_true", help="a JSON line on stdout every --interval seconds")
-    parser.add_argument("--interval", type=number(0.05, 60), default=0.25, help="seconds between progress lines")
+    output_arguments(parser)
     return parser.parse_args()
 
 
@@ -57,12 +53,8 @@ def main() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        text = json.dumps(runner.run(run(args)), indent=1)
-    if args.out is None:
-        os.set_blocking(sys.stdout.fileno(), True)
-        print(text)
-    else:
-        args.out.write_text(text + "\n")
+        result = runner.run(run(args))
+    write_result(result, args.out)
     return 0
 
 

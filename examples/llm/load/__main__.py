@@ -4,13 +4,12 @@ import argparse
 import asyncio
 import itertools
 import json
-import os
 import sys
 from pathlib import Path
 
 from examples.llm.load.asks import asks, questions
 from examples.llm.load.generator import Users
-from examples.loading.command import driven, loopback, number
+from examples.loading.command import driven, loopback, number, output_arguments, write_result
 
 
 def arguments() -> argparse.Namespace:
@@ -25,10 +24,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--judge", action="store_true", help="ask every question once and end")
     parser.add_argument("--seed", type=int, default=1, help="seed of the choice of questions")
     parser.add_argument("--timeout", type=number(0.1, 600), default=30.0, help="seconds without a byte that lose an answer")
-    parser.add_argument("--out", type=Path, help="file for the results (default: stdout, at the end)")
     parser.add_argument("--rows", type=Path, help="file (.json) for every stream's times and end")
-    parser.add_argument("--progress", action="store_true", help="a JSON line on stdout every --interval seconds")
-    parser.add_argument("--interval", type=number(0.05, 60), default=0.25, help="seconds between progress lines")
+    output_arguments(parser)
     return parser.parse_args()
 
 
@@ -44,12 +41,7 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
 
 def main() -> int:
     args = arguments()
-    text = json.dumps(asyncio.run(run(args)), indent=1)
-    if args.out is None:
-        os.set_blocking(sys.stdout.fileno(), True)
-        print(text)
-    else:
-        args.out.write_text(text + "\n")
+    write_result(asyncio.run(run(args)), args.out)
     return 0
 
 
