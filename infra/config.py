@@ -1,11 +1,10 @@
 """The keys of a stack's config and the form of their values; each field's description says what to write there."""
 
-import re
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+from turnout_components.durations import DURATION, Duration
 from turnout_components.network import Nat
 from turnout_components.standby import Keep
 from turnout_components.switch_record import DEFAULT_TABLE
@@ -13,22 +12,6 @@ from turnout_components.switch_record import DEFAULT_TABLE
 SERVICE_LENGTH = 40
 """A role's name has 64 characters ("IAM and AWS STS quotas"); `-green-pool-role` and auto-naming's suffix take 24 of them."""
 ENVIRONMENTS = ("blue", "green")
-_DURATION = re.compile(r"^(?P<number>\d{1,6})(?P<unit>[smhd])$")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def duration(text: Any) -> Any:
-    """`90s`, `10m`, `24h` or `7d` as a timedelta.
-
-    Raises `ValueError`."""
-    match = _DURATION.match(text) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError("is no duration")
-    return timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
-
-
-Duration = Annotated[timedelta, BeforeValidator(duration)]
-DURATION = "write a number and s, m, h or d, such as 90s, 10m or 24h"
 PORT = "write a port from 1 to 65535"
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from turnout_components import capacity, checks, ingress_rules, network_rules, scaling_rules, secret_rules
 from turnout_components.checks import Fault
+from turnout_components.durations import DURATION
 from turnout_components.network import Nat
 from turnout_components.release import ReleaseError
 from turnout_components.release import load as load_release
 from turnout_components.user_data import render
 
 from infra.config import (
-    DURATION,
     ENVIRONMENTS,
     Cloud,
     Environments,

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stack_config import LOCAL, MANIFEST, config, fault, faults, read, release_id, write
 from turnout_components import checks
+from turnout_components.durations import duration
 from turnout_components.switch_record import Traffic
 
-from infra.config import duration
 from infra.settings import ConfigFaults, parse
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,209 @@
+"""What a rollout is to do, as data: the strategy's steps and the gates that judge the candidate.
+
+The stack's config holds it under `turnout:rollout`, `turnout rollout start` may change parts of it, and the rollout keeps the
+copy that it started with.
+"""
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from turnout_components.durations import DURATION, Duration
+
+PLACEHOLDERS = ("service", "environment", "group", "release")
+"""What a metric's dimension values and queries may hold as `$name`; filled in for each side."""
+_PLACEHOLDER = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+class _Section(BaseModel):
+    """Each field's description says what to write there: it ends the line of a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StrategyName(StrEnum):
+    """How a candidate gets to all traffic."""
+
+    RECREATE = "recreate"
+    DIRECT = "direct"
+    BLUE_GREEN = "blue-green"
+    CANARY = "canary"
+    SHADOW = "shadow"
+    AB = "ab"
+
+
+class Source(StrEnum):
+    """Where measurements come from."""
+
+    CLOUDWATCH = "cloudwatch"
+    PROMETHEUS = "prometheus"
+
+
+class GateKind(StrEnum):
+    """What a gate compares: shares of failed requests, shares of slow ones, mean scores, healthy targets, burnt budget."""
+
+    ERRORS = "errors"
+    LATENCY = "latency"
+    QUALITY = "quality"
+    HEALTH = "health"
+    BURN = "burn"
+
+
+MARGINS = {GateKind.ERRORS: 1.5, GateKind.LATENCY: 1.2, GateKind.QUALITY: 0.02, GateKind.BURN: 14.4}
+"""How much worse than the active side a candidate may be: ratios of error rate and of the percentile, a difference of scores
+(seed 000). Burn: how many times faster than the objective allows ("Alerting on SLOs", The Site Reliability Workbook)."""
+
+
+class Metric(_Section):
+    """Where a gate's numbers are, beside the load balancer's own: a CloudWatch metric, or PromQL selectors of counters."""
+
+    namespace: str | None = Field(default=None, description="write a CloudWatch namespace such as Turnout")
+    name: str | None = Field(default=None, description="write a metric's name")
+    dimensions: dict[str, str] = Field(default={}, description="write values by dimension; $environment, $group are filled in")
+    total: str | None = Field(default=None, description='write a PromQL counter such as requests_total{env="$environment"}')
+    bad: str | None = Field(default=None, description="write the PromQL counter of the failed ones of `total`")
+    score: str | None = Field(default=None, description="write the PromQL counter that adds up the scores of `total`")
+    histogram: str | None = Field(default=None, description="write a PromQL selector of a histogram's _bucket series")
+
+    @model_validator(mode="after")
+    def _known_placeholders(self) -> Self:
+        for text in (*self.dimensions.values(), self.total, self.bad, self.score, self.histogram):
+            for match in _PLACEHOLDER.finditer(text or ""):
+                name = match[1] or match[2]
+                if name not in PLACEHOLDERS:
+                    raise ValueError(f"${name} is not known; write one of {', '.join('$' + p for p in PLACEHOLDERS)}")
+        return self
+
+
+class Gate(_Section):
+    """One rule on one metric. `critical`: its Fail takes the rollout back; else it is told, and nothing more."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=32, description="write lower-case letters, digits and hyphens")
+    kind: GateKind = Field(description="write errors, latency, quality, health or burn")
+    metric: Metric | None = Field(default=None, description="write {namespace: …, name: …}, or null for the load balancer's")
+    margin: float | None = Field(default=None, gt=0, description="write a ratio above 1 (quality: a difference of scores)")
+    percentile: float = Field(default=95, ge=50, le=99.9, description="write a percentile from 50 to 99.9")
+    bound: float | None = Field(
+        default=None, gt=0, description="write what holds after the full switch: error rate, seconds or score; null: derived"
+    )
+    minimum: int = Field(default=100, ge=1, description="write the candidate's samples below which nothing is judged")
+    objective: float = Field(default=0.999, gt=0, lt=1, description="write the share of good requests that is promised")
+    critical: bool = Field(default=True, description="write true or false")
+
+    @property
+    def allowed(self) -> float:
+        """The margin, or the default of the kind."""
+        return self.margin if self.margin is not None else MARGINS.get(self.kind, 1.0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.kind in (GateKind.ERRORS, GateKind.LATENCY) and self.allowed <= 1:
+            raise ValueError(f"margin {self.allowed} leaves no room: write a ratio above 1 such as {MARGINS[self.kind]}")
+        if self.kind is GateKind.QUALITY and self.metric is None:
+            raise ValueError("quality needs a metric: the load balancer does not know whether an answer is right")
+        return self
+
+
+class SetWeight(_Section):
+    """Gives the candidate this share of requests, in percent."""
+
+    set_weight: int = Field(ge=1, le=100, description="write percent from 1 to 100")
+
+
+class Bake(_Section):
+    """Waits while the gates look; the clock starts when the observed share fits the weights."""
+
+    bake: Duration = Field(description=DURATION)
+
+
+class Analyze(_Section):
+    """Goes on when every critical gate passes; extends for at most this long, and then goes back."""
+
+    analyze: Duration = Field(description=DURATION)
+
+
+class SmokeTest(_Section):
+    """Runs a command against the candidate on the test listener: its exit code decides."""
+
+    smoke_test: str = Field(min_length=1, description="write a command; $URL and $HEADER name the test listener and its header")
+    timeout: Duration = Field(default=timedelta(minutes=5), description=DURATION)
+
+
+class Mirror(_Section):
+    """Sends a copy of this share of live requests to the candidate, in percent; users never see its answers."""
+
+    mirror: int = Field(ge=1, le=100, description="write percent from 1 to 100")
+    length: Duration = Field(alias="for", default=timedelta(minutes=10), description=DURATION)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+
+class Approve(_Section):
+    """Waits until somebody runs `turnout rollout promote`; after `deadline` the rollout goes back."""
+
+    approve: str = Field(min_length=1, description="write what is to be looked at")
+    deadline: Duration = Field(default=timedelta(days=1), description=DURATION)
+
+
+Step = SetWeight | Bake | Analyze | SmokeTest | Mirror | Approve
+STEPS: tuple[type[_Section], ...] = (SetWeight, Bake, Analyze, SmokeTest, Mirror, Approve)
+
+
+def _step(value: Any) -> Any:
+    """A step is a mapping with its name as a key; a number alone is a weight."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return SetWeight(set_weight=value)
+    if not isinstance(value, dict):
+        return value
+    for kind in STEPS:
+        if next(iter(kind.model_fields)) in value:
+            return kind.model_validate(value)
+    raise ValueError(f"is no step; write one of {', '.join(next(iter(kind.model_fields)) for kind in STEPS)}")
+
+
+AnyStep = Annotated[Step, BeforeValidator(_step)]
+DEFAULT_GATES = (
+    Gate(name="errors", kind=GateKind.ERRORS),
+    Gate(name="latency", kind=GateKind.LATENCY),
+    Gate(name="health", kind=GateKind.HEALTH),
+)
+
+
+class Metrics(_Section):
+    """Where the gates' numbers come from, and how fine they are."""
+
+    source: Source = Field(default=Source.CLOUDWATCH, description="write cloudwatch or prometheus")
+    url: str | None = Field(default=None, pattern=r"^https?://", description="write Prometheus's address")
+    period: Duration = Field(default=timedelta(seconds=60), description=f"{DURATION}; CloudWatch has a value a minute")
+    delay: Duration = Field(default=timedelta(seconds=90), description=f"{DURATION}: after which a period's value is whole")
+
+    @model_validator(mode="after")
+    def _has_address(self) -> Self:
+        if self.source is Source.PROMETHEUS and self.url is None:
+            raise ValueError("prometheus needs url; write its address such as http://prometheus.internal:9090")
+        return self
+
+
+class RolloutSpec(_Section):
+    """A strategy with its steps, and what judges them."""
+
+    strategy: StrategyName = Field(default=StrategyName.CANARY, description="write canary, blue-green, direct, …")
+    steps: tuple[AnyStep, ...] = Field(default=(), description="list steps, or leave out for the strategy's own")
+    gates: tuple[Gate, ...] = Field(default=DEFAULT_GATES, description="list {name: …, kind: …}")
+    metrics: Metrics = Field(default=Metrics(), description="write {source: …}")
+    headroom: float = Field(default=1.0, ge=1, le=3, description="write how many times its share a candidate is sized")
+    ready_timeout: Duration = Field(default=timedelta(minutes=30), description=DURATION)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        names = [gate.name for gate in self.gates]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two gates are called {twice[0]}; give each a name of its own")
+        weights = [step.set_weight for step in self.steps if isinstance(step, SetWeight)]
+        if any(after <= before for before, after in pairwise(weights)):
+            raise ValueError(f"weights {weights} do not rise; list them from the smallest to the largest")
+        return self

@@ -1,0 +1,1 @@
+"""Gates and their statistics: pure functions of measurements."""

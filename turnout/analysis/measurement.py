@@ -1,0 +1,69 @@
+"""What was measured of both sides of a rollout, window by window: the input of every gate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    """The environment that users know, and the one that is tried."""
+
+    ACTIVE = "active"
+    CANDIDATE = "candidate"
+
+
+@dataclass(frozen=True)
+class Count:
+    """So many of `total` requests were bad: failed, or slower than the frozen threshold."""
+
+    bad: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Moments:
+    """`count` scores with their sum and the sum of their squares."""
+
+    count: int
+    total: float
+    squares: float
+
+
+Sample = Count | Moments
+
+
+@dataclass(frozen=True)
+class Window:
+    """One period. `weight` is the candidate's declared share in percent; `requests` by side; `samples` by gate and side: a
+    gate or side that is missing was not measured, which is not 0. `shown` (such as p95 seconds, by name and side) is for
+    people and judges nothing."""
+
+    start: datetime
+    end: datetime
+    weight: int
+    requests: Mapping[Side, int] = field(default_factory=dict)
+    samples: Mapping[str, Mapping[Side, Sample]] = field(default_factory=dict)
+    shown: Mapping[str, Mapping[Side, float]] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        return (self.end - self.start).total_seconds()
+
+
+class Verdict(StrEnum):
+    """What a gate says. Pass: worse by the margin or more is ruled out. Fail: no worse is ruled out."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A gate's verdict with the numbers behind it (names to values) and one line for people."""
+
+    gate: str
+    verdict: Verdict
+    said: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
