@@ -18,11 +18,12 @@ from typing import Any, TypeVar
 
 import yaml
 from turnout_components.gate import Candidate, SwitchGate
+from turnout_components.items import create_table
 from turnout_components.live import LiveCloud
 from turnout_components.release import parse
 from turnout_components.resolve import EnvironmentConfig, SwitchConfig
 from turnout_components.standby import StandbyPolicy
-from turnout_components.switch_record import RecordStore, SwitchRecord, Traffic, create_table
+from turnout_components.switch_record import RecordStore, SwitchRecord, Traffic
 
 from benchmarks.traffic import Load, load
 from examples.digits.releases import manifests

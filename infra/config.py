@@ -5,9 +5,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 from turnout_components.durations import DURATION, Duration
+from turnout_components.items import DEFAULT_TABLE
 from turnout_components.network import Nat
 from turnout_components.standby import Keep
-from turnout_components.switch_record import DEFAULT_TABLE
 
 SERVICE_LENGTH = 40
 """A role's name has 64 characters ("IAM and AWS STS quotas"); `-green-pool-role` and auto-naming's suffix take 24 of them."""

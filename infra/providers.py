@@ -11,11 +11,12 @@ from pulumi_aws import Provider, ProviderArgs
 from turnout_components.artifact import S3Files, verify
 from turnout_components.clients import LOCAL_KEY, aws_client
 from turnout_components.gate import decide
+from turnout_components.items import RecordError, TableMissing
 from turnout_components.live import LiveCloud, utc_now
 from turnout_components.naming import secret_prefix
 from turnout_components.resolve import Decision, Live, SwitchRefused, resolve
 from turnout_components.step_down import StepDowns
-from turnout_components.switch_record import RecordError, RecordStore, TableMissing
+from turnout_components.switch_record import RecordStore
 
 from infra.config import ENVIRONMENTS
 from infra.settings import CONFIG_REFUSED, Settings

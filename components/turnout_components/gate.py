@@ -12,20 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from turnout_components.items import Conflict
 from turnout_components.live import Group, LiveCloud, ready_targets, shares, utc_now
 from turnout_components.readiness import Readiness, Story
 from turnout_components.resolve import Decision, Live, SwitchConfig, SwitchRefused, parity, resolve
 from turnout_components.step_down import StepDowns
-from turnout_components.switch_record import (
-    Claim,
-    Conflict,
-    EnvironmentState,
-    Operator,
-    RecordStore,
-    Retained,
-    SwitchRecord,
-    Traffic,
-)
+from turnout_components.switch_record import Claim, EnvironmentState, Operator, RecordStore, Retained, SwitchRecord, Traffic
 
 LEASE = timedelta(seconds=30)
 POLL = 0.5

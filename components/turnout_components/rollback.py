@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from turnout_components.items import RecordError
 from turnout_components.live import LiveCloud, ready_targets, shares, utc_now, way_back
 from turnout_components.resolve import SwitchRefused
 from turnout_components.step_down import StepDowns
-from turnout_components.switch_record import Operator, RecordError, RecordStore, SwitchRecord, Traffic
+from turnout_components.switch_record import Operator, RecordStore, SwitchRecord, Traffic
 
 POLL = 0.5
 

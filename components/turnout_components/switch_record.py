@@ -10,25 +10,13 @@ import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
-from uuid import uuid4
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from turnout_components.items import Conflict, DynamoDB, Items, RecordError
+
 HISTORY_LENGTH = 50
-DEFAULT_TABLE = "turnout-switch"
-
-
-class RecordError(Exception):
-    """The record cannot be read or written; the message says what to do."""
-
-
-class TableMissing(RecordError):
-    """The record's table does not exist."""
-
-
-class Conflict(RecordError):
-    """Somebody else wrote the record since it was read."""
 
 
 class _Frozen(BaseModel):
@@ -256,73 +244,30 @@ class SwitchRecord(_Frozen):
         raise KeyError(release)
 
 
-class DynamoDB(Protocol):
-    """The calls of a boto3 DynamoDB client that the store makes."""
-
-    def get_item(self, **kwargs: Any) -> Any: ...
-    def put_item(self, **kwargs: Any) -> Any: ...
-
-
 class RecordStore:
     """Reads and writes the record of `<service>/<stack>`; every write has the generation that was read as its condition."""
 
     def __init__(self, client: DynamoDB, table: str, service: str, stack: str) -> None:
-        self._client = client
-        self._table = table
+        self._items = Items(client, table)
         self.key = f"{service}/{stack}"
 
     def read(self) -> SwitchRecord | None:
         """The record, or None before the first deployment.
 
         Raises `TableMissing`; `RecordError` when the item was written by a newer Turnout or by hand."""
+        body = self._items.read(self.key)
         try:
-            found = self._client.get_item(TableName=self._table, Key={"id": {"S": self.key}}, ConsistentRead=True)
-        except Exception as error:
-            raise _translated(error, self._table) from error
-        item = found.get("Item")
-        if item is None:
-            return None
-        try:
-            return SwitchRecord.model_validate_json(item["body"]["S"])
-        except (KeyError, ValidationError) as error:
-            raise RecordError(
-                f"switch record {self.key} in table {self._table} cannot be read ({error}); "
-                "it was written by another version of Turnout or by hand: use that version, or restore the item"
-            ) from None
+            return None if body is None else SwitchRecord.model_validate_json(body)
+        except ValidationError as error:
+            raise self._items.unreadable(self.key, "switch record", error) from None
 
     def write(self, record: SwitchRecord) -> SwitchRecord:
         """Writes `record` if nobody wrote since it was read; returns it with its new generation.
 
         Raises `Conflict`, `TableMissing`."""
         written = record.changed(generation=record.generation + 1)
-        item = {
-            "id": {"S": self.key},
-            "generation": {"N": str(written.generation)},
-            "body": {"S": written.model_dump_json()},
-            "write": {"S": uuid4().hex},
-        }
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
-        if record.generation:
-            condition = {
-                "ConditionExpression": "generation = :read",
-                "ExpressionAttributeValues": {":read": {"N": str(record.generation)}},
-            }
-        try:
-            self._client.put_item(TableName=self._table, Item=item, **condition)
-        except Exception as error:
-            translated = _translated(error, self._table)
-            if not (isinstance(translated, Conflict) and self._stands(item)):
-                raise translated from error
+        self._items.write(self.key, written.model_dump_json(), record.generation)
         return written
-
-    def _stands(self, item: dict[str, Any]) -> bool:
-        """Whether this very item is in the table: a client that got no answer to its write sends it again, and then meets
-        the condition that its own write has changed."""
-        try:
-            found = self._client.get_item(TableName=self._table, Key={"id": item["id"]}, ConsistentRead=True)
-        except Exception as error:
-            raise _translated(error, self._table) from error
-        return bool(found.get("Item", {}).get("write") == item["write"])
 
     def update(self, change: Callable[[SwitchRecord], SwitchRecord], attempts: int = 20) -> SwitchRecord:
         """Reads, changes and writes, again while others write in between.
@@ -331,7 +276,9 @@ class RecordStore:
         for attempt in range(1, attempts + 1):
             record = self.read()
             if record is None:
-                raise RecordError(f"no switch record {self.key} in table {self._table}: nothing is deployed; run `turnout up`")
+                raise RecordError(
+                    f"no switch record {self.key} in table {self._items.table}: nothing is deployed; run `turnout up`"
+                )
             try:
                 return self.write(change(record))
             except Conflict:
@@ -342,33 +289,3 @@ class RecordStore:
 
 def _digest(release: str | None) -> str:
     return (release or "").partition("@")[2]
-
-
-def _translated(error: Exception, table: str) -> Exception:
-    response: Any = getattr(error, "response", {})
-    code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
-    if code == "ConditionalCheckFailedException":
-        return Conflict("the switch record was written by somebody else in the meantime; run the command again")
-    if code == "ResourceNotFoundException":
-        return TableMissing(f"table {table} for the switch record does not exist; make it once with `turnout init`")
-    return error
-
-
-def create_table(client: Any, table: str, protect: bool) -> bool:
-    """Makes the record's table (on demand; with `protect` deletion protection and point-in-time recovery).
-
-    Returns False when it exists already."""
-    try:
-        client.create_table(
-            TableName=table,
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-            DeletionProtectionEnabled=protect,
-        )
-    except client.exceptions.ResourceInUseException:
-        return False
-    client.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    if protect:
-        client.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
-    return True

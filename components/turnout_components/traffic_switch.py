@@ -13,12 +13,13 @@ from turnout_components import arguments, checks
 from turnout_components.clients import aws_client
 from turnout_components.gate import Candidate, SwitchGate
 from turnout_components.ingress import listener_protocol
+from turnout_components.items import DEFAULT_TABLE
 from turnout_components.live import LiveCloud
 from turnout_components.naming import ROLE_NAME_ROOM, shorten
 from turnout_components.resolve import EnvironmentConfig, SwitchConfig
 from turnout_components.standby import Keep, StandbyPolicy
 from turnout_components.step_down import ASSUME_BY_SCHEDULER, StepDowns, step_down_policy
-from turnout_components.switch_record import DEFAULT_TABLE, RecordStore, Traffic
+from turnout_components.switch_record import RecordStore, Traffic
 
 
 class SwitchedEnvironment(TypedDict):

@@ -12,15 +12,8 @@ import boto3
 import pytest
 import yaml
 from moto.server import ThreadedMotoServer
-from turnout_components.switch_record import (
-    EnvironmentState,
-    Operator,
-    RecordStore,
-    Retained,
-    SwitchRecord,
-    Traffic,
-    create_table,
-)
+from turnout_components.items import create_table
+from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, Retained, SwitchRecord, Traffic
 from typer.testing import CliRunner, Result
 
 from turnout.cli import app

@@ -6,10 +6,11 @@ import pytest
 from fakes import BLUE_TG, GREEN_TG, START, FakeDynamoDB
 from test_gate import ME, World
 from test_resolve import BLUE, GREEN, ONE, TWO, claim
+from turnout_components.items import RecordError
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollback import RolledBack, rollback
 from turnout_components.standby import Launch
-from turnout_components.switch_record import RecordError, RecordStore, Retained
+from turnout_components.switch_record import RecordStore, Retained
 
 
 @pytest.fixture

@@ -12,19 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_gate import CANDIDATES, World
 from test_resolve import BLUE, GREEN, ONE, claim
+from turnout_components.items import Conflict, RecordError, TableMissing
 from turnout_components.live import shares
 from turnout_components.naming import balancer_logical_name, group_name
-from turnout_components.switch_record import (
-    Conflict,
-    Floor,
-    Operator,
-    RecordError,
-    RecordStore,
-    Retained,
-    SwitchRecord,
-    TableMissing,
-    Traffic,
-)
+from turnout_components.switch_record import Floor, Operator, RecordStore, Retained, SwitchRecord, Traffic
 
 
 @pytest.fixture
@@ -55,13 +46,13 @@ def test_update_tries_again_when_somebody_wrote_in_between():
 
 
 def test_a_missing_table_names_turnout_init(store):
-    store._client.missing = True
+    store._items._client.missing = True
     with pytest.raises(TableMissing, match="turnout init"):
         store.read()
 
 
 def test_an_item_of_another_version_is_refused_not_guessed(store):
-    store._client.items[store.key] = {"generation": {"N": "1"}, "body": {"S": '{"key": "s/dev", "new_field": 1}'}}
+    store._items._client.items[store.key] = {"generation": {"N": "1"}, "body": {"S": '{"key": "s/dev", "new_field": 1}'}}
     with pytest.raises(RecordError, match="another version of Turnout"):
         store.read()
 

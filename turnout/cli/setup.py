@@ -8,7 +8,7 @@ def init(stack: str) -> None:
     session = Session(stack)
     target = session.stack
     access = session.access()
-    from turnout_components.switch_record import create_table
+    from turnout_components.items import create_table
 
     made = create_table(access.client("dynamodb"), target.record_table, protect=not target.is_local)
     where = "the local cloud" if target.is_local else f"AWS, {target.region}"

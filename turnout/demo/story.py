@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from turnout_components.items import create_table
 from turnout_components.release import parse
-from turnout_components.switch_record import create_table
 
 from turnout import deploy, stacks
 from turnout.access import Access

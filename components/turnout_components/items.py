@@ -1,0 +1,112 @@
+"""Items of the switch's DynamoDB table: each has a generation, which is the condition of its next write."""
+
+from typing import Any, Protocol
+from uuid import uuid4
+
+DEFAULT_TABLE = "turnout-switch"
+
+
+class RecordError(Exception):
+    """The record cannot be read or written; the message says what to do."""
+
+
+class TableMissing(RecordError):
+    """The record's table does not exist."""
+
+
+class Conflict(RecordError):
+    """Somebody else wrote the record since it was read."""
+
+
+class DynamoDB(Protocol):
+    """The calls of a boto3 DynamoDB client that are made here."""
+
+    def get_item(self, **kwargs: Any) -> Any: ...
+    def put_item(self, **kwargs: Any) -> Any: ...
+
+
+class Items:
+    """Bodies (text) by id in one table."""
+
+    def __init__(self, client: DynamoDB, table: str) -> None:
+        self._client = client
+        self.table = table
+
+    def read(self, key: str) -> str | None:
+        """The item's body, as the last write left it; None where there is none.
+
+        Raises `TableMissing`, `RecordError`."""
+        item = self._item(key)
+        if item is None:
+            return None
+        try:
+            return str(item["body"]["S"])
+        except KeyError as error:
+            raise self.unreadable(key, "item", error) from None
+
+    def unreadable(self, key: str, kind: str, error: Exception) -> "RecordError":
+        """The error for an item whose body is not what this version writes."""
+        return RecordError(
+            f"{kind} {key} in table {self.table} cannot be read ({error}); "
+            "it was written by another version of Turnout or by hand: use that version, or restore the item"
+        )
+
+    def write(self, key: str, body: str, generation: int) -> None:
+        """Writes the body as generation + 1 if `generation` is still the newest (0: if there is no item).
+
+        Raises `Conflict`, `TableMissing`."""
+        item = {"id": {"S": key}, "generation": {"N": str(generation + 1)}, "body": {"S": body}, "write": {"S": uuid4().hex}}
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
+        if generation:
+            condition = {
+                "ConditionExpression": "generation = :read",
+                "ExpressionAttributeValues": {":read": {"N": str(generation)}},
+            }
+        try:
+            self._client.put_item(TableName=self.table, Item=item, **condition)
+        except Exception as error:
+            translated = _translated(error, self.table)
+            if not (isinstance(translated, Conflict) and self._stands(key, item)):
+                raise translated from error
+
+    def _stands(self, key: str, item: dict[str, Any]) -> bool:
+        """Whether this very item is in the table: a client that got no answer to its write sends it again, and then meets
+        the condition that its own write has changed."""
+        return bool((self._item(key) or {}).get("write") == item["write"])
+
+    def _item(self, key: str) -> dict[str, Any] | None:
+        try:
+            found = self._client.get_item(TableName=self.table, Key={"id": {"S": key}}, ConsistentRead=True)
+        except Exception as error:
+            raise _translated(error, self.table) from error
+        return dict(found["Item"]) if found.get("Item") is not None else None
+
+
+def _translated(error: Exception, table: str) -> Exception:
+    response: Any = getattr(error, "response", {})
+    code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
+    if code == "ConditionalCheckFailedException":
+        return Conflict("the switch record was written by somebody else in the meantime; run the command again")
+    if code == "ResourceNotFoundException":
+        return TableMissing(f"table {table} for the switch record does not exist; make it once with `turnout init`")
+    return error
+
+
+def create_table(client: Any, table: str, protect: bool) -> bool:
+    """Makes the record's table (on demand; with `protect` deletion protection and point-in-time recovery).
+
+    Returns False when it exists already."""
+    try:
+        client.create_table(
+            TableName=table,
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+            DeletionProtectionEnabled=protect,
+        )
+    except client.exceptions.ResourceInUseException:
+        return False
+    client.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    if protect:
+        client.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+    return True
