@@ -89,6 +89,7 @@ def resolve(config: SwitchConfig, record: SwitchRecord | None, live: Live, now: 
     settled = _settle(record, live, now)
     traffic, reason = _precedence(config, settled)
     moves = traffic.weights != dict(live.weights)
+    _check_rollout(config, settled, moves)
     _check_releases(config, settled, traffic, now)
     _check_unstable(config, settled, traffic, live.weights)
     if config.traffic == settled.traffic:
@@ -164,6 +165,23 @@ def _precedence(config: SwitchConfig, record: SwitchRecord) -> tuple[Traffic, st
     )
 
 
+def _check_rollout(config: SwitchConfig, record: SwitchRecord, moves: bool) -> None:
+    """While a rollout is under way it alone moves traffic, and what it compares stays as it is."""
+    if record.rollout is None:
+        return
+    replaced = [
+        name
+        for name, wanted in config.environments.items()
+        if (state := record.environments.get(name)) is not None and _digest(state.release) != _digest(wanted.release)
+    ]
+    if moves or replaced:
+        what = f"the release of {replaced[0]}" if replaced else f"traffic at {record.traffic}"
+        raise SwitchRefused(
+            f"rollout {record.rollout} is under way, so {what} stays; look with `turnout rollout status`, "
+            "wait until it ends, or end it with `turnout rollout abort`"
+        )
+
+
 def _check_releases(config: SwitchConfig, record: SwitchRecord, traffic: Traffic, now: datetime) -> None:
     carrying = record.traffic.weights if record.traffic else {}
     for name, wanted in config.environments.items():
@@ -234,7 +252,8 @@ def _retained_size(wanted: EnvironmentConfig, policy: StandbyPolicy, record: Swi
     """What the step-downs have made of it, so that an update after them finds no difference."""
     assert record.retained is not None
     kept = record.retained.minimum
-    reached = Keep.FULL if moves or record.flipped_at is None else level(policy, record.flipped_at, now)
+    held = moves or record.rollout is not None or record.flipped_at is None
+    reached = Keep.FULL if held or record.flipped_at is None else level(policy, record.flipped_at, now)
     if reached is Keep.COLD:
         return Size(0, 0, warm_pool=False)
     maximum = max(wanted.maximum, kept)

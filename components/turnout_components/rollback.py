@@ -98,6 +98,9 @@ def _target(record: SwitchRecord) -> tuple[Traffic, str]:
     if record.claim is not None:
         left = next((n for n, w in record.claim.to.weights.items() if w > traffic.weights.get(n, 0)), record.claim.to.active)
         return traffic, left
+    tried = next((name for name, weight in traffic.weights.items() if name != traffic.active and weight > 0), None)
+    if record.rollout is not None and tried is not None:
+        return Traffic.all_to(traffic.active, tuple(traffic.weights)), tried
     if record.retained is None:
         raise SwitchRefused(
             f"no standby is kept for rollback (traffic: {traffic}; the last move was no flip, or it was rolled back "

@@ -5,6 +5,7 @@ copy that it started with.
 """
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 from itertools import pairwise
@@ -28,12 +29,10 @@ class _Section(BaseModel):
 class StrategyName(StrEnum):
     """How a candidate gets to all traffic."""
 
-    RECREATE = "recreate"
     DIRECT = "direct"
     BLUE_GREEN = "blue-green"
     CANARY = "canary"
     SHADOW = "shadow"
-    AB = "ab"
 
 
 class Source(StrEnum):
@@ -192,6 +191,11 @@ class RolloutSpec(_Section):
 
     strategy: StrategyName = Field(default=StrategyName.CANARY, description="write canary, blue-green, direct, …")
     steps: tuple[AnyStep, ...] = Field(default=(), description="list steps, or leave out for the strategy's own")
+    increment: int | None = Field(default=None, ge=1, le=50, description="write percent: weights rise by it (linear)")
+    bake: Duration = Field(default=timedelta(minutes=5), description=f"{DURATION}: at each weight below 100")
+    observe: Duration = Field(default=timedelta(minutes=10), description=f"{DURATION}: after the full switch")
+    extend: Duration = Field(default=timedelta(minutes=15), description=f"{DURATION}: more, at most, while a gate cannot tell")
+    smoke_test: str | None = Field(default=None, description="write a command; $URL and $HEADER name the test listener's way")
     gates: tuple[Gate, ...] = Field(default=DEFAULT_GATES, description="list {name: …, kind: …}")
     metrics: Metrics = Field(default=Metrics(), description="write {source: …}")
     headroom: float = Field(default=1.0, ge=1, le=3, description="write how many times its share a candidate is sized")
@@ -206,4 +210,55 @@ class RolloutSpec(_Section):
         weights = [step.set_weight for step in self.steps if isinstance(step, SetWeight)]
         if any(after <= before for before, after in pairwise(weights)):
             raise ValueError(f"weights {weights} do not rise; list them from the smallest to the largest")
+        if weights and weights[-1] != 100 and self.strategy in (StrategyName.CANARY, StrategyName.BLUE_GREEN):
+            raise ValueError(f"weights {weights} end below 100; add 100, so that it is said how the rollout ends")
+        if self.strategy is StrategyName.BLUE_GREEN and not self.steps and self.smoke_test is None:
+            raise ValueError("blue-green has a smoke test before its switch; set smoke_test to its command")
         return self
+
+    def plan(self) -> tuple[Step, ...]:
+        """The steps, the strategy's own where none are listed; weights alone are baked and analysed."""
+        steps = self.steps or _OWN_STEPS[self.strategy](self)
+        if any(not isinstance(step, SetWeight) for step in steps):
+            return steps
+        return tuple(each for step in steps if isinstance(step, SetWeight) for each in self._judged(step))
+
+    @property
+    def judging(self) -> tuple[Gate, ...]:
+        """The gates that this strategy looks at: direct knows the health check only (seed 000)."""
+        if self.strategy is StrategyName.DIRECT:
+            return tuple(gate for gate in self.gates if gate.kind is GateKind.HEALTH)
+        return self.gates
+
+    def _judged(self, step: SetWeight) -> tuple[Step, ...]:
+        bake = self.observe if step.set_weight == 100 else self.bake
+        return step, Bake(bake=bake), Analyze(analyze=self.extend)
+
+
+def _weights(*weights: int) -> tuple[Step, ...]:
+    return tuple(SetWeight(set_weight=weight) for weight in weights)
+
+
+def _canary(spec: RolloutSpec) -> tuple[Step, ...]:
+    return _weights(*range(spec.increment, 100, spec.increment), 100) if spec.increment else _weights(5, 25, 50, 100)
+
+
+def _blue_green(spec: RolloutSpec) -> tuple[Step, ...]:
+    assert spec.smoke_test is not None
+    return SmokeTest(smoke_test=spec.smoke_test), *_weights(100), Bake(bake=spec.observe), Analyze(analyze=spec.extend)
+
+
+def _direct(spec: RolloutSpec) -> tuple[Step, ...]:
+    return *_weights(100), Bake(bake=spec.observe)
+
+
+def _shadow(spec: RolloutSpec) -> tuple[Step, ...]:
+    return (Mirror.model_validate({"mirror": 100, "for": spec.observe}),)
+
+
+_OWN_STEPS: dict[StrategyName, Callable[[RolloutSpec], tuple[Step, ...]]] = {
+    StrategyName.CANARY: _canary,
+    StrategyName.BLUE_GREEN: _blue_green,
+    StrategyName.DIRECT: _direct,
+    StrategyName.SHADOW: _shadow,
+}

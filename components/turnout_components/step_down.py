@@ -46,7 +46,8 @@ class StepDowns:
         self._clock = clock
 
     def tend(self, record: SwitchRecord, policy: StandbyPolicy, *, due: bool = True) -> list[str]:
-        """Arranges the step-downs of the standby that the record retains and takes back all others. Without `due`, those
+        """Arranges the step-downs of the standby that the record retains and takes back all others, and those of a rollout
+        that is under way: until it ends nothing shrinks. Without `due`, those
         whose time has come are left undone.
 
         Returns a line for each thing that it did."""
@@ -56,7 +57,7 @@ class StepDowns:
             kept, carries = record.retained, record.traffic is not None and record.traffic.weights.get(name, 0) > 0
             if state.group is None:
                 continue
-            if kept is None or kept.environment != name or carries or record.flipped_at is None:
+            if kept is None or kept.environment != name or carries or record.flipped_at is None or record.rollout is not None:
                 self.clear(state.group)
             else:
                 done += self.arrange(state.group, policy, record.flipped_at, kept.minimum, due=due)

@@ -110,6 +110,8 @@ class Claim(_Frozen):
     """Seconds for which the floors hold after the move."""
     floors: dict[str, int] = {}
     retained: Retained | None = None
+    rollout: str | None = None
+    """The rollout whose move it is: its weights are none that config has said, and its floors hold until it ends."""
 
 
 class Unstable(_Frozen):
@@ -122,7 +124,8 @@ class Unstable(_Frozen):
 
 
 class HistoryEntry(_Frozen):
-    """One thing that happened to the switch: create, flip, weights, rollback, settle, deploy or accept."""
+    """One thing that happened to the switch: create, flip, weights, rollback, settle, deploy, accept, rollout (began) or
+    promote (it ended well)."""
 
     at: datetime
     by: str
@@ -147,6 +150,8 @@ class SwitchRecord(_Frozen):
     environments: dict[str, EnvironmentState] = {}
     step_down_role: str | None = None
     """What the schedules that delete a standby's warm pool run as."""
+    rollout: str | None = None
+    """The rollout that is under way."""
     unstable: dict[str, Unstable] = {}
     history: tuple[HistoryEntry, ...] = ()
 
@@ -181,12 +186,12 @@ class SwitchRecord(_Frozen):
 
         An environment that goes on carrying traffic and gains none keeps the floor that it has."""
         active_changed = self.traffic is not None and self.traffic.active != claim.to.active
-        until = now + timedelta(seconds=claim.bake)
+        until = None if claim.rollout else now + timedelta(seconds=claim.bake)
         kind = "create" if self.traffic is None else "flip" if active_changed else "weights"
         kept = {name: floor for name, floor in self.floors.items() if claim.to.weights.get(name, 0) > 0}
         return self.changed(
             traffic=claim.to,
-            config_base=claim.to,
+            config_base=self.config_base if claim.rollout else claim.to,
             flipped_at=now if active_changed else self.flipped_at,
             retained=claim.retained if active_changed else self.retained,
             floors={**kept, **{name: Floor(minimum=minimum, until=until) for name, minimum in claim.floors.items()}},
@@ -226,8 +231,19 @@ class SwitchRecord(_Frozen):
             floors={name: Floor(minimum=minimum) for name, minimum in floors.items()},
             retained=None,
             claim=None,
+            rollout=None,
             unstable=unstable,
         ).noted(now, by, "rollback", reason)
+
+    def beginning(self, rollout: str, floors: dict[str, int], now: datetime, by: str, note: str) -> "SwitchRecord":
+        """A rollout has begun: its floors hold until it ends. What was kept for rollback is the candidate now."""
+        held = {name: Floor(minimum=minimum) for name, minimum in floors.items()}
+        return self.changed(rollout=rollout, floors={**self.floors, **held}, retained=None).noted(now, by, "rollout", note)
+
+    def ended(self, floors: dict[str, int], until: datetime, now: datetime, by: str, kind: str, note: str) -> "SwitchRecord":
+        """The rollout is over and traffic stays where it is; these floors hold for a while, all others end."""
+        held = {name: Floor(minimum=minimum, until=until) for name, minimum in floors.items()}
+        return self.changed(rollout=None, claim=None, floors=held).noted(now, by, kind, note)
 
     def acknowledged(self) -> "SwitchRecord":
         """Takes what is recorded for what config has said, so that config that says otherwise is a new wish."""

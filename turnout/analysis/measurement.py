@@ -50,6 +50,26 @@ class Window:
     def seconds(self) -> float:
         return (self.end - self.start).total_seconds()
 
+    def merged(self, later: "Window") -> "Window":
+        """This window and a later one of the same weight as one; `shown` is the later's."""
+        samples = {}
+        for gate in self.samples.keys() | later.samples.keys():
+            both = [window.samples.get(gate, {}) for window in (self, later)]
+            samples[gate] = {side: _sum([one[side] for one in both if side in one]) for side in both[0].keys() | both[1].keys()}
+        sides = self.requests.keys() | later.requests.keys()
+        requests = {side: self.requests.get(side, 0) + later.requests.get(side, 0) for side in sides}
+        return Window(self.start, later.end, self.weight, requests, samples, {**self.shown, **later.shown})
+
+
+def _sum(samples: list[Sample]) -> Sample:
+    counts = [sample for sample in samples if isinstance(sample, Count)]
+    moments = [sample for sample in samples if isinstance(sample, Moments)]
+    if counts and moments:
+        raise TypeError(f"{counts[0]} and {moments[0]} are samples of different kinds")
+    if counts:
+        return Count(sum(each.bad for each in counts), sum(each.total for each in counts))
+    return Moments(*(sum(getattr(each, name) for each in moments) for name in ("count", "total", "squares")))
+
 
 class Verdict(StrEnum):
     """What a gate says. Pass: worse by the margin or more is ruled out. Fail: no worse is ruled out."""

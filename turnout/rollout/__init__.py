@@ -1,0 +1,1 @@
+"""Rollouts: they move traffic by evidence and take it back by themselves."""

@@ -1,0 +1,159 @@
+"""What is known of one rollout: written after every change, read by whoever takes it up."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from turnout_components.rollout_spec import Gate, RolloutSpec, SetWeight, Step
+from turnout_components.standby import StandbyPolicy
+from turnout_components.switch_record import Operator
+
+from turnout.analysis.measurement import Judgement, Side, Window
+
+LEASE = timedelta(seconds=30)
+WINDOWS_AT_MOST = 480
+"""Above this the oldest are merged by twos: an item of DynamoDB holds 400 KB ("Quotas in Amazon DynamoDB")."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class State(StrEnum):
+    """Where a rollout stands."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    PROMOTED = "promoted"
+    TAKEN_BACK = "taken back"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (State.PROMOTED, State.TAKEN_BACK)
+
+
+class Event(_Frozen):
+    """Something that happened or was decided, and why."""
+
+    at: datetime
+    what: str
+    why: str = ""
+
+
+class Lease(_Frozen):
+    """Who drives, and until when nobody else may. `token` is made anew by each driver."""
+
+    by: Operator
+    token: str
+    expires: datetime
+
+
+class Size(_Frozen):
+    """A group's bounds as they were before the rollout, to be given back."""
+
+    minimum: int
+    maximum: int
+    desired: int
+
+
+class RolloutStatus(_Frozen):
+    """One rollout. `generation` counts writes and is the condition of the next."""
+
+    id: str
+    generation: int = 0
+    spec: RolloutSpec
+    plan: tuple[Step, ...]
+    stable: str
+    """The environment that had all traffic when it began."""
+    candidate: str
+    releases: dict[str, str]
+    began: datetime
+    by: str
+    standby: StandbyPolicy = StandbyPolicy()
+    total: int
+    """Instances that served all traffic when it began."""
+    sizes: dict[str, Size] = {}
+
+    state: State = State.RUNNING
+    step: int = 0
+    step_began: datetime
+    weight: int = 0
+    """The candidate's share in force, in percent."""
+    moving: int | None = None
+    """The share that is about to be put in force: written before it is."""
+    weight_since: datetime | None = None
+    approved: bool = False
+    """Somebody has approved the step that waits for it, or wants to go on without waiting."""
+    smoke_passed: bool = False
+    sick_since: datetime | None = None
+    """Since when the candidate has too few healthy targets."""
+    windows: tuple[Window, ...] = ()
+    thresholds: dict[str, float] = {}
+    """Seconds above which a request is slow, by latency gate: frozen before the first weight."""
+    bounds: dict[str, float] = {}
+    """What holds after the full switch, by gate: frozen before it."""
+    judgements: tuple[Judgement, ...] = ()
+    unmeasured: str = ""
+    """Why the newest measurement failed."""
+    cause: str = ""
+    """Why it ended."""
+    unstable: bool = False
+    """The candidate itself was found bad."""
+    ended: datetime | None = None
+    events: tuple[Event, ...] = ()
+    alerts: tuple[Event, ...] = ()
+    """Not told yet."""
+    lease: Lease | None = None
+
+    def changed(self, **fields: Any) -> "RolloutStatus":
+        """A copy with these fields replaced."""
+        return self.model_copy(update=fields)
+
+    def said(self, now: datetime, what: str, why: str = "", alert: bool = False) -> "RolloutStatus":
+        """With one more event; an alert is told to people too."""
+        event = Event(at=now, what=what, why=why)
+        return self.changed(events=(*self.events, event), alerts=(*self.alerts, event) if alert else self.alerts)
+
+    def measured(self, windows: tuple[Window, ...]) -> "RolloutStatus":
+        """With more windows; the oldest are merged where there are too many."""
+        return self.changed(windows=compacted((*self.windows, *windows)))
+
+    @property
+    def current(self) -> Step | None:
+        """The step at work; None after the last."""
+        return self.plan[self.step] if self.step < len(self.plan) else None
+
+    @property
+    def next_weight(self) -> int:
+        """The share that the plan gives next, in percent; 100 where it gives none."""
+        return next((step.set_weight for step in self.plan[self.step :] if isinstance(step, SetWeight)), 100)
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        return self.spec.judging
+
+    def environments(self) -> Mapping[Side, str]:
+        """The environment of each side."""
+        return {Side.ACTIVE: self.stable, Side.CANDIDATE: self.candidate}
+
+    def holder(self, now: datetime, token: str) -> Operator | None:
+        """Who else drives it now; None when this token may."""
+        lease = self.lease
+        if lease is None or lease.token == token or lease.expires <= now or lease.by.is_gone():
+            return None
+        return lease.by
+
+
+def compacted(windows: tuple[Window, ...]) -> tuple[Window, ...]:
+    """At most `WINDOWS_AT_MOST` windows: the oldest half is merged by neighbours of the same weight."""
+    if len(windows) <= WINDOWS_AT_MOST:
+        return windows
+    old, new = windows[: len(windows) // 2], windows[len(windows) // 2 :]
+    merged: list[Window] = []
+    for index in range(0, len(old), 2):
+        pair = old[index : index + 2]
+        whole = len(pair) == 2 and pair[0].weight == pair[1].weight
+        merged += [pair[0].merged(pair[1])] if whole else pair
+    return (*merged, *new)
