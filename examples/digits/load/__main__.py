@@ -14,6 +14,7 @@ from examples.digits.load.client import Pool
 from examples.digits.load.generator import Generator
 from examples.digits.load.schedule import Plan, heldout
 from examples.loading.command import driven, loopback, number, output_arguments, write_result
+from examples.loading.feedback import Feedback, feedback_arguments
 
 HELDOUT = Path(__file__).parent.parent / "heldout.npz"
 
@@ -31,6 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="seed of the schedule")
     parser.add_argument("--timeout", type=number(0.1, 600), default=10.0, help="seconds after which an answer is lost")
     parser.add_argument("--rows", type=Path, help="file (.npz) for the columns of all requests")
+    feedback_arguments(parser)
     output_arguments(parser)
     return parser.parse_args()
 
@@ -40,12 +42,16 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
     plan = Plan(args.rate, args.seconds, args.slow_share, args.new_connection_share, args.poisson, args.seed)
     pool = Pool(args.url.hostname, args.url.port, args.timeout)
     path = (args.url.path.rstrip("/") or "") + "/v1/predict"
-    generator = Generator(pool, plan, args.url.netloc, path, images, labels)
+    feedback = None
+    if args.feedback is not None:
+        feedback = await Feedback.start(args.feedback, args.feedback_service, args.feedback_region)
+    generator = Generator(pool, plan, args.url.netloc, path, images, labels, feedback.note if feedback else None)
     gc.freeze()
     await driven(generator, args.interval if args.progress else None)
+    published = {"feedback": await feedback.close()} if feedback else {}
     if args.rows is not None:
         np.savez(args.rows, **generator.record.rows()._asdict(), versions=np.array(generator.record.releases.names))
-    return {"url": f"http://{args.url.netloc}", **generator.result()}
+    return {"url": f"http://{args.url.netloc}", **generator.result(), **published}
 
 
 def main() -> int:

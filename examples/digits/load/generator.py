@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,12 +27,30 @@ class Sent(NamedTuple):
     phase: int
 
 
+class Answer(NamedTuple):
+    """What an answer says, as far as it can be read, and the kind of loss that it is."""
+
+    digit: int | None = None
+    version: str | None = None
+    release: str | None = None
+    lost: str | None = None
+
+
 class Generator:
-    """One run of a plan against one address; `path` and `host` go into each request."""
+    """One run of a plan against one address; `path` and `host` go into each request. `judged` gets the release's digest and the
+    score (1 right, 0 wrong) of each answer."""
 
     def __init__(
-        self, pool: Pool, plan: Plan, host: str, path: str, images: Sequence[Sequence[int]], labels: Sequence[int]
+        self,
+        pool: Pool,
+        plan: Plan,
+        host: str,
+        path: str,
+        images: Sequence[Sequence[int]],
+        labels: Sequence[int],
+        judged: Callable[[str, float], None] | None = None,
     ) -> None:
+        self._judged = judged
         self._pool, self._plan, self._labels = pool, plan, labels
         self._asks = plan.asks(len(images))
         self._bodies = [json.dumps({"image": list(image)}, separators=(",", ":")).encode() for image in images]
@@ -137,22 +155,24 @@ class Generator:
     def _done(self, exchange: Exchange) -> None:
         sent: Sent = exchange.tag
         ask, latency = sent.ask, time.perf_counter() - self._begin - sent.ask.at
-        digit, version, lost = self._read(exchange)
-        outcome = LOST if lost else RIGHT if digit == self._labels[ask.image] else WRONG
-        self.record.finished(ask.at, latency, sent.lag, ask.slow, sent.phase, outcome, version, lost)
+        answer = self._read(exchange)
+        right = answer.digit == self._labels[ask.image]
+        outcome = LOST if answer.lost else RIGHT if right else WRONG
+        self.record.finished(ask.at, latency, sent.lag, ask.slow, sent.phase, outcome, answer.version, answer.lost)
+        if self._judged is not None and answer.release is not None and not answer.lost:
+            self._judged(answer.release, float(right))
 
-    def _read(self, exchange: Exchange) -> tuple[int | None, str | None, str | None]:
-        """Digit, version and lost kind of an answer."""
+    def _read(self, exchange: Exchange) -> Answer:
         if exchange.lost:
-            return None, None, exchange.lost
+            return Answer(lost=exchange.lost)
         lost = None if exchange.status == 200 else f"http_{exchange.status}"
         try:
             answer = json.loads(exchange.body)
             version, release = str(answer["version"]), str(answer["release"])
             self.record.digests.setdefault(version, set()).add(release)
-            return (None, version, lost) if lost else (int(answer["digit"]), version, None)
+            return Answer(None if lost else int(answer["digit"]), version, release, lost)
         except (ValueError, KeyError, TypeError):
-            return None, None, lost or "garbled"
+            return Answer(lost=lost or "garbled")
 
     def _close_phase(self) -> None:
         now = time.perf_counter()
