@@ -1,0 +1,261 @@
+"""Judges a gate: what its windows show, as a verdict with the numbers behind it. Pure functions of the list of windows.
+
+FAIL rejects "no worse" and its estimate is beyond the margin; PASS rejects "worse by the margin or more"; all else is
+INCONCLUSIVE. Either may be asked for after every window (docs/gates.md).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import log
+
+import numpy as np
+from turnout_components.rollout_spec import MARGINS, Gate, GateKind
+
+from turnout.analysis import said
+from turnout.analysis.counts import CountBound, CountComparison
+from turnout.analysis.means import MeanBound, MeanComparison
+from turnout.analysis.measurement import Count, Judgement, Moments, Sample, Side, Verdict, Window
+from turnout.analysis.sequential import Array
+
+ALPHA = 0.01
+"""Probability that a rollout is taken back by mistake: all critical gates, steps and looks together."""
+COMPARED = 0.8
+"""The part of it that may be spent while both sides carry weight; the rest is for the time after the full switch."""
+MISS = 0.01
+"""Probability that a gate passes a candidate that is worse by the margin."""
+DOUBT = log(10)
+"""Log evidence against a candidate with which it does not pass, though less than what takes it back."""
+BURN_SECONDS = 300.0
+"""The short window of a burn rate ("Alerting on SLOs", The Site Reliability Workbook: 5 min beside 1 h): it must burn now."""
+
+
+def fail_at(critical_gates: int, compared: bool = True) -> float:
+    """Log evidence from which a gate fails, where so many can take the rollout back."""
+    part = COMPARED if compared else 1 - COMPARED
+    return log(max(critical_gates, 1) / (ALPHA * part))
+
+
+def pass_at() -> float:
+    """Log evidence from which a gate passes."""
+    return log(1 / MISS)
+
+
+def floor_of(gate: Gate) -> float:
+    """A share of bad requests that is never too high: what the percentile leaves over the threshold, or the margin times what
+    the objective lets fail (at most `bound`)."""
+    if gate.kind is GateKind.LATENCY:
+        return 1 - gate.percentile / 100
+    promised = gate.allowed * (1 - gate.objective)
+    return promised if gate.bound is None else min(promised, gate.bound)
+
+
+def decide(against: Array, beyond: Array, in_favour: Array, doubt: Array, critical_gates: int, compared: bool = True) -> Array:
+    """-1 Fail, 1 Pass, 0 Inconclusive: log evidence against the candidate (without its most telling window), whether the
+    estimate is beyond the margin, log evidence in its favour, and log evidence against it with every window."""
+    failed = (against >= fail_at(critical_gates, compared)) & beyond
+    passed = (in_favour >= pass_at()) & (doubt < DOUBT)
+    return np.where(failed, -1.0, np.where(passed, 1.0, 0.0))
+
+
+def judge(gate: Gate, windows: Sequence[Window], next_weight: int, critical_gates: int) -> Judgement:
+    """Judge by all windows so far in which both sides carried weight, before `next_weight` percent is given.
+
+    Raises ValueError for a gate of kind health, or samples that do not fit the kind.
+    """
+    _refuse_health(gate)
+    pairs = list(_pairs(gate, windows))
+    if not pairs:
+        return Judgement(gate.name, Verdict.INCONCLUSIVE, said.nothing(gate, "on both sides"))
+    if gate.kind is GateKind.QUALITY:
+        return _compare_means(gate, pairs, next_weight, critical_gates)
+    return _compare_counts(gate, pairs, next_weight, critical_gates)
+
+
+def judge_bound(gate: Gate, windows: Sequence[Window], bound: float, critical_gates: int) -> Judgement:
+    """Judge by the windows in which the candidate carried all weight. `bound` (the margin is in it): an error rate; of latency a
+    share of requests over the threshold that the samples were counted by; a score; a burn rate.
+
+    Raises ValueError for a gate of kind health, or samples that do not fit the kind.
+    """
+    _refuse_health(gate)
+    alone = [(w, w.samples[gate.name][Side.CANDIDATE]) for w in windows if w.weight >= 100 and _has(gate, w, Side.CANDIDATE)]
+    if not alone:
+        return Judgement(gate.name, Verdict.INCONCLUSIVE, said.nothing(gate, "after the full switch"))
+    if gate.kind is GateKind.QUALITY:
+        return _bound_mean(gate, [_moments(gate, sample) for _, sample in alone], bound, critical_gates)
+    share = bound * (1 - gate.objective) if gate.kind is GateKind.BURN else bound
+    samples = [_count(gate, sample) for _, sample in alone]
+    return _bound_count(gate, [w for w, _ in alone], samples, share, critical_gates)
+
+
+def derive_bound(gate: Gate, windows: Sequence[Window]) -> float | None:
+    """The bound after the full switch, from the last windows in which the active side has `minimum` samples; None without.
+
+    `judge_bound` takes it as it is: the margin is in it.
+    """
+    if gate.kind is GateKind.BURN:
+        return gate.allowed
+    last: list[Sample] = []
+    for window in reversed(windows):
+        if _has(gate, window, Side.ACTIVE):
+            last.append(window.samples[gate.name][Side.ACTIVE])
+        if sum(_size(sample) for sample in last) >= gate.minimum and len(last) >= WINDOWS_OF_A_BOUND:
+            break
+    if gate.kind is GateKind.HEALTH or sum(_size(sample) for sample in last) < gate.minimum:
+        return None
+    if gate.kind is GateKind.QUALITY:
+        scores = [_moments(gate, sample) for sample in last]
+        return sum(s.total for s in scores) / sum(s.count for s in scores) - gate.allowed
+    counts = [_count(gate, sample) for sample in last]
+    share = sum(c.bad for c in counts) / sum(c.total for c in counts)
+    return max(floor_of(gate), gate.allowed * share)
+
+
+WINDOWS_OF_A_BOUND = 5
+"""How many of the active's last windows a bound is derived from, if they hold `minimum` samples; else more."""
+
+
+def _compare_counts(gate: Gate, pairs: list[tuple[Window, Sample, Sample]], weight: int, critical: int) -> Judgement:
+    margin = MARGINS[GateKind.ERRORS] if gate.kind is GateKind.BURN else gate.allowed
+    test = CountComparison(floor_of(gate), margin, (weight,))
+    counts = [(_count(gate, c), _count(gate, a)) for _, c, a in pairs]
+    for c, a in counts:
+        test.add(c.bad, c.total, a.bad, a.total)
+    seen, against, doubt = test.estimate(), test.fail_log(), test.fail_log(whole=True)
+    if gate.kind is GateKind.BURN:
+        bound = gate.allowed * (1 - gate.objective)
+        burn = _bound_count(gate, [w for w, _, _ in pairs], [c for c, _ in counts], bound, critical, compared=True)
+        no_better = bool(against >= fail_at(critical)) and bool(seen.share_c >= margin * seen.share_a)
+        if burn.verdict is Verdict.FAIL and not no_better:
+            return Judgement(gate.name, Verdict.INCONCLUSIVE, f"{burn.said}; but the active burns as well", burn.numbers)
+        return burn
+    in_favour, beyond = test.pass_log(weight), test.beyond(seen)
+    bad_c, total_c, bad_a, total_a = (float(x) for x in test.sums)
+    numbers = {
+        "candidate": bad_c / total_c,
+        "candidate_bad": bad_c,
+        "candidate_total": total_c,
+        "active": bad_a / total_a,
+        "active_bad": bad_a,
+        "active_total": total_a,
+        "allowed": max(test.floor, margin * bad_a / total_a),
+        "margin": margin,
+        **_evidence(against, in_favour, critical),
+    }
+    if bad_a:
+        numbers["ratio"] = numbers["candidate"] / numbers["active"]
+    if float(seen.total_c) < total_c:
+        numbers |= {
+            "late_candidate": float(seen.share_c),
+            "late_active": float(seen.share_a),
+            "late_total": float(seen.total_c),
+        }
+    verdict = _verdict(decide(against, beyond, in_favour, doubt, critical), gate, total_c)
+    return Judgement(gate.name, verdict, said.counts(gate, verdict, numbers), numbers)
+
+
+def _compare_means(gate: Gate, pairs: list[tuple[Window, Sample, Sample]], weight: int, critical: int) -> Judgement:
+    test = MeanComparison(gate.allowed, (weight,))
+    for _, candidate, active in pairs:
+        c, a = _moments(gate, candidate), _moments(gate, active)
+        test.add((c.count, c.total, c.squares), (a.count, a.total, a.squares))
+    against, in_favour = test.fail_log(), test.pass_log(weight)
+    numbers = {
+        "candidate": float(test.candidate.mean),
+        "candidate_total": float(test.candidate.count),
+        "active": float(test.active.mean),
+        "active_total": float(test.active.count),
+        "difference": float(test.difference),
+        "margin": gate.allowed,
+        **_evidence(against, in_favour, critical),
+    }
+    decided = decide(against, test.beyond(), in_favour, test.fail_log(whole=True), critical)
+    verdict = _verdict(decided, gate, numbers["candidate_total"])
+    return Judgement(gate.name, verdict, said.means(gate, verdict, numbers), numbers)
+
+
+def _bound_count(
+    gate: Gate, windows: list[Window], samples: list[Count], share: float, critical: int, compared: bool = False
+) -> Judgement:
+    test = CountBound(share, MARGINS[GateKind.ERRORS] if gate.kind is GateKind.BURN else gate.allowed)
+    for sample in samples:
+        test.add(sample.bad, sample.total)
+    bad, total = float(test.bad), float(test.total)
+    numbers = {"candidate": bad / total, "candidate_bad": bad, "candidate_total": total, "bound": share}
+    beyond = np.asarray(True)
+    if gate.kind is GateKind.BURN:
+        recent = [
+            s for w, s in zip(windows, samples, strict=True) if (windows[-1].end - w.start).total_seconds() <= BURN_SECONDS
+        ]
+        now = sum(s.bad for s in recent or samples[-1:]) / sum(s.total for s in recent or samples[-1:])
+        budget = 1 - gate.objective
+        numbers |= {"burn": bad / total / budget, "burn_now": now / budget, "margin": share / budget}
+        beyond = np.asarray(now >= share)
+    numbers |= _evidence(test.fail_log(), test.pass_log(), critical, compared)
+    decided = decide(test.fail_log(), beyond, test.pass_log(), test.fail_log(whole=True), critical, compared)
+    verdict = _verdict(decided, gate, total)
+    return Judgement(gate.name, verdict, said.bound_counts(gate, verdict, numbers), numbers)
+
+
+def _bound_mean(gate: Gate, samples: list[Moments], bound: float, critical: int) -> Judgement:
+    test = MeanBound(bound, gate.allowed)
+    for sample in samples:
+        test.add(sample.count, sample.total, sample.squares)
+    numbers = {
+        "candidate": float(test.candidate.mean),
+        "candidate_total": float(test.candidate.count),
+        "bound": bound,
+        **_evidence(test.fail_log(), test.pass_log(), critical, compared=False),
+    }
+    decided = decide(test.fail_log(), np.asarray(True), test.pass_log(), test.fail_log(whole=True), critical, compared=False)
+    verdict = _verdict(decided, gate, numbers["candidate_total"])
+    return Judgement(gate.name, verdict, said.bound_mean(gate, verdict, numbers), numbers)
+
+
+def _evidence(against: Array, in_favour: Array, critical: int, compared: bool = True) -> Mapping[str, float]:
+    """Log evidence of both verdicts and what each needs."""
+    return {
+        "against": float(against),
+        "against_needed": fail_at(critical, compared),
+        "in_favour": float(in_favour),
+        "in_favour_needed": pass_at(),
+    }
+
+
+def _verdict(decided: Array, gate: Gate, samples: float) -> Verdict:
+    if samples < gate.minimum:
+        return Verdict.INCONCLUSIVE
+    return {-1: Verdict.FAIL, 1: Verdict.PASS}.get(int(decided), Verdict.INCONCLUSIVE)
+
+
+def _refuse_health(gate: Gate) -> None:
+    if gate.kind is GateKind.HEALTH:
+        raise ValueError(f"gate {gate.name} is of kind health: target health is no sample; judge it by the targets")
+
+
+def _pairs(gate: Gate, windows: Sequence[Window]) -> Iterator[tuple[Window, Sample, Sample]]:
+    for window in windows:
+        if window.weight < 100 and _has(gate, window, Side.CANDIDATE) and _has(gate, window, Side.ACTIVE):
+            yield window, window.samples[gate.name][Side.CANDIDATE], window.samples[gate.name][Side.ACTIVE]
+
+
+def _has(gate: Gate, window: Window, side: Side) -> bool:
+    sample = window.samples.get(gate.name, {}).get(side)
+    return sample is not None and _size(sample) > 0
+
+
+def _size(sample: Sample) -> int:
+    return sample.total if isinstance(sample, Count) else sample.count
+
+
+def _count(gate: Gate, sample: Sample) -> Count:
+    if isinstance(sample, Count):
+        return sample
+    raise ValueError(f"gate {gate.name} of kind {gate.kind} was given scores; it needs counts of bad requests")
+
+
+def _moments(gate: Gate, sample: Sample) -> Moments:
+    """Counts are scores of 0 and 1."""
+    if isinstance(sample, Moments):
+        return sample
+    good = float(sample.total - sample.bad)
+    return Moments(sample.total, good, good)
