@@ -51,7 +51,7 @@ def floor_of(gate: Gate) -> float:
 def decide(against: Array, beyond: Array, in_favour: Array, doubt: Array, critical_gates: int, compared: bool = True) -> Array:
     """-1 Fail, 1 Pass, 0 Inconclusive: log evidence against the candidate (without its most telling window), whether the
     estimate is beyond the margin, log evidence in its favour, and log evidence against it with every window."""
-    failed = (against >= fail_at(critical_gates, compared)) & beyond
+    failed = (against >= fail_at(critical_gates, compared)) & (beyond > 0)
     passed = (in_favour >= pass_at()) & (doubt < DOUBT)
     return np.where(failed, -1.0, np.where(passed, 1.0, 0.0))
 
@@ -71,8 +71,8 @@ def judge(gate: Gate, windows: Sequence[Window], next_weight: int, critical_gate
 
 
 def judge_bound(gate: Gate, windows: Sequence[Window], bound: float, critical_gates: int) -> Judgement:
-    """Judge by the windows in which the candidate carried all weight. `bound` (the margin is in it): an error rate; of latency a
-    share of requests over the threshold that the samples were counted by; a score; a burn rate.
+    """Judge by the windows in which the candidate carried all weight. `bound` (the margin is in it): an error rate; of latency
+    a share of requests over the threshold that the samples were counted by; a score; a burn rate.
 
     Raises ValueError for a gate of kind health, or samples that do not fit the kind.
     """
@@ -81,7 +81,7 @@ def judge_bound(gate: Gate, windows: Sequence[Window], bound: float, critical_ga
     if not alone:
         return Judgement(gate.name, Verdict.INCONCLUSIVE, said.nothing(gate, "after the full switch"))
     if gate.kind is GateKind.QUALITY:
-        return _bound_mean(gate, [_moments(gate, sample) for _, sample in alone], bound, critical_gates)
+        return _bound_mean(gate, [_moments(sample) for _, sample in alone], bound, critical_gates)
     share = bound * (1 - gate.objective) if gate.kind is GateKind.BURN else bound
     samples = [_count(gate, sample) for _, sample in alone]
     return _bound_count(gate, [w for w, _ in alone], samples, share, critical_gates)
@@ -103,7 +103,7 @@ def derive_bound(gate: Gate, windows: Sequence[Window]) -> float | None:
     if gate.kind is GateKind.HEALTH or sum(_size(sample) for sample in last) < gate.minimum:
         return None
     if gate.kind is GateKind.QUALITY:
-        scores = [_moments(gate, sample) for sample in last]
+        scores = [_moments(sample) for sample in last]
         return sum(s.total for s in scores) / sum(s.count for s in scores) - gate.allowed
     counts = [_count(gate, sample) for sample in last]
     share = sum(c.bad for c in counts) / sum(c.total for c in counts)
@@ -156,7 +156,7 @@ def _compare_counts(gate: Gate, pairs: list[tuple[Window, Sample, Sample]], weig
 def _compare_means(gate: Gate, pairs: list[tuple[Window, Sample, Sample]], weight: int, critical: int) -> Judgement:
     test = MeanComparison(gate.allowed, (weight,))
     for _, candidate, active in pairs:
-        c, a = _moments(gate, candidate), _moments(gate, active)
+        c, a = _moments(candidate), _moments(active)
         test.add((c.count, c.total, c.squares), (a.count, a.total, a.squares))
     against, in_favour = test.fail_log(), test.pass_log(weight)
     numbers = {
@@ -253,7 +253,7 @@ def _count(gate: Gate, sample: Sample) -> Count:
     raise ValueError(f"gate {gate.name} of kind {gate.kind} was given scores; it needs counts of bad requests")
 
 
-def _moments(gate: Gate, sample: Sample) -> Moments:
+def _moments(sample: Sample) -> Moments:
     """Counts are scores of 0 and 1."""
     if isinstance(sample, Moments):
         return sample

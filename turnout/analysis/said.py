@@ -52,7 +52,8 @@ def bound_counts(gate: Gate, verdict: Verdict, numbers: Mapping[str, float]) -> 
     """Of the candidate's share alone."""
     rate = f"{percent(numbers['bound'])} allowed"
     if gate.kind is GateKind.BURN:
-        rate = f"{numbers['burn']:.3g} times the error budget, {numbers['burn_now']:.3g} times now; {numbers['margin']:.3g} allowed"
+        burn, now, margin = numbers["burn"], numbers["burn_now"], numbers["margin"]
+        rate = f"{burn:.3g} times the error budget, {now:.3g} times now; {margin:.3g} allowed"
     return (
         f"{gate.name}: {percent(numbers['candidate'])} of {numbers['candidate_total']:,.0f} requests {_bad(gate)} "
         f"({rate}): {_end(gate, verdict, numbers, BOUND_VERDICTS)}"
