@@ -77,8 +77,8 @@ WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %
 
 @dataclass
 class Misbehaving:
-    """Behaves towards the n-th request (from 0) as `behaviour(n)` says: ok, reset, close, truncate, error, garble, noise,
-    stall (never answers) or pause (answers when `resume` is set)."""
+    """Behaves towards the n-th request (from 0) as `behaviour(n)` says: ok, reset, close, truncate, error, fail (an error that names its release), garble,
+    noise, stall (never answers) or pause (answers when `resume` is set)."""
 
     behaviour: Callable[[int], str] = lambda n: "ok"
     requests: int = 0
@@ -124,12 +124,13 @@ class Misbehaving:
             "close": b"",
             "truncate": WHOLE[:-10],
             "error": b"HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops",
+            "fail": WHOLE.replace(b"200 OK", b"500 Oops"),
             "garble": b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\noops",
             "noise": b"no http at all\r\n\r\n",
         }
         writer.write(answers.get(what, WHOLE))
         await writer.drain()
-        return what in ("ok", "pause", "error", "garble")
+        return what in ("ok", "pause", "error", "fail", "garble")
 
 
 @pytest.fixture

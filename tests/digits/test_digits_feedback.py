@@ -71,7 +71,7 @@ async def load(*arguments: str) -> dict[str, Any]:
 
 
 async def test_the_commands_scores_are_in_cloudwatch_and_a_lost_answer_has_none(misbehaving: Any, cloudwatch: str) -> None:
-    misbehaving.behaviour = lambda n: ["ok", "ok", "ok", "error"][n % 4]
+    misbehaving.behaviour = lambda n: ["ok", "ok", "ok", "fail"][n % 4]
     url = f"http://127.0.0.1:{misbehaving.port}"
     result = await load(
         *("--url", url, "--rate", "100", "--seconds", "2.4", "--slow-share", "0"),
