@@ -50,6 +50,13 @@ class Lease(_Frozen):
     expires: datetime
 
 
+class Shift(_Frozen):
+    """From `at` on the candidate has had this share, in percent."""
+
+    at: datetime
+    weight: int
+
+
 class Size(_Frozen):
     """A group's bounds as they were before the rollout, to be given back."""
 
@@ -79,14 +86,11 @@ class RolloutStatus(_Frozen):
     state: State = State.RUNNING
     step: int = 0
     step_began: datetime
-    weight: int = 0
-    """The candidate's share in force, in percent."""
+    shifts: tuple[Shift, ...] = ()
     moving: int | None = None
     """The share that is about to be put in force: written before it is."""
-    weight_since: datetime | None = None
-    approved: bool = False
-    """Somebody has approved the step that waits for it, or wants to go on without waiting."""
-    smoke_passed: bool = False
+    approved: int = -1
+    """The step (from 0) that somebody has approved, or wants to leave without waiting."""
     sick_since: datetime | None = None
     """Since when the candidate has too few healthy targets."""
     windows: tuple[Window, ...] = ()
@@ -121,9 +125,28 @@ class RolloutStatus(_Frozen):
         return self.changed(windows=compacted((*self.windows, *windows)))
 
     @property
+    def weight(self) -> int:
+        """The candidate's share in force, in percent."""
+        return self.shifts[-1].weight if self.shifts else 0
+
+    @property
+    def weight_since(self) -> datetime:
+        """Since when that share is in force."""
+        return self.shifts[-1].at if self.shifts else self.began
+
+    def weight_at(self, moment: datetime) -> int:
+        """The share at that time."""
+        return next((shift.weight for shift in reversed(self.shifts) if shift.at <= moment), 0)
+
+    @property
     def current(self) -> Step | None:
         """The step at work; None after the last."""
         return self.plan[self.step] if self.step < len(self.plan) else None
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether the step at work is."""
+        return self.approved == self.step
 
     @property
     def next_weight(self) -> int:

@@ -1,0 +1,208 @@
+"""Drives a rollout: observes, decides, acts, writes down. It can be killed at any point; the next run takes up the status.
+
+One driver at a time: a lease in the status says who. A load balancer has no conditional write, so whoever finds after a write
+that the lease is lost puts the recorded weights back.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from turnout_components.items import Conflict
+from turnout_components.live import LiveCloud, utc_now
+from turnout_components.step_down import StepDowns
+from turnout_components.switch_record import Operator, RecordStore, SwitchRecord
+
+from turnout.metrics.provider import MetricProvider, MetricsUnavailable
+from turnout.rollout.decide import Action, Decision, Finish, PutWeight, Raise, RunSmokeTest, TakeBack, decide, moved, take_back
+from turnout.rollout.measuring import measure
+from turnout.rollout.moves import LeaseLost, Moves
+from turnout.rollout.status import LEASE, Event, Lease, RolloutStatus
+from turnout.rollout.store import RolloutStore
+
+ACTIONS_A_TICK = 50
+"""More in one tick would be a defect: a decision that repeats itself."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What a tick left behind: the status, what it waits for, and who else drives."""
+
+    status: RolloutStatus
+    waits: str = ""
+    driven_by: Operator | None = None
+
+
+class Controller:
+    """One driver of rollouts. `alert` tells people of an event; `smoke` runs a smoke test and says why it failed ("" where it
+    passed); `notify` gets a line for each thing that happens."""
+
+    def __init__(
+        self,
+        rollouts: RolloutStore,
+        records: RecordStore,
+        cloud: LiveCloud,
+        metrics: MetricProvider,
+        *,
+        step_downs: StepDowns | None = None,
+        alert: Callable[[RolloutStatus, Event], None] = lambda status, event: None,
+        smoke: Callable[[RolloutStatus, RunSmokeTest], str] = lambda status, test: "no smoke test can be run here",
+        notify: Callable[[str], None] = lambda line: None,
+        operator: Operator | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._rollouts, self._metrics = rollouts, metrics
+        self._alert, self._smoke, self._notify = alert, smoke, notify
+        self._operator, self._clock = operator or Operator.current(), clock
+        self._token = uuid4().hex
+        self._moves = Moves(records, cloud, step_downs, self._operator, self._token, notify, clock)
+        self._last: tuple[RolloutStatus, SwitchRecord] | None = None
+        """What was read at the last tick, for the case that the store is away at the next."""
+
+    def tick(self, rollout: str) -> Tick:
+        """Takes the rollout as far as it can go now.
+
+        Raises whatever the store and the cloud raise; the next tick goes on."""
+        try:
+            status, record = self._rollouts.read(rollout), self._moves.record()
+        except Exception:
+            self._return_without_store(rollout)
+            raise
+        holder = status.holder(self._clock(), self._token)
+        if holder is not None:
+            return Tick(status, driven_by=holder)
+        try:
+            status = self._leased(status)
+            self._last = status, record
+            decision = self._advance(status, self._measured(status, record), record)
+            self._last = decision.status, record
+            return Tick(self._told(decision.status), decision.waits)
+        except LeaseLost as lost:
+            self._last = None
+            return Tick(self._rollouts.read(rollout), waits=str(lost))
+
+    def abort(self, rollout: str, reason: str) -> RolloutStatus:
+        """Takes all traffic back now, whoever drives: the load balancer first, then the status, then the record."""
+        status, record = self._rollouts.read(rollout), self._moves.record()
+        if status.state.is_over:
+            return status
+        if record.rollout == status.id:
+            self._moves.put_back(status, record)
+
+        def aborted(found: RolloutStatus) -> RolloutStatus:
+            if found.state.is_over:
+                return found
+            cause = f"aborted by {self._operator}: {reason}"
+            return take_back(found, self._clock(), cause, unstable=False).status.changed(lease=None)
+
+        status = self._rollouts.update(rollout, aborted)
+        self._moves.record_return(status)
+        return self._told(status)
+
+    def _return_without_store(self, rollout: str) -> None:
+        """While the store is away, what was read last may still take traffic back, for as long as the lease holds."""
+        if self._last is None or self._last[0].id != rollout or self._last[0].state.is_over:
+            return
+        status, record = self._last
+        if status.lease is None or status.lease.expires <= self._clock():
+            return
+        status = self._measured(status, record)
+        decision = decide(status, self._moves.seen(status, record), self._clock())
+        self._last = status, record
+        if isinstance(decision.action, TakeBack):
+            self._moves.put_back(decision.status, record)
+            self._notify(f"traffic is back at {status.stable} while the store is away: {decision.status.cause}")
+
+    def _leased(self, status: RolloutStatus) -> RolloutStatus:
+        """The status with our lease, written where it is new or a third of it is over."""
+        now, lease = self._clock(), status.lease
+        if lease is not None and lease.token == self._token and lease.expires - now > LEASE * 2 / 3:
+            return status
+        if lease is not None and lease.token != self._token and not status.state.is_over:
+            status = status.said(now, f"taken over from {lease.by}", f"by {self._operator}")
+        return self._write(status.changed(lease=Lease(by=self._operator, token=self._token, expires=now + LEASE)))
+
+    def _write(self, status: RolloutStatus) -> RolloutStatus:
+        """Writes what we know; what an operator has asked for meanwhile (a pause, an approval) is taken up.
+
+        Raises `LeaseLost`."""
+        while True:
+            try:
+                return self._rollouts.write(status)
+            except Conflict:
+                found = self._rollouts.read(status.id)
+                ours = found.lease is not None and found.lease.token == self._token
+                if not ours or (found.state.is_over and not status.state.is_over):
+                    raise LeaseLost(f"somebody else drives {status.id} or has ended it") from None
+                state = status.state if status.state.is_over else found.state
+                status = status.changed(generation=found.generation, approved=found.approved, state=state)
+
+    def _measured(self, status: RolloutStatus, record: SwitchRecord) -> RolloutStatus:
+        if status.state.is_over:
+            return status
+        try:
+            windows = measure(status, self._metrics, record, self._moves.key, self._clock())
+        except MetricsUnavailable as error:
+            return status.changed(unmeasured=f"metrics: {error}")
+        return status.measured(windows).changed(unmeasured="")
+
+    def _advance(self, written: RolloutStatus, status: RolloutStatus, record: SwitchRecord) -> Decision:
+        smoke: str | None = None
+        for _ in range(ACTIONS_A_TICK):
+            decision = decide(status, self._moves.seen(status, record, smoke), self._clock())
+            smoke = None
+            if isinstance(decision.action, TakeBack):
+                self._moves.put_back(decision.status, record)
+            self._say_new(status, decision.status)
+            status = written = self._write(decision.status) if decision.status != written else written
+            if decision.action is None and not decision.goes_on:
+                return Decision(status, waits=decision.waits)
+            if isinstance(decision.action, RunSmokeTest):
+                smoke = self._smoke(status, decision.action)
+            elif decision.action is not None:
+                status = written = self._act(status, decision.action)
+            record = self._moves.record()
+        raise RuntimeError(f"rollout {status.id} repeats itself at step {status.step + 1}: {status.current}")
+
+    def _act(self, status: RolloutStatus, action: Action) -> RolloutStatus:
+        match action:
+            case Raise():
+                self._moves.raise_minimum(status, action.minimum)
+            case PutWeight():
+                self._moves.put_weight(status, action.weight)
+                after = moved(status, action.weight, self._clock())
+                self._say_new(status, after)
+                return self._written_or_corrected(after)
+            case TakeBack():
+                self._moves.record_return(status)
+            case Finish():
+                self._moves.finish(status)
+        return status
+
+    def _written_or_corrected(self, status: RolloutStatus) -> RolloutStatus:
+        try:
+            return self._write(status)
+        except LeaseLost:
+            self._moves.correct()
+            raise
+
+    def _told(self, status: RolloutStatus) -> RolloutStatus:
+        """Tells people what they have not been told; what cannot be told now stays for the next tick."""
+        left = []
+        for event in status.alerts:
+            try:
+                self._alert(status, event)
+            except Exception as error:
+                self._notify(f"! the alert {event.what!r} could not be sent: {error}")
+                left.append(event)
+        if len(left) == len(status.alerts):
+            return status
+        sent = [event for event in status.alerts if event not in left]
+        return self._rollouts.update(
+            status.id, lambda found: found.changed(alerts=tuple(event for event in found.alerts if event not in sent))
+        )
+
+    def _say_new(self, before: RolloutStatus, after: RolloutStatus) -> None:
+        for event in after.events[len(before.events) :]:
+            self._notify(f"{event.what}{f': {event.why}' if event.why else ''}")

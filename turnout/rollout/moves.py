@@ -1,0 +1,200 @@
+"""What a rollout does to the load balancer, to groups and to the switch record, and how it sees them."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from tenacity import Retrying, stop_after_attempt, wait_exponential
+from turnout_components.live import Group, LiveCloud, ready_targets, shares
+from turnout_components.step_down import StepDowns
+from turnout_components.switch_record import Claim, Floor, Operator, RecordStore, Retained, SwitchRecord, Traffic
+
+from turnout.analysis.measurement import Side
+from turnout.rollout.decide import Seen
+from turnout.rollout.status import LEASE, RolloutStatus
+
+
+class LeaseLost(Exception):
+    """Somebody else has taken over or ended the rollout; what was about to be written is not."""
+
+
+class Moves:
+    """The effects of one driver, whose claims carry `token`."""
+
+    def __init__(
+        self,
+        records: RecordStore,
+        cloud: LiveCloud,
+        step_downs: StepDowns | None,
+        operator: Operator,
+        token: str,
+        notify: Callable[[str], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._records, self._cloud, self._step_downs = records, cloud, step_downs
+        self._operator, self._token, self._notify, self._clock = operator, token, notify, clock
+
+    @property
+    def key(self) -> str:
+        """`<service>/<stack>`."""
+        return self._records.key
+
+    def record(self) -> SwitchRecord:
+        """The switch record. Raises `LookupError` where there is none."""
+        found = self._records.read()
+        if found is None:
+            raise LookupError(f"no switch record {self._records.key}: nothing is deployed")
+        return found
+
+    def seen(self, status: RolloutStatus, record: SwitchRecord, smoke: str | None = None) -> Seen:
+        """One look at the cloud."""
+        weights = self._cloud.weights(record.listener) if record.listener is not None else None
+        names = {state.target_group: name for name, state in record.environments.items()}
+        live = None if weights is None else {names.get(arn, arn): w for arn, w in shares(weights).items()}
+        groups = {side: self._group(record, name) for side, name in status.environments().items()}
+        ready = {}
+        for side, name in status.environments().items():
+            state = record.environments[name]
+            ready[side] = ready_targets(self._cloud, state.target_group, state.group)[0]
+        candidate = groups[Side.CANDIDATE]
+        return Seen(
+            weight=None if live is None else live.get(status.candidate, 0),
+            rollout=record.rollout,
+            serving={side: len(group.in_service) if group else 0 for side, group in groups.items()},
+            ready=ready,
+            minimum=candidate.minimum if candidate else 0,
+            maximum=candidate.maximum if candidate else 0,
+            smoke=smoke,
+            claimed=self._foreign_claim(status, record),
+        )
+
+    def raise_minimum(self, status: RolloutStatus, minimum: int) -> None:
+        """The floor stands in the record before the group has it: an update in between must not take it away."""
+
+        def raised(record: SwitchRecord) -> SwitchRecord:
+            if record.rollout != status.id:
+                raise LeaseLost(f"rollout {status.id} was ended")
+            return record.changed(floors={**record.floors, status.candidate: Floor(minimum=minimum)})
+
+        record = self._records.update(raised)
+        group = record.environments[status.candidate].group
+        if group is None:
+            raise LookupError(f"{status.candidate} has no auto scaling group")
+        if self._step_downs is not None:
+            self._step_downs.clear(group)
+        self._cloud.set_minimum(group, minimum)
+        self._notify(f"{status.candidate}: minimum raised to {minimum}")
+
+    def put_weight(self, status: RolloutStatus, weight: int) -> None:
+        """The claim says what is about to happen, then it happens, then the record says so.
+
+        Raises `LeaseLost` when the rollout was ended meanwhile; then the record's weights are back in force."""
+        claim = self._claim(status, weight)
+
+        def claimed(record: SwitchRecord) -> SwitchRecord:
+            if record.rollout != status.id or self._foreign_claim(status, record):
+                raise LeaseLost(f"rollout {status.id} was ended, or somebody else moves traffic")
+            return record.changed(claim=claim)
+
+        def confirmed(record: SwitchRecord) -> SwitchRecord:
+            if record.claim is None or record.claim.token != self._token:
+                raise LeaseLost(f"rollout {status.id} was taken over or ended while {weight} % were put in force")
+            return record.confirmed(record.claim, self._clock()).retaining(status.standby.retain_for)
+
+        record = self._records.update(claimed)
+        self._cloud.set_weights(str(record.listener), _by_target_group(record, claim.to))
+        try:
+            self._records.update(confirmed)
+        except LeaseLost:
+            self.correct()
+            raise
+
+    def _claim(self, status: RolloutStatus, weight: int) -> Claim:
+        now, whole = self._clock(), weight == 100
+        to = Traffic(
+            active=status.candidate if whole else status.stable,
+            weights={status.stable: 100 - weight, status.candidate: weight},
+        )
+        return Claim(
+            token=self._token,
+            by=self._operator,
+            began=now,
+            expires=now + LEASE,
+            to=to,
+            bake=status.standby.bake.total_seconds(),
+            retained=self._retained(status, now) if whole else None,
+            rollout=status.id,
+        )
+
+    def correct(self) -> None:
+        """Puts the recorded weights in force: what was just written was not ours to write."""
+        record = self.record()
+        if record.traffic is not None and record.listener is not None:
+            self._cloud.set_weights(record.listener, _by_target_group(record, record.traffic))
+
+    def put_back(self, status: RolloutStatus, record: SwitchRecord) -> None:
+        """All traffic to the stable environment, at once and insistently."""
+        if record.listener is None:
+            return
+        weights = _by_target_group(record, Traffic.all_to(status.stable, tuple(record.environments)))
+        for attempt in Retrying(stop=stop_after_attempt(8), wait=wait_exponential(0.05, max=2), reraise=True):
+            with attempt:
+                self._cloud.set_weights(record.listener, weights)
+
+    def record_return(self, status: RolloutStatus) -> None:
+        """The record's part of a return, and the candidate's size; twice is as once."""
+        now = self._clock()
+        floor = Floor(minimum=status.total, until=now + status.standby.bake)
+
+        def returned(record: SwitchRecord) -> SwitchRecord:
+            if record.rollout != status.id:
+                return record
+            to = Traffic.all_to(status.stable, tuple(record.environments))
+            bad = status.releases[status.candidate] if status.unstable else None
+            back = record.rolled_back(to, now, str(self._operator), bad, f"rollout {status.id}: {status.cause}", {})
+            return back.changed(floors={status.stable: floor})
+
+        record = self._records.update(returned)
+        size, group = status.sizes.get(status.candidate), record.environments[status.candidate].group
+        if size is not None and group is not None:
+            self._cloud.restore(Group(group, size.minimum, size.maximum, size.desired, frozenset()))
+
+    def finish(self, status: RolloutStatus) -> None:
+        """The record's part of a promotion; the candidate keeps its size for the bake, the standby's step-downs are made."""
+        group = self._group(self.record(), status.candidate)
+        now = self._clock()
+
+        def ended(record: SwitchRecord) -> SwitchRecord:
+            if record.rollout != status.id:
+                return record
+            floors = {status.candidate: group.minimum} if group else {}
+            until = now + status.standby.bake
+            return record.ended(floors, until, now, str(self._operator), "promote", f"rollout {status.id}")
+
+        record = self._records.update(ended)
+        if self._step_downs is not None:
+            for line in self._step_downs.tend(record, status.standby):
+                self._notify(line)
+
+    def _retained(self, status: RolloutStatus, now: datetime) -> Retained:
+        group = self._group(self.record(), status.stable)
+        return Retained(
+            environment=status.stable,
+            release=status.releases[status.stable],
+            minimum=max(status.total, len(group.in_service) if group else 0),
+            maximum=group.maximum if group else 0,
+            until=now + status.standby.retain_for,
+        )
+
+    def _group(self, record: SwitchRecord, environment: str) -> Group | None:
+        name = record.environments[environment].group
+        return self._cloud.group(name) if name else None
+
+    def _foreign_claim(self, status: RolloutStatus, record: SwitchRecord) -> str:
+        claim = record.claim
+        if claim is None or claim.rollout == status.id or claim.expires <= self._clock() or claim.by.is_gone():
+            return ""
+        return str(claim.by)
+
+
+def _by_target_group(record: SwitchRecord, traffic: Traffic) -> dict[str, int]:
+    return {record.environments[name].target_group: weight for name, weight in traffic.weights.items()}

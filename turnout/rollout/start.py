@@ -1,0 +1,157 @@
+"""Before the first step: what must be true, what is frozen, and the status that a rollout begins with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from turnout_components.live import Group, LiveCloud, ready_targets, shares
+from turnout_components.release import split_id
+from turnout_components.resolve import SwitchRefused
+from turnout_components.rollout_spec import GateKind, RolloutSpec, SetWeight
+from turnout_components.standby import StandbyPolicy
+from turnout_components.switch_record import Operator, RecordStore, SwitchRecord
+
+from turnout.analysis.measurement import Side
+from turnout.metrics.provider import MetricProvider
+from turnout.rollout.evidence import STATISTICAL, frozen_bounds
+from turnout.rollout.measuring import BASELINE, measure, places
+from turnout.rollout.status import Event, RolloutStatus, Size
+from turnout.rollout.store import RolloutStore
+
+
+@dataclass(frozen=True)
+class Start:
+    """Everything that a rollout is begun with."""
+
+    spec: RolloutSpec
+    standby: StandbyPolicy
+    operator: Operator
+    clock: Callable[[], datetime]
+
+
+def prepare(start: Start, records: RecordStore, cloud: LiveCloud, metrics: MetricProvider) -> RolloutStatus:
+    """The status of a rollout that may begin: who is tried, thresholds and bounds frozen, the time before it measured.
+    Nothing is touched.
+
+    Raises `SwitchRefused`, `MetricsUnavailable`."""
+    record = records.read()
+    status = _begin(start, _startable(record, cloud), cloud)
+    assert record is not None
+    return _frozen(status, record, records.key, metrics)
+
+
+def begin(status: RolloutStatus, rollouts: RolloutStore, records: RecordStore, cloud: LiveCloud) -> RolloutStatus:
+    """Enters the rollout in the record, so that no other begins, and holds the stable environment at its size.
+
+    Raises `SwitchRefused` when somebody was faster."""
+
+    def entered(record: SwitchRecord) -> SwitchRecord:
+        _startable(record, cloud)
+        note = f"{status.id}: {split_id(status.releases[status.candidate])[0]} on {status.candidate}, {status.spec.strategy}"
+        return record.beginning(status.id, {status.stable: status.total}, status.began, status.by, note)
+
+    written = rollouts.create(status)
+    record = records.update(entered)
+    group = record.environments[status.stable].group
+    found = cloud.group(group) if group else None
+    if found is not None and found.minimum < status.total:
+        cloud.set_minimum(found.name, status.total)
+    return written
+
+
+def _startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
+    if record is None or record.traffic is None or record.listener is None:
+        raise SwitchRefused("nothing is deployed; run `turnout up`")
+    if record.rollout is not None:
+        raise SwitchRefused(
+            f"rollout {record.rollout} is under way and two never run at once; `turnout rollout status` shows it, "
+            "`turnout rollout run` drives it on, `turnout rollout abort` ends it"
+        )
+    if record.claim is not None:
+        raise SwitchRefused(f"{record.claim.by} is moving traffic; wait until `turnout status` shows no move")
+    if record.traffic.weights.get(record.traffic.active) != 100:
+        raise SwitchRefused(f"traffic is split ({record.traffic}); give one environment all of it with `turnout flip`")
+    live = cloud.weights(record.listener)
+    if live is None:
+        raise SwitchRefused("the production listener is gone; run `turnout up`")
+    recorded = {record.environments[name].target_group: weight for name, weight in record.traffic.weights.items()}
+    if shares(live) != recorded:
+        raise SwitchRefused("the load balancer's weights are not the recorded ones; run `turnout up`, which settles it")
+    return record
+
+
+def _begin(start: Start, record: SwitchRecord, cloud: LiveCloud) -> RolloutStatus:
+    assert record.traffic is not None
+    stable = record.traffic.active
+    candidate = next(name for name in record.environments if name != stable)
+    state, other = record.environments[candidate], record.environments[stable]
+    if state.release is None or state.group is None:
+        raise SwitchRefused(f"{candidate} has no release; set turnout:environments.{candidate}.release and run `turnout up`")
+    if other.release is None or other.group is None:
+        raise SwitchRefused(f"{stable} has no release: there is nothing to compare with")
+    if split_id(state.release)[1] == split_id(other.release)[1]:
+        raise SwitchRefused(f"{candidate} runs {split_id(state.release)[0]} as {stable} does; there is nothing to roll out")
+    mark = record.unstable.get(state.release.partition("@")[2])
+    if mark is not None:
+        name = split_id(mark.release)[0]
+        raise SwitchRefused(f"{name} is marked unstable ({mark.reason}); run `turnout releases accept {name}` to try it again")
+    groups = {name: cloud.group(group) for name, group in ((candidate, state.group), (stable, other.group))}
+    missing = [name for name, group in groups.items() if group is None]
+    if missing:
+        raise SwitchRefused(f"the auto scaling group of {missing[0]} is gone; run `turnout up`")
+    found = {name: group for name, group in groups.items() if group is not None}
+    total = len(found[stable].in_service)
+    healthy = ready_targets(cloud, other.target_group, other.group)[0]
+    if healthy < 1:
+        raise SwitchRefused(f"{stable} has no healthy target: there is nothing to go back to")
+    now = start.clock()
+    return RolloutStatus(
+        id=f"{split_id(state.release)[0]}-{now:%Y%m%d-%H%M%S}",
+        spec=start.spec,
+        plan=start.spec.plan(),
+        stable=stable,
+        candidate=candidate,
+        releases={candidate: state.release, stable: other.release},
+        began=now,
+        by=str(start.operator),
+        standby=start.standby,
+        total=max(total, 1),
+        sizes={name: _size(group) for name, group in found.items()},
+        step_began=now,
+        events=(Event(at=now, what="began", why=f"{start.spec.strategy} by {start.operator}"),),
+    )
+
+
+def _size(group: Group) -> Size:
+    return Size(minimum=group.minimum, maximum=group.maximum, desired=group.desired)
+
+
+def _frozen(status: RolloutStatus, record: SwitchRecord, key: str, metrics: MetricProvider) -> RolloutStatus:
+    """Thresholds from the active side before the first weight; what a gate cannot measure stops the rollout here."""
+    gates = [gate for gate in status.gates if gate.kind in STATISTICAL]
+    if not gates:
+        return status
+    both, since = places(status, record, key), status.began - BASELINE
+    faults = metrics.missing(gates, both, since, status.began)
+    thresholds = {}
+    for gate in gates:
+        if gate.kind is GateKind.LATENCY and not faults:
+            found = metrics.percentile(gate, both[Side.ACTIVE], since, status.began)
+            if found is None:
+                faults.append(f"{gate.name}: {status.stable} has no response times in the last {BASELINE}; send it traffic")
+            else:
+                thresholds[gate.name] = found * gate.allowed
+    if faults:
+        raise SwitchRefused("what cannot be measured is not rolled out:\n  " + "\n  ".join(faults))
+    status = status.changed(thresholds=thresholds)
+    status = status.measured(measure(status, metrics, record, key, status.began))
+    first = next((step.set_weight for step in status.plan if isinstance(step, SetWeight)), None)
+    if first == 100:
+        bounds = frozen_bounds(gates, status.windows)
+        missing = [gate.name for gate in gates if gate.critical and gate.name not in bounds]
+        if missing:
+            raise SwitchRefused(
+                f"{status.spec.strategy} compares with bounds after its switch, and too little was measured of {status.stable} "
+                f"to derive those of {', '.join(missing)}: send it traffic, or set turnout:rollout.gates[].bound"
+            )
+    return status
