@@ -77,8 +77,8 @@ WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %
 
 @dataclass
 class Misbehaving:
-    """Behaves towards the n-th request (from 0) as `behaviour(n)` says: ok, reset, close, truncate, error, fail (an error that names its release), garble,
-    noise, stall (never answers) or pause (answers when `resume` is set)."""
+    """Behaves towards the n-th request (from 0) as `behaviour(n)` says: ok, reset, close, truncate, error, fail (an
+    error that names its release), garble, noise, stall (never answers) or pause (answers when `resume` is set)."""
 
     behaviour: Callable[[int], str] = lambda n: "ok"
     requests: int = 0
