@@ -87,9 +87,9 @@ def resolve(config: SwitchConfig, record: SwitchRecord | None, live: Live, now: 
     if record is None or live.weights is None or (record.traffic is None and record.claim is None):
         return _first(config, record)
     settled = _settle(record, live, now)
+    _check_rollout(config, settled)
     traffic, reason = _precedence(config, settled)
     moves = traffic.weights != dict(live.weights)
-    _check_rollout(config, settled, moves)
     _check_releases(config, settled, traffic, now)
     _check_unstable(config, settled, traffic, live.weights)
     if config.traffic == settled.traffic:
@@ -165,7 +165,7 @@ def _precedence(config: SwitchConfig, record: SwitchRecord) -> tuple[Traffic, st
     )
 
 
-def _check_rollout(config: SwitchConfig, record: SwitchRecord, moves: bool) -> None:
+def _check_rollout(config: SwitchConfig, record: SwitchRecord) -> None:
     """While a rollout is under way it alone moves traffic, and what it compares stays as it is."""
     if record.rollout is None:
         return
@@ -174,6 +174,7 @@ def _check_rollout(config: SwitchConfig, record: SwitchRecord, moves: bool) -> N
         for name, wanted in config.environments.items()
         if (state := record.environments.get(name)) is not None and _digest(state.release) != _digest(wanted.release)
     ]
+    moves = config.traffic not in (record.config_base, record.traffic)
     if moves or replaced:
         what = f"the release of {replaced[0]}" if replaced else f"traffic at {record.traffic}"
         raise SwitchRefused(

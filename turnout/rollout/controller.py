@@ -27,11 +27,12 @@ ACTIONS_A_TICK = 50
 
 @dataclass(frozen=True)
 class Tick:
-    """What a tick left behind: the status, what it waits for, and who else drives."""
+    """What a tick left behind: the status, what it waits for, and who else drives. `is_done`: nothing is left to be done."""
 
     status: RolloutStatus
     waits: str = ""
     driven_by: Operator | None = None
+    is_done: bool = False
 
 
 class Controller:
@@ -70,14 +71,15 @@ class Controller:
             self._return_without_store(rollout)
             raise
         holder = status.holder(self._clock(), self._token)
-        if holder is not None:
+        if holder is not None and not status.state.is_over:
             return Tick(status, driven_by=holder)
         try:
             status = self._leased(status)
             self._last = status, record
             decision = self._advance(status, self._measured(status, record), record)
             self._last = decision.status, record
-            return Tick(self._told(decision.status), decision.waits)
+            status = self._told(decision.status)
+            return Tick(status, decision.waits, is_done=status.state.is_over and not status.alerts)
         except LeaseLost as lost:
             self._last = None
             return Tick(self._rollouts.read(rollout), waits=str(lost))

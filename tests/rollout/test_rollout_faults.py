@@ -1,0 +1,280 @@
+"""Drivers that are killed, stopped and doubled; a store, a load balancer and a source of measurements that fail."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from fakes import ClientError
+from rollout_world import ANNA, BERT, Behaviour, World
+from turnout_components.gate import observe
+from turnout_components.resolve import EnvironmentConfig, SwitchConfig, resolve
+from turnout_components.switch_record import Traffic
+
+from turnout.rollout.controller import Controller
+from turnout.rollout.status import LEASE, RolloutStatus, State
+
+BLUE = Traffic.all_to("blue", ("blue", "green"))
+GREEN = Traffic.all_to("green", ("blue", "green"))
+STORIES: dict[str, tuple[dict[str, Any], Behaviour, State, list[int]]] = {
+    "canary": ({"strategy": "canary", "steps": [5, 100]}, Behaviour(), State.PROMOTED, [0, 5, 100]),
+    "canary of a bad one": ({"strategy": "canary"}, Behaviour(errors=0.1), State.TAKEN_BACK, [0, 5, 0]),
+    "blue-green": ({"strategy": "blue-green", "smoke_test": "probe"}, Behaviour(), State.PROMOTED, [0, 100]),
+    "blue-green of a bad one": (
+        {"strategy": "blue-green", "smoke_test": "probe"},
+        Behaviour(errors=0.1),
+        State.TAKEN_BACK,
+        [0, 100, 0],
+    ),
+    "direct": ({"strategy": "direct"}, Behaviour(), State.PROMOTED, [0, 100]),
+}
+
+
+class Killed(BaseException):
+    """kill -9: nothing that follows in the process runs."""
+
+
+def kill_at(world: World, at: int, after: bool) -> Callable[[], int]:
+    """The at-th effect kills: before it happens, or just after. Returns how many effects there were."""
+    effects = count()
+    made = [0]
+
+    def killing(act: Callable[..., Any]) -> Callable[..., Any]:
+        def acted(*args: Any, **kwargs: Any) -> Any:
+            made[0] += 1
+            dies = next(effects) == at
+            if dies and not after:
+                raise Killed
+            result = act(*args, **kwargs)
+            if dies:
+                raise Killed
+            return result
+
+        return acted
+
+    world.dynamo.put_item = killing(world.dynamo.put_item)  # type: ignore[method-assign]
+    world.cloud.set_weights = killing(world.cloud.set_weights)  # type: ignore[method-assign]
+    world.cloud.set_minimum = killing(world.cloud.set_minimum)  # type: ignore[method-assign]
+    world.cloud.restore = killing(world.cloud.restore)  # type: ignore[method-assign]
+    return lambda: made[0]
+
+
+def story(name: str, rate: float = 3000) -> tuple[World, str]:
+    spec, behaviour, _, _ = STORIES[name]
+    world = World(rate=rate)
+    rollout = world.start(**spec)
+    world.metrics.candidate = behaviour
+    if behaviour.errors > 0.01 and spec["strategy"] == "blue-green":
+        world.metrics.active = Behaviour()
+    return world, rollout
+
+
+def effects_of(name: str) -> int:
+    world, rollout = story(name)
+    made = kill_at(world, -1, after=False)
+    status = world.drive(world.controller(), rollout, every=30)
+    assert (status.state, world.cloud.weights_put) == STORIES[name][2:], status.cause
+    return made()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("name", STORIES)
+def test_a_kill_at_every_effect_changes_nothing_of_the_end(name: str, after: bool) -> None:
+    _, _, state, weights = STORIES[name]
+    for at in range(effects_of(name)):
+        world, rollout = story(name)
+        kill_at(world, at, after)
+        try:
+            status = world.drive(world.controller(ANNA), rollout, every=30)
+        except Killed:
+            world.clock.sleep_now(3)
+            status = world.drive(world.controller(BERT), rollout, every=30)
+        told = f"killed {'after' if after else 'before'} effect {at}"
+        assert (status.state, world.cloud.weights_put) == (state, weights), f"{told}: {status.cause}"
+        assert_whole(world, status, told)
+
+
+def assert_whole(world: World, status: RolloutStatus, told: str) -> None:
+    record = world.record()
+    assert record.traffic == (GREEN if status.state is State.PROMOTED else BLUE), told
+    assert record.rollout is None, told
+    assert record.claim is None, told
+    assert bool(record.unstable) == status.unstable, told
+    risen = [(at, weight) for at, weight in world.cloud.history if weight]
+    for (before, low), (later, high) in zip(risen, risen[1:], strict=False):
+        if high > low:
+            assert later - before >= timedelta(minutes=5), f"{told}: {low} % was not baked"
+    steps = [event.what for event in status.events if event.what.startswith(("baked", "green has"))]
+    assert len([what for what in steps if what.startswith("green has")]) == len({w for w in steps if w.startswith("green")}), (
+        told
+    )
+
+
+def test_a_second_driver_is_told_who_drives() -> None:
+    world = World()
+    rollout = world.start(strategy="canary")
+    first, second = world.controller(ANNA), world.controller(BERT)
+    first.tick(rollout)
+    assert second.tick(rollout).driven_by == ANNA
+    world.clock.sleep_now(LEASE.total_seconds() + 1)
+    taken = second.tick(rollout)
+    assert taken.driven_by is None
+    assert any(event.what.startswith("taken over from anna") for event in taken.status.events)
+    assert first.tick(rollout).driven_by == BERT
+
+
+def test_two_drivers_at_once_do_what_one_does() -> None:
+    world = World(rate=3000)
+    rollout = world.start(strategy="canary", steps=[5, 100])
+    drivers = [world.controller(ANNA), world.controller(BERT)]
+    for turn in range(2000):
+        if drivers[turn % 2].tick(rollout).status.state.is_over:
+            break
+        world.clock.sleep_now(16)
+    assert world.cloud.weights_put == [0, 5, 100]
+    assert_whole(world, world.rollouts.read(rollout), "two drivers")
+
+
+def test_a_stopped_driver_that_wakes_after_an_abort_puts_the_weights_right() -> None:
+    """SIGSTOP between its claim and its write, an abort meanwhile, SIGCONT."""
+    world = World(rate=3000)
+    rollout, sleeper = world.start(strategy="canary", steps=[5, 50, 100]), world.controller(ANNA)
+
+    def asleep(weights: dict[str, int]) -> None:
+        if max(weights.values()) == 50:
+            world.cloud.before_weights = lambda weights: None
+            world.clock.sleep_now(LEASE.total_seconds() * 2)
+            world.controller(BERT).abort(rollout, "the driver hangs")
+            assert world.cloud.weights_put[-1] == 0
+
+    world.cloud.before_weights = asleep
+    status = world.drive(sleeper, rollout, every=30)
+    assert status.state is State.TAKEN_BACK
+    assert world.cloud.weights_put == [0, 5, 0, 50, 0]
+    assert world.record().traffic == BLUE
+
+
+def test_a_stopped_driver_that_wakes_after_a_takeover_does_not_move_on() -> None:
+    world = World(rate=3000)
+    rollout, sleeper = world.start(strategy="canary", steps=[5, 50, 100]), world.controller(ANNA)
+    other: list[Controller] = []
+
+    def asleep(weights: dict[str, int]) -> None:
+        if max(weights.values()) == 50 and not other:
+            other.append(world.controller(BERT))
+            world.clock.sleep_now(LEASE.total_seconds() * 2)
+            world.drive(other[0], rollout, every=30)
+
+    world.cloud.before_weights = asleep
+    status = world.drive(sleeper, rollout, every=30)
+    assert status.state is State.PROMOTED
+    assert world.cloud.weights_put == [0, 5, 50, 100, 50, 100]
+    assert world.record().traffic == GREEN
+
+
+def test_while_the_store_is_away_traffic_is_still_taken_back() -> None:
+    world = World()
+    rollout, controller = world.start(strategy="canary"), world.controller()
+    world.metrics.candidate = Behaviour(errors=0.3)
+    for _ in range(17):
+        controller.tick(rollout)
+        world.clock.sleep_now(10)
+    assert world.cloud.weights_put[-1] == 5
+    world.dynamo.missing = True
+    for _ in range(6):
+        with pytest.raises(Exception, match=r"turnout init|ResourceNotFound"):
+            controller.tick(rollout)
+        world.clock.sleep_now(3)
+    assert world.cloud.weights_put[-1] == 0
+    world.dynamo.missing = False
+    assert world.drive(controller, rollout).state is State.TAKEN_BACK
+    assert world.record().traffic == BLUE
+
+
+def test_a_store_that_refuses_half_the_writes_loses_nothing() -> None:
+    world = World(rate=3000)
+    rollout, controller = world.start(strategy="canary", steps=[5, 100]), world.controller()
+    put, dice = world.dynamo.put_item, random.Random(4)
+
+    def throttled(**kwargs: Any) -> None:
+        if dice.random() < 0.5:
+            raise ClientError("ProvisionedThroughputExceededException")
+        put(**kwargs)
+
+    world.dynamo.put_item = throttled  # type: ignore[method-assign]
+    status = insist(world, controller, rollout)
+    assert status.state is State.PROMOTED, status.cause
+    assert world.cloud.weights_put == [0, 5, 100]
+
+
+def test_a_load_balancer_that_fails_half_the_calls_loses_nothing() -> None:
+    world = World(rate=3000)
+    rollout, controller = world.start(strategy="canary", steps=[5, 100]), world.controller()
+    turn = count()
+
+    def failing(weights: dict[str, int]) -> None:
+        if next(turn) % 2 == 0:
+            raise ClientError("Throttling")
+
+    world.cloud.before_weights = failing
+    assert insist(world, controller, rollout).state is State.PROMOTED
+    assert world.cloud.weights_put == [0, 5, 100]
+
+
+def insist(world: World, controller: Controller, rollout: str) -> RolloutStatus:
+    for _ in range(2000):
+        try:
+            if controller.tick(rollout).is_done:
+                return world.rollouts.read(rollout)
+        except ClientError:
+            pass
+        world.clock.sleep_now(20)
+    raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize("jump", [3600, -3600], ids=["forward", "back"])
+def test_a_clock_that_jumps_bakes_nothing(jump: float) -> None:
+    world = World(rate=3000)
+    rollout, controller = world.start(strategy="canary", steps=[5, 100]), world.controller()
+    controller.tick(rollout)
+    world.clock.sleep_now(120)
+    real = world.metrics.known_until = world.clock.now
+    world.clock.now += timedelta(seconds=jump)
+    controller.tick(rollout)
+    assert world.cloud.weights_put[-1] in (0, 5)
+    world.clock.now, world.metrics.known_until = real, None
+    status = world.drive(controller, rollout, every=30)
+    assert world.cloud.weights_put in ([0, 5, 100], [0, 5, 0]), status.cause
+
+
+def test_an_update_in_the_middle_moves_nothing_and_a_wish_for_a_move_is_refused() -> None:
+    world = World()
+    rollout, controller = world.start(strategy="canary"), world.controller()
+    controller.tick(rollout)
+    record = world.record()
+    assert record.rollout is not None
+    live = observe(world.cloud, record)  # type: ignore[arg-type]
+    decision = resolve(config(BLUE), record, live, world.clock())
+    assert not decision.moves
+    assert decision.sizes["blue"].minimum == 4
+    with pytest.raises(Exception, match=r"under way.*turnout rollout abort"):
+        resolve(config(GREEN), record, live, world.clock())
+    with pytest.raises(Exception, match="the release of green stays"):
+        resolve(config(BLUE, "m-3@sha256:" + "3" * 64), record, live, world.clock())
+
+
+def test_an_update_after_a_promotion_moves_nothing() -> None:
+    world = World(rate=3000)
+    world.drive(world.controller(), world.start(strategy="canary", steps=[5, 100]))
+    record = world.record()
+    live = observe(world.cloud, record)  # type: ignore[arg-type]
+    decision = resolve(config(BLUE), record, live, world.clock())
+    assert not decision.moves
+    assert "the record wins" in decision.reason
+
+
+def config(traffic: Traffic, green: str = "m-2@sha256:" + "2" * 64) -> SwitchConfig:
+    releases = {"blue": "m-1@sha256:" + "1" * 64, "green": green}
+    return SwitchConfig(traffic, {name: EnvironmentConfig(release, 1, 10) for name, release in releases.items()})
