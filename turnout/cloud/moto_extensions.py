@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from moto.cloudwatch.models import MetricDatumBase
 from moto.core.types import Base64EncodedString
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersion
 from moto.ec2.models.security_groups import SecurityGroupRule
@@ -13,13 +12,16 @@ from moto.elbv2.models import ELBv2Backend, FakeHealthStatus
 
 from turnout.cloud.fleets import Fleets
 from turnout.cloud.health import Target
+from turnout.cloud.metrics import PERIOD
 from turnout.cloud.moto_balancing import extend_balancing
 from turnout.cloud.moto_certificates import extend_certificates
+from turnout.cloud.moto_cloudwatch import extend_cloudwatch
 from turnout.cloud.moto_ec2 import extend_ec2
 from turnout.cloud.moto_group_attributes import extend_group_attributes
 from turnout.cloud.moto_groups import extend_groups
 from turnout.cloud.moto_hooks import extend_hooks
 from turnout.cloud.moto_network import extend_network
+from turnout.cloud.moto_quotas import extend_quotas
 from turnout.cloud.moto_s3 import extend_s3
 from turnout.cloud.moto_scaling import extend_scaling
 from turnout.cloud.moto_schedules import extend_schedules
@@ -28,9 +30,9 @@ from turnout.cloud.moto_waf import extend_waf
 from turnout.cloud.moto_warm_pools import extend_warm_pools
 
 
-def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets) -> None:
+def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets, speed: float = 1.0) -> None:
     """Lets moto's API answer as AWS does. `health_of` gives the states of a target group's targets by its ARN; `fleets` leads
-    the instances of auto scaling groups."""
+    the instances of auto scaling groups; `speed` divides the minute between two reports of metrics."""
     _extend_target_health(health_of)
     extend_groups(fleets)
     extend_hooks(fleets)
@@ -38,16 +40,17 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets
     extend_schedules()
     extend_group_attributes()
     extend_ec2()
+    extend_quotas()
     extend_secrets()
     extend_certificates()
     extend_waf()
     extend_s3()
     extend_network()
     extend_balancing()
-    _extend_statistics()
     _extend_template_versions()
     _extend_rule_descriptions()
     extend_scaling()
+    extend_cloudwatch(PERIOD / speed)
 
 
 def _extend_target_health(health_of: Callable[[str], Mapping[str, Target]]) -> None:
@@ -68,26 +71,6 @@ def _extend_target_health(health_of: Callable[[str], Mapping[str, Target]]) -> N
         ]
 
     ELBv2Backend.describe_target_health = describe_target_health  # type: ignore[method-assign]
-
-
-def _extend_statistics() -> None:
-    """A metric is its name and all of its dimensions ("Metrics concepts", Amazon CloudWatch User Guide); moto's
-    GetMetricStatistics for a load balancer would also add up what is filed under its target groups."""
-    subset = MetricDatumBase.filter
-
-    def matches(
-        self: MetricDatumBase,
-        namespace: str | None,
-        name: str | None,
-        dimensions: list[dict[str, str]],
-        already_present_metrics: list[MetricDatumBase] | None = None,
-    ) -> bool:
-        statistics = already_present_metrics is None
-        if statistics and dimensions and len(dimensions) != len(self.dimensions):
-            return False
-        return subset(self, namespace, name, dimensions, already_present_metrics)
-
-    MetricDatumBase.filter = matches  # type: ignore[method-assign]
 
 
 def _extend_template_versions() -> None:
