@@ -170,9 +170,9 @@ class Account:
 
 
 @contextmanager
-def running_cloud(home: Path) -> Iterator[CloudHandle]:
+def running_cloud(home: Path, speed: float = SPEED) -> Iterator[CloudHandle]:
     """A cloud that ends with the block."""
-    cloud = client.start(home, attached=True, images=[IMAGES], speed=SPEED, root=IMAGES)
+    cloud = client.start(home, attached=True, images=[IMAGES], speed=speed, root=IMAGES)
     try:
         yield cloud
     except BaseException:

@@ -10,7 +10,7 @@ from cloud_worlds import BLUE, GREEN, LISTENER, group
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.cloud.envoy_config import UnknownCluster, render, statuses
+from turnout.cloud.envoy_config import RESPONSE_TIME, UnknownCluster, render, statuses
 from turnout.cloud.envoy_routes import cluster_name, listener_name, route_configuration, unsupported, wildcard
 from turnout.cloud.health import Target
 from turnout.cloud.world import (
@@ -168,3 +168,12 @@ def test_idle_timeout_algorithm_and_port_come_from_the_attributes() -> None:
 def test_the_same_world_gives_the_same_files() -> None:
     action = Forward(((BLUE, 3), (GREEN, 1)))
     assert files(action) == files(replace(action))
+
+
+def test_response_times_are_counted_by_cluster_in_microseconds_to_the_first_byte() -> None:
+    envoy = files(Forward(((BLUE, 1),))).listeners[listener_name(LISTENER)]
+    (log,) = envoy["filter_chains"][0]["filters"][0]["typed_config"]["access_log"]
+    (histogram,) = log["typed_config"]["histograms"]
+    assert histogram["value_format"] == "%COMMON_DURATION(US_TX_END:US_RX_BEG:us)%"
+    assert f"{log['typed_config']['stat_prefix']}.{histogram['stat']['name']}" == RESPONSE_TIME
+    assert [tag["value_format"] for tag in histogram["stat"]["tags"]] == ["%UPSTREAM_CLUSTER_RAW%"]

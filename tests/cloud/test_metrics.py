@@ -12,14 +12,16 @@ WORLD = World(
     (group(BLUE), group(GREEN)),
 )
 OWN = {"LoadBalancer": "app/web/aaaa"}
+REFUSED = {"upstream_rq_pending_failure_eject": 1, "upstream_cx_connect_fail": 1}
+"""What Envoy counts of a request whose target refuses the connection."""
 BOTH = {"TargetGroup": "targetgroup/blue/0123456789abcdef", **OWN}
 
 
-def reading(seconds: float = 0, count: int = 0, elb_5xx: int = 0, **counters: int) -> Reading:
+def reading(times: dict[tuple[float, float], int] | None = None, elb_5xx: int = 0, **counters: int) -> Reading:
     cluster = cluster_name(BLUE)
     values = {f"cluster.{cluster}.{name}": value for name, value in counters.items()}
     values[f"http.{listener_name(LISTENER)}.downstream_rq_5xx"] = elb_5xx
-    return Reading(values, {cluster: (seconds * 1000, count)})
+    return Reading(values, {cluster: times or {}})
 
 
 def values(data: list[Datum], dimensions: dict[str, str]) -> dict[str, float]:
@@ -27,8 +29,8 @@ def values(data: list[Datum], dimensions: dict[str, str]) -> dict[str, float]:
 
 
 def test_counts_are_of_the_period_and_by_balancer_and_target_group() -> None:
-    before = reading(1, 10, upstream_rq_total=10, upstream_rq_2xx=10)
-    now = reading(2, 14, upstream_rq_total=16, upstream_rq_2xx=14, upstream_rq_4xx=2)
+    before = reading(upstream_rq_total=10, upstream_rq_2xx=10)
+    now = reading(upstream_rq_total=16, upstream_rq_2xx=14, upstream_rq_4xx=2)
     data = balancing(WORLD, {BLUE: {"i-1": "healthy", "i-2": "healthy", "i-3": "unhealthy"}}, before, now)
     assert values(data, BOTH) == {
         "HealthyHostCount": 2,
@@ -37,17 +39,14 @@ def test_counts_are_of_the_period_and_by_balancer_and_target_group() -> None:
         "HTTPCode_Target_2XX_Count": 4,
         "HTTPCode_Target_4XX_Count": 2,
         "RequestCountPerTarget": 3,
-        "TargetResponseTime": 0.25,
     }
     assert values(data, OWN) == {"RequestCount": 6, "HTTPCode_Target_2XX_Count": 4, "HTTPCode_Target_4XX_Count": 2}
 
 
 def test_answers_that_envoy_gave_in_a_targets_place_count_as_the_balancers() -> None:
-    now = reading(
-        elb_5xx=7, upstream_rq_total=5, upstream_rq_5xx=6, upstream_cx_none_healthy=2, upstream_rq_pending_failure_eject=1
-    )
+    now = reading(elb_5xx=7, upstream_rq_total=5, upstream_rq_5xx=6, upstream_cx_none_healthy=2, **REFUSED)
     data = balancing(WORLD, {BLUE: {}}, Reading(), now)
-    assert values(data, BOTH) == {"RequestCount": 5, "HTTPCode_Target_5XX_Count": 3}
+    assert values(data, BOTH) == {"RequestCount": 6, "HTTPCode_Target_5XX_Count": 3, "TargetConnectionErrorCount": 1}
     assert values(data, OWN)["HTTPCode_ELB_5XX_Count"] == 4
 
 
@@ -66,3 +65,23 @@ def test_group_metrics_are_those_that_the_group_enabled() -> None:
     off = Group("h", "us-east-1", 1, 5, 2, {"i-2": ""})
     found = {(datum.dimensions["AutoScalingGroupName"], datum.name): datum.value for datum in scaling((on, off))}
     assert found == {("g", "GroupDesiredCapacity"): 2, ("g", "GroupInServiceInstances"): 1}
+
+
+def test_response_times_are_those_of_the_period_spread_over_envoys_bins() -> None:
+    before, now = {(12_000.0, 1_000.0): 5}, {(12_000.0, 1_000.0): 7, (200.0, 10.0): 40, (0.0, 0.0): 3}
+    data = balancing(WORLD, {}, reading(before), reading(now))
+    times = [datum for datum in data if datum.name == "TargetResponseTime"]
+    assert [datum.dimensions for datum in times] == [BOTH, OWN]
+    counts = times[0].counts
+    assert counts == times[1].counts
+    assert counts[0.01225] == counts[0.01275] == 1
+    assert counts[0.0] == 3
+    assert [round(value * 1e6, 3) for value in sorted(counts)[1:11]] == [200.5 + n for n in range(10)]
+    assert sum(counts.values()) == 45
+
+
+def test_a_counter_that_envoys_new_start_set_back_is_never_negative() -> None:
+    before = reading({(10.0, 1.0): 50}, upstream_rq_total=100, upstream_rq_2xx=100)
+    data = balancing(WORLD, {}, before, reading({(10.0, 1.0): 2}, upstream_rq_total=3, upstream_rq_2xx=3))
+    assert values(data, BOTH)["RequestCount"] == 3
+    assert sum(next(datum.counts for datum in data if datum.name == "TargetResponseTime").values()) == 2

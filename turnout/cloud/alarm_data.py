@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from moto.cloudwatch.models import Alarm, MetricAggregatedDatum, MetricDatum
+from moto.cloudwatch.models import Alarm
 
 from turnout.cloud import metric_math
 from turnout.cloud.alarms import MISSING, OPERATORS, AlarmRule
+from turnout.cloud.metric_statistics import PLAIN, Bag, statistic
+from turnout.cloud.moto_cloudwatch import bag, seconds_of
 
 Points = tuple[float | None, ...]
-STATISTICS = ("Sum", "Average", "Minimum", "Maximum", "SampleCount")
 
 
 class NotEvaluated(ValueError):
@@ -35,7 +35,7 @@ class Data:
         self._values: dict[tuple[str, str, frozenset[tuple[str, str]]], list[tuple[float, Any]]] = {}
         for datum in metric_data:
             by = frozenset((str(item.name), str(item.value)) for item in datum.dimensions)
-            self._values.setdefault((datum.namespace, datum.name, by), []).append((_seconds(datum.timestamp), datum))
+            self._values.setdefault((datum.namespace, datum.name, by), []).append((seconds_of(datum.timestamp), datum))
 
     def points(self, alarm: Alarm, rule: AlarmRule) -> Points:
         """The alarm's evaluation range, oldest first. Raises `NotEvaluated`."""
@@ -65,15 +65,15 @@ class Data:
         return self._series(asked, length)
 
     def _series(self, query: _Query, length: int) -> Points:
-        if query.statistic not in STATISTICS:
+        if query.statistic not in PLAIN:
             raise NotEvaluated(f"the statistic {query.statistic or 'of a percentile'} is not evaluated here")
         width = query.period / self._speed
-        slots: list[list[Any]] = [[] for _ in range(length)]
+        slots: list[list[Bag]] = [[] for _ in range(length)]
         for at, datum in self._values.get((query.namespace, query.name, query.dimensions), ()):
             age = int((self._end - at) // width) if at < self._end else -1
             if 0 <= age < length:
-                slots[length - 1 - age].append(datum)
-        return tuple(_statistic(slot, query.statistic) if slot else None for slot in slots)
+                slots[length - 1 - age].append(bag(datum))
+        return tuple(statistic(query.statistic, slot) for slot in slots)
 
 
 def rule_of(alarm: Alarm) -> AlarmRule:
@@ -88,24 +88,3 @@ def rule_of(alarm: Alarm) -> AlarmRule:
         int(alarm.datapoints_to_alarm or periods),
         alarm.treat_missing_data or MISSING,
     )
-
-
-def _seconds(moment: datetime) -> float:
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _statistic(data: list[MetricDatum | MetricAggregatedDatum], statistic: str) -> float:
-    single = [datum.value for datum in data if isinstance(datum, MetricDatum)]
-    sets = [datum for datum in data if isinstance(datum, MetricAggregatedDatum)]
-    count = len(single) + sum(float(item.sample_count) for item in sets)
-    total = sum(single) + sum(float(item.sum) for item in sets)
-    match statistic:
-        case "Sum":
-            return float(total)
-        case "SampleCount":
-            return float(count)
-        case "Minimum":
-            return float(min([*single, *(item.min for item in sets)]))
-        case "Maximum":
-            return float(max([*single, *(item.max for item in sets)]))
-    return total / count if count else 0.0

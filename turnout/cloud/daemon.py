@@ -62,7 +62,7 @@ class Cloud:
         self._fleets = Fleets(self._compute, speed)
         self._nodes = NodeAgents(self._answered, self._fleets.beat_for, self._compute.has_ended)
         self._timekeeper = Timekeeper(self._fleets)
-        extend_moto(self._book.of_group, self._fleets)
+        extend_moto(self._book.of_group, self._fleets, speed)
         self._envoy = Envoy(self._folder / "envoy", self._registry)
         self._balancer = LoadBalancer(self._envoy, self._book, self._prober, ports, self._read_world, self._compute.addresses)
         autoscaler = Autoscaler(self._resize, speed)

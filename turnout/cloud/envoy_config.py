@@ -26,7 +26,10 @@ _ENDPOINTS = _TYPE + "envoy.config.endpoint.v3.ClusterLoadAssignment"
 _MANAGER = _TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = _TYPE + "envoy.extensions.filters.http.router.v3.Router"
 _HTTP_OPTIONS = _TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_STATS = _TYPE + "envoy.extensions.access_loggers.stats.v3.Config"
 
+RESPONSE_TIME = "alb.response_time"
+"""The histogram of microseconds to a target's first byte; its tag is the cluster."""
 _NO_LIMIT = 1_000_000_000
 _IDLE_TIMEOUT = 60
 _CONNECT_TIMEOUT = "10s"
@@ -56,7 +59,7 @@ def bootstrap(folder: Path) -> dict[str, Any]:
     """What Envoy starts with: listeners and clusters from `folder`, admin on a loopback port of the kernel's choice."""
     return {
         "node": {"id": "turnout", "cluster": "turnout"},
-        "stats_flush_interval": "1s",
+        "stats_flush_interval": "0.2s",
         "admin": {"address": _socket("127.0.0.1", 0)},
         "dynamic_resources": {"lds_config": _source(folder / "lds.json"), "cds_config": _source(folder / "cds.json")},
         "layered_runtime": {
@@ -174,6 +177,7 @@ def _listener(listener: Listener, balancer: Balancer, port: int, folder: Path) -
         "stream_idle_timeout": f"{balancer.idle_timeout}s",
         "common_http_protocol_options": {"idle_timeout": f"{balancer.idle_timeout}s"},
         "local_reply_config": {"mappers": [_bad_gateway()]},
+        "access_log": [{"name": "envoy.access_loggers.stats", "typed_config": _response_times()}],
     }
     return {
         "@type": _LISTENER,
@@ -188,6 +192,16 @@ def _bad_gateway() -> dict[str, Any]:
     """A target that refuses, resets or garbles: Envoy says 503, an ALB 502."""
     flags = {"response_flag_filter": {"flags": ["UF", "UC", "UR", "LR", "UPE"]}}
     return {"filter": flags, "status_code": 502}
+
+
+def _response_times() -> dict[str, Any]:
+    """TargetResponseTime: from the request's last byte to the target until the answer's first ("CloudWatch metrics for your
+    Application Load Balancer"); a target that does not answer has none."""
+    prefix, _, name = RESPONSE_TIME.partition(".")
+    tag = {"name": "cluster", "value_format": "%UPSTREAM_CLUSTER_RAW%"}
+    value = "%COMMON_DURATION(US_TX_END:US_RX_BEG:us)%"
+    histogram = {"stat": {"name": name, "tags": [tag]}, "unit": "Microseconds", "value_format": value}
+    return {"@type": _STATS, "stat_prefix": prefix, "histograms": [histogram]}
 
 
 def _source(path: Path) -> dict[str, Any]:

@@ -24,13 +24,21 @@ PERIOD = 60.0
 _ELB = "AWS/ApplicationELB"
 _SCALING = "AWS/AutoScaling"
 _EC2 = "AWS/EC2"
+_VALUES = 150
+"""Values of one datum of PutMetricData."""
+_PARTS = 10
+"""Into how many values a bin's answers are spread: Envoy keeps two digits, CloudWatch all of them."""
 _LOCAL_FAILURES = ("upstream_cx_none_healthy", "upstream_rq_pending_failure_eject", "upstream_cx_destroy_remote_with_active_rq")
 """Counters of requests that Envoy answered in a target's place; it counts those answers as the cluster's 5xx too."""
 
 
+Bin = tuple[float, float]
+"""Lower bound and width of a histogram's bin, in microseconds."""
+
+
 @dataclass(frozen=True)
 class Datum:
-    """One value for CloudWatch. `dimensions`: name to value."""
+    """One value for CloudWatch, or a distribution: `counts` by value. `dimensions`: name to value."""
 
     region: str
     namespace: str
@@ -38,14 +46,15 @@ class Datum:
     dimensions: Mapping[str, str]
     value: float
     unit: str = "Count"
+    counts: Mapping[float, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Envoy's counters and each cluster's response-time sum (milliseconds) and count, all since its start."""
+    """Envoy's counters, and how many answers of each cluster came in which bin of time, all since its start."""
 
     counters: Mapping[str, int] = field(default_factory=dict)
-    times: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    times: Mapping[str, Mapping[Bin, int]] = field(default_factory=dict)
 
 
 def put(data: list[Datum], moment: float) -> None:
@@ -53,8 +62,14 @@ def put(data: list[Datum], moment: float) -> None:
     timestamp = datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
     for datum in data:
         dimensions = [{"Name": name, "Value": value} for name, value in datum.dimensions.items()]
-        metric = {"MetricName": datum.name, "Value": datum.value, "Unit": datum.unit, "Dimensions": dimensions}
-        cloudwatch_backends[ACCOUNT][datum.region].put_metric_data(datum.namespace, [{**metric, "Timestamp": timestamp}])
+        metric = {"MetricName": datum.name, "Unit": datum.unit, "Dimensions": dimensions, "Timestamp": timestamp}
+        pairs = sorted(datum.counts.items())
+        parts = [pairs[at : at + _VALUES] for at in range(0, len(pairs), _VALUES)]
+        values: list[dict[str, Any]] = [
+            {"Values": [value for value, _ in part], "Counts": [count for _, count in part]} for part in parts
+        ]
+        entered = [{**metric, **each} for each in values or [{"Value": datum.value}]]
+        cloudwatch_backends[ACCOUNT][datum.region].put_metric_data(datum.namespace, entered)
 
 
 def balancing(world: World, states: Mapping[str, Mapping[str, str]], before: Reading, now: Reading) -> list[Datum]:
@@ -69,8 +84,8 @@ def _balancer(
     data: list[Datum] = []
     total: dict[str, float] = {}
 
-    def add(name: str, dimensions: Mapping[str, str], value: float, unit: str = "Count") -> None:
-        data.append(Datum(balancer.region, _ELB, name, dimensions, value, unit))
+    def add(name: str, dimensions: Mapping[str, str], value: float) -> None:
+        data.append(Datum(balancer.region, _ELB, name, dimensions, value))
 
     used = {arn for listener in balancer.listeners for rule in listener.rules for arn in _arns(rule.action)}
     for group in (group for group in world.target_groups if group.arn in used):
@@ -87,9 +102,9 @@ def _balancer(
                 add(name, dimensions, value)
         if HEALTHY in targets:  # "emits zeros": "Target tracking scaling policies for Amazon EC2 Auto Scaling"
             add("RequestCountPerTarget", dimensions, counts["RequestCount"] / targets.count(HEALTHY))
-        mean = _mean_seconds(cluster, before, now)
-        if mean is not None:
-            add("TargetResponseTime", dimensions, mean, "Seconds")
+        times = response_times(before.times.get(cluster, {}), now.times.get(cluster, {}))
+        for by in (dimensions, own) if times else ():
+            data.append(Datum(balancer.region, _ELB, "TargetResponseTime", by, 0.0, "Seconds", times))
     total["HTTPCode_ELB_5XX_Count"] = _answers(balancer, before, now) - total.get("HTTPCode_Target_5XX_Count", 0)
     for name, value in total.items():
         if value > 0:
@@ -107,10 +122,12 @@ def _targets_answers(cluster: str, before: Reading, now: Reading) -> dict[str, f
     failed = sum(_delta(prefix + name, before, now) for name in _LOCAL_FAILURES)
     answers = {f"HTTPCode_Target_{code}XX_Count": _delta(f"{prefix}upstream_rq_{code}xx", before, now) for code in (2, 3, 4)}
     fifth = max(0, _delta(f"{prefix}upstream_rq_5xx", before, now) - failed)
+    refused = _delta(f"{prefix}upstream_rq_pending_failure_eject", before, now)
     return {
-        "RequestCount": float(_delta(f"{prefix}upstream_rq_total", before, now)),
+        "RequestCount": float(_delta(f"{prefix}upstream_rq_total", before, now) + refused),
         **answers,
         "HTTPCode_Target_5XX_Count": float(fifth),
+        "TargetConnectionErrorCount": float(_delta(f"{prefix}upstream_cx_connect_fail", before, now)),
     }
 
 
@@ -120,14 +137,24 @@ def _answers(balancer: Balancer, before: Reading, now: Reading) -> int:
     return sum(_delta(name, before, now) for name in names)
 
 
-def _mean_seconds(cluster: str, before: Reading, now: Reading) -> float | None:
-    old_sum, old_count = before.times.get(cluster, (0.0, 0))
-    new_sum, new_count = now.times.get(cluster, (0.0, 0))
-    return None if new_count <= old_count else (new_sum - old_sum) / (new_count - old_count) / 1000
+def response_times(before: Mapping[Bin, int], now: Mapping[Bin, int]) -> dict[float, float]:
+    """How often each response time (seconds) came between two readings: a bin's answers are spread evenly over it."""
+    counts: dict[float, float] = {}
+    for (low, width), number in now.items():
+        new = _since(before.get((low, width), 0), number)
+        parts = min(new, _PARTS) if width else min(new, 1)
+        for part in range(parts):
+            counts[(low + width * (part + 0.5) / parts) / 1e6] = new / parts
+    return counts
 
 
 def _delta(name: str, before: Reading, now: Reading) -> int:
-    return now.counters.get(name, 0) - before.counters.get(name, 0)
+    return _since(before.counters.get(name, 0), now.counters.get(name, 0))
+
+
+def _since(before: int, now: int) -> int:
+    """What a counter has counted; one that is smaller than before began again with Envoy."""
+    return now - before if now >= before else now
 
 
 def scaling(groups: tuple[Group, ...]) -> list[Datum]:

@@ -69,7 +69,7 @@ class Reporter:
 
     def _report(self, end: float) -> None:
         world = self._read_world()
-        now = Reading(self._envoy.counters(), self._envoy.histograms())
+        now = Reading(self._envoy.counters(), self._envoy.response_times())
         states = {
             group.arn: {name: target.state for name, target in self._book.of_group(group.arn).items()}
             for group in world.target_groups
