@@ -242,6 +242,14 @@ class TrafficSettings(_Section):
     gate_timeout: Duration = Field(default=timedelta(minutes=15), description=DURATION)
 
 
+class Experiment(_Section):
+    """`turnout_components.variants` and `variant_rules` judge the rest."""
+
+    name: str = Field(description="write a name such as answers-2026-11")
+    split: dict[str, float] = Field(description="write percent of all users by variant, such as {control: 10, candidate: 10}")
+    variants: dict[str, str] = Field(description="write environments by variant, such as {control: blue, candidate: green}")
+
+
 class StackConfig(_Section):
     """The keys of a stack's config."""
 
@@ -265,3 +273,6 @@ class StackConfig(_Section):
     health: Health = Field(default=Health(), description="write {path: …}")
     environments: Environments = Field(description="write {blue: {release: …}, green: {release: …}}")
     traffic: TrafficSettings = Field(description="write {active: blue}")
+    experiment: Experiment | None = Field(
+        default=None, description="write {name: …, split: {…}, variants: {…}}, or null for none"
+    )

@@ -6,7 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from turnout_components import capacity, checks, ingress_rules, network_rules, scaling_rules, secret_rules
+from turnout_components import (
+    capacity,
+    checks,
+    ingress_rules,
+    network_rules,
+    scaling_rules,
+    secret_rules,
+    variant_rules,
+    variants,
+)
 from turnout_components.checks import Fault
 from turnout_components.durations import DURATION
 from turnout_components.network import Nat
@@ -18,6 +27,7 @@ from infra.config import (
     ENVIRONMENTS,
     Cloud,
     Environments,
+    Experiment,
     Health,
     Ingress,
     Network,
@@ -179,6 +189,20 @@ def _standby_faults(traffic: TrafficSettings, pool: Pool) -> Iterable[Fault]:
         yield Fault("traffic.gate_timeout", "0s", "leaves no time to become ready", DURATION)
 
 
+def _experiment_faults(experiment: Experiment | None, ingress: Ingress) -> Iterable[Fault]:
+    if experiment is None:
+        return
+    for fault in variants.faults(experiment.name, experiment.split):
+        yield replace(fault, field=f"experiment.{'name' if fault.field == 'experiment' else fault.field}")
+    yield from checks.below("experiment", variant_rules.faults(experiment.variants, ENVIRONMENTS))
+    if experiment.variants.keys() != experiment.split.keys():
+        fix = f"give each of {', '.join(experiment.split)} an environment"
+        yield Fault("experiment.variants", experiment.variants, "are not the variants of experiment.split", fix)
+    if ingress.protocol is Protocol.TCP:
+        fix = "write ingress.protocol: http, or take the experiment out"
+        yield Fault("experiment", experiment.name, "needs request headers, which a network load balancer does not read", fix)
+
+
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("service",), _service_faults),
     (("network", "region"), _network_faults),
@@ -191,6 +215,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("scaling", "pool", "ingress"), _scaling_faults),
     (("health",), _health_faults),
     (("traffic", "environments"), _traffic_faults),
+    (("experiment", "ingress"), _experiment_faults),
 )
 
 
