@@ -53,8 +53,8 @@ def test_a_quota_that_is_enough_by_one_vcpu_and_one_that_is_not() -> None:
     (shortage,) = short.shortages
     assert shortage.said == (
         "Running On-Demand G and VT instances (L-DB2E81BA): 15 of 64 vCPUs are free, and 4 nodes of 4 vCPUs need 16: ask for "
-        "65 by `aws service-quotas request-service-quota-increase --service-code ec2 --quota-code L-DB2E81BA --desired-value 65`, "
-        "or set max_surge and swap nodes"
+        "65 by `aws service-quotas request-service-quota-increase --service-code ec2 --quota-code L-DB2E81BA --desired-value "
+        "65`, or set max_surge and swap nodes"
     )
 
 
@@ -178,6 +178,9 @@ def test_what_is_possible_fits_and_one_more_does_not(
     assert possible == wanted or not fits(possible + 1)
 
 
+RUNNING = (("p6-b200.48xlarge", ""), ("p6-b200.48xlarge", "capacity-block"), ("p6-b200.48xlarge", "spot"), ("m5.large", ""))
+
+
 class Refusing:
     """A role that may describe its group and nothing else."""
 
@@ -208,7 +211,11 @@ class Refusing:
     def get_paginator(self, _: str) -> Any:
         class Pages:
             def paginate(self, **_: Any) -> Any:
-                return [{"Reservations": [], "CapacityReservations": []}]
+                found = [{"InstanceType": name, **({"InstanceLifecycle": kind} if kind else {})} for name, kind in RUNNING]
+                block = {"State": "active", "ReservationType": "capacity-block", "AvailableInstanceCount": 5}
+                held = {"State": "expired", "ReservationType": "default", "AvailableInstanceCount": 5}
+                kinds = [{**each, "InstanceType": "p6-b200.48xlarge"} for each in (block, held)]
+                return [{"Reservations": [{"Instances": found}], "CapacityReservations": kinds}]
 
         return Pages()
 
@@ -223,6 +230,11 @@ def test_a_role_without_rights_leaves_lines_and_no_error() -> None:
         "Running On-Demand P instances (L-417A185B)",
     ]
     assert all("AccessDenied" in line for line in answer.unknown)
+
+
+def test_spot_and_blocks_and_other_families_are_not_counted_as_on_demand() -> None:
+    (quota,) = read(lambda service: Refusing(), "green", 2).quotas
+    assert (quota.of.code, quota.used) == ("L-417A185B", 192)
 
 
 def test_a_family_without_a_known_quota_is_said() -> None:
