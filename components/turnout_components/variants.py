@@ -78,7 +78,7 @@ def ranges(split: Mapping[str, float]) -> tuple[Range, ...]:
 
     Each of n variants has a home, the n-th part of the buckets, and fills it from its first. What is above a home goes to the
     ends of the other homes. So as long as no share is above 100/n, raising one takes users from those who took no part and
-    moves nobody between variants; otherwise it moves no more buckets than it is raised by.
+    moves nobody between variants; otherwise it moves at most n - 1 buckets for each that it is raised by.
     """
     homes = _homes(len(split))
     owners: list[str | None] = [None] * BUCKETS

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
@@ -46,6 +47,13 @@ def test_a_bucket_is_what_other_languages_were_told(experiment: str, key: str) -
     assert bucket(experiment, key) == GOLDEN[experiment, key]
 
 
+def test_the_document_for_other_languages_has_these_buckets() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
+    for (experiment, key), number in GOLDEN.items():
+        shown = "200 times `a`" if len(key) == 200 else f"`{key}`" if key else '`""`'
+        assert f"| `{experiment}` | {shown} | {number} |" in table
+
+
 def test_users_spread_over_the_buckets_as_chance_would() -> None:
     counts = Counter(bucket("answers", f"user-{number}") // 100 for number in range(100_000))
     chi_square = sum((counts[place] - 1000) ** 2 / 1000 for place in range(100))
@@ -82,14 +90,14 @@ def test_a_user_keeps_the_variant_while_shares_rise_from_1_to_100_percent() -> N
     assert len(held) == len(users)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(splits())
 def test_every_variant_has_exactly_its_share_of_buckets(split: dict[str, float]) -> None:
     counts = Counter(owners(split))
     assert {name: counts[name] for name in split} == {name: round(share * 100) for name, share in split.items()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(splits(), st.data())
 def test_raising_a_share_moves_as_few_users_as_can_be(split: dict[str, float], data: st.DataObject) -> None:
     left = BUCKETS - sum(round(share * 100) for share in split.values())
@@ -101,7 +109,7 @@ def test_raising_a_share_moves_as_few_users_as_can_be(split: dict[str, float], d
     lost = sum(was == name != now for was, now in zip(before, after, strict=True))
     assert lost == 0
     at_home = all((round(share * 100) + (by if each == name else 0)) <= BUCKETS // len(split) for each, share in split.items())
-    assert between == 0 if at_home else between <= by
+    assert between == 0 if at_home else between <= by * (len(split) - 1)
 
 
 def test_two_variants_meet_wherever_their_shares_meet() -> None:
