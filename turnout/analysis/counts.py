@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from turnout.analysis.sequential import Array, Noise, Since, log_of, ratio_gain, share_gain
+from turnout.analysis.sequential import Array, Noise, Since, Throughout, log_of, ratio_gain, share_gain
 
 WORSE = np.array([1.5, 2.0, 3.0, 5.0, 10.0, 30.0])
 WORSE_WEIGHTS = np.array([0.2, 0.3, 0.2, 0.15, 0.1, 0.05])
@@ -13,10 +13,13 @@ WORSE_WEIGHTS = np.array([0.2, 0.3, 0.2, 0.15, 0.1, 0.05])
 BETTER = np.array([1.0, 0.7, 0.4, 0.1])
 BETTER_WEIGHTS = np.array([0.55, 0.2, 0.15, 0.1])
 """What the evidence for it looks for: as good as the active, or better."""
-NOISE = 0.02
-"""Variance of the log ratio between windows that is always granted: sides that drift apart by 10 % each for no reason."""
-MEMORY = 2.0
-"""How much longer than a window such a drift lasts: the variance of a sum of windows over that of independent ones."""
+NOISE = 0.004
+"""Variance of the log ratio from window to window that is expected beyond counting, before any is measured."""
+NOISE_SCALE = 0.02
+"""How precisely a pair of windows would have to show it (see `Noise`)."""
+MEMORY = 12.0
+"""How much more the sum of some windows varies than such pairs tell, as noise lasts: a first-order autoregression with a
+correlation of 0.8 from minute to minute has 8 in three windows, 18 in five."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,9 @@ class CountComparison:
     def __init__(self, floor: float, margin: float, weights: tuple[int, ...], shape: tuple[int, ...] = ()) -> None:
         self.floor, self.margin = floor, margin
         self._fail = Since(shape, WORSE_WEIGHTS)
-        self._by_ratio = {w: Since(shape, BETTER_WEIGHTS, late=False) for w in weights}
-        self._by_share = {w: Since(shape, BETTER_WEIGHTS, late=False) for w in weights}
-        self._noise = Noise(shape, NOISE)
+        self._by_ratio = {w: Throughout(shape, BETTER_WEIGHTS) for w in weights}
+        self._by_share = {w: Throughout(shape, BETTER_WEIGHTS) for w in weights}
+        self._noise = Noise(shape, NOISE, NOISE_SCALE)
         self._since = np.zeros((4, *shape, 0))
 
     def add(self, bad_c: ArrayLike, total_c: ArrayLike, bad_a: ArrayLike, total_a: ArrayLike) -> None:
@@ -78,9 +81,9 @@ class CountComparison:
         """Bad and total of the candidate, bad and total of the active, over all windows."""
         return self._since[..., 0]
 
-    def fail_log(self, whole: bool = False) -> Array:
-        """Log evidence against "no worse than the active"; `whole`: with its most telling window."""
-        return self._fail.log_e(whole)
+    def fail_log(self) -> Array:
+        """Log evidence against "no worse than the active"."""
+        return self._fail.log_e()
 
     def pass_log(self, weight: int) -> Array:
         """Log evidence against "the service as a whole would be worse by the margin at that weight"."""
@@ -102,13 +105,14 @@ class CountComparison:
 class CountBound:
     """Evidence of the candidate's share against `bound`, which already holds the margin."""
 
-    def __init__(self, bound: float, margin: float, shape: tuple[int, ...] = ()) -> None:
-        self.bound = bound
-        self._worse = np.minimum(bound * WORSE, (1 + bound * 4) / 5)
-        self._better = bound / margin * BETTER
+    def __init__(self, bound: ArrayLike, margin: float, shape: tuple[int, ...] = ()) -> None:
+        self.bound = np.broadcast_to(np.asarray(bound, float), shape)
+        wide = self.bound[..., None]
+        self._worse = np.minimum(wide * WORSE, (1 + wide * 4) / 5)
+        self._better = wide / margin * BETTER
         self._fail = Since(shape, WORSE_WEIGHTS)
-        self._pass = Since(shape, BETTER_WEIGHTS, late=False)
-        self._noise = Noise(shape, NOISE)
+        self._pass = Throughout(shape, BETTER_WEIGHTS)
+        self._noise = Noise(shape, NOISE, NOISE_SCALE)
         self.bad = np.zeros(shape)
         self.total = np.zeros(shape)
 
@@ -116,14 +120,14 @@ class CountBound:
         """Take in a window."""
         k, n = np.asarray(bad, float), np.asarray(total, float)
         calm = (1 + n * self.bound * (1 - self.bound) * MEMORY * self._noise.variance)[..., None]
-        self._fail.add(share_gain(k, n, np.full_like(k, self.bound), self._worse) / calm)
-        self._pass.add(share_gain(k, n, np.full_like(k, self.bound), self._better) / calm)
+        self._fail.add(share_gain(k, n, self.bound, self._worse) / calm)
+        self._pass.add(share_gain(k, n, self.bound, self._better) / calm)
         self._noise.add(_log_share(k, n), 1 / (k + 0.5))
         self.bad, self.total = self.bad + k, self.total + n
 
-    def fail_log(self, whole: bool = False) -> Array:
+    def fail_log(self) -> Array:
         """Log evidence against "at most the bound"."""
-        return self._fail.log_e(whole)
+        return self._fail.log_e()
 
     def pass_log(self) -> Array:
         """Log evidence against "the bound or more"."""

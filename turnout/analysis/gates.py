@@ -12,6 +12,7 @@ from turnout_components.rollout_spec import MARGINS, Gate, GateKind
 
 from turnout.analysis import said
 from turnout.analysis.counts import CountBound, CountComparison
+from turnout.analysis.history import worst_mean, worst_share
 from turnout.analysis.means import MeanBound, MeanComparison
 from turnout.analysis.measurement import Count, Judgement, Moments, Sample, Side, Verdict, Window
 from turnout.analysis.sequential import Array
@@ -48,11 +49,11 @@ def floor_of(gate: Gate) -> float:
     return promised if gate.bound is None else min(promised, gate.bound)
 
 
-def decide(against: Array, beyond: Array, in_favour: Array, doubt: Array, critical_gates: int, compared: bool = True) -> Array:
-    """-1 Fail, 1 Pass, 0 Inconclusive: log evidence against the candidate (without its most telling window), whether the
-    estimate is beyond the margin, log evidence in its favour, and log evidence against it with every window."""
+def decide(against: Array, beyond: Array, in_favour: Array, critical_gates: int, compared: bool = True) -> Array:
+    """-1 Fail, 1 Pass, 0 Inconclusive: log evidence against the candidate, whether the estimate is beyond the margin, and log
+    evidence in its favour."""
     failed = (against >= fail_at(critical_gates, compared)) & (beyond > 0)
-    passed = (in_favour >= pass_at()) & (doubt < DOUBT)
+    passed = (in_favour >= pass_at()) & (against < DOUBT)
     return np.where(failed, -1.0, np.where(passed, 1.0, 0.0))
 
 
@@ -88,30 +89,17 @@ def judge_bound(gate: Gate, windows: Sequence[Window], bound: float, critical_ga
 
 
 def derive_bound(gate: Gate, windows: Sequence[Window]) -> float | None:
-    """The bound after the full switch, from the last windows in which the active side has `minimum` samples; None without.
-
-    `judge_bound` takes it as it is: the margin is in it.
-    """
+    """The bound after the full switch, from what the active side was at its worst during the rollout (`history.worst_share`);
+    None while it has fewer than `minimum` samples. `judge_bound` takes it as it is: the margin is in it."""
     if gate.kind is GateKind.BURN:
         return gate.allowed
-    last: list[Sample] = []
-    for window in reversed(windows):
-        if _has(gate, window, Side.ACTIVE):
-            last.append(window.samples[gate.name][Side.ACTIVE])
-        if sum(_size(sample) for sample in last) >= gate.minimum and len(last) >= WINDOWS_OF_A_BOUND:
-            break
-    if gate.kind is GateKind.HEALTH or sum(_size(sample) for sample in last) < gate.minimum:
+    seen = [w.samples[gate.name][Side.ACTIVE] for w in windows if w.weight < 100 and _has(gate, w, Side.ACTIVE)]
+    if gate.kind is GateKind.HEALTH or sum(_size(sample) for sample in seen) < gate.minimum:
         return None
     if gate.kind is GateKind.QUALITY:
-        scores = [_moments(sample) for sample in last]
-        return sum(s.total for s in scores) / sum(s.count for s in scores) - gate.allowed
-    counts = [_count(gate, sample) for sample in last]
-    share = sum(c.bad for c in counts) / sum(c.total for c in counts)
+        return worst_mean([(m.total, m.count) for m in map(_moments, seen)]) - gate.allowed
+    share = worst_share([(c.bad, c.total) for c in (_count(gate, sample) for sample in seen)])
     return max(floor_of(gate), gate.allowed * share)
-
-
-WINDOWS_OF_A_BOUND = 5
-"""How many of the active's last windows a bound is derived from, if they hold `minimum` samples; else more."""
 
 
 def _compare_counts(gate: Gate, pairs: list[tuple[Window, Sample, Sample]], weight: int, critical: int) -> Judgement:
@@ -120,7 +108,7 @@ def _compare_counts(gate: Gate, pairs: list[tuple[Window, Sample, Sample]], weig
     counts = [(_count(gate, c), _count(gate, a)) for _, c, a in pairs]
     for c, a in counts:
         test.add(c.bad, c.total, a.bad, a.total)
-    seen, against, doubt = test.estimate(), test.fail_log(), test.fail_log(whole=True)
+    seen, against = test.estimate(), test.fail_log()
     if gate.kind is GateKind.BURN:
         bound = gate.allowed * (1 - gate.objective)
         burn = _bound_count(gate, [w for w, _, _ in pairs], [c for c, _ in counts], bound, critical, compared=True)
@@ -149,7 +137,7 @@ def _compare_counts(gate: Gate, pairs: list[tuple[Window, Sample, Sample]], weig
             "late_active": float(seen.share_a),
             "late_total": float(seen.total_c),
         }
-    verdict = _verdict(decide(against, beyond, in_favour, doubt, critical), gate, total_c)
+    verdict = _verdict(decide(against, beyond, in_favour, critical), gate, total_c)
     return Judgement(gate.name, verdict, said.counts(gate, verdict, numbers), numbers)
 
 
@@ -168,7 +156,7 @@ def _compare_means(gate: Gate, pairs: list[tuple[Window, Sample, Sample]], weigh
         "margin": gate.allowed,
         **_evidence(against, in_favour, critical),
     }
-    decided = decide(against, test.beyond(), in_favour, test.fail_log(whole=True), critical)
+    decided = decide(against, test.beyond(), in_favour, critical)
     verdict = _verdict(decided, gate, numbers["candidate_total"])
     return Judgement(gate.name, verdict, said.means(gate, verdict, numbers), numbers)
 
@@ -191,7 +179,7 @@ def _bound_count(
         numbers |= {"burn": bad / total / budget, "burn_now": now / budget, "margin": share / budget}
         beyond = np.asarray(now >= share)
     numbers |= _evidence(test.fail_log(), test.pass_log(), critical, compared)
-    decided = decide(test.fail_log(), beyond, test.pass_log(), test.fail_log(whole=True), critical, compared)
+    decided = decide(test.fail_log(), beyond, test.pass_log(), critical, compared)
     verdict = _verdict(decided, gate, total)
     return Judgement(gate.name, verdict, said.bound_counts(gate, verdict, numbers), numbers)
 
@@ -206,7 +194,7 @@ def _bound_mean(gate: Gate, samples: list[Moments], bound: float, critical: int)
         "bound": bound,
         **_evidence(test.fail_log(), test.pass_log(), critical, compared=False),
     }
-    decided = decide(test.fail_log(), np.asarray(True), test.pass_log(), test.fail_log(whole=True), critical, compared=False)
+    decided = decide(test.fail_log(), np.asarray(True), test.pass_log(), critical, compared=False)
     verdict = _verdict(decided, gate, numbers["candidate_total"])
     return Judgement(gate.name, verdict, said.bound_mean(gate, verdict, numbers), numbers)
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from turnout.analysis.sequential import Array, Noise, Since, mean_gain
+from turnout.analysis.sequential import Array, Noise, Since, Throughout, mean_gain
 
 STEPS = np.array([1.0, 2.0, 4.0, 8.0])
 STEPS_WEIGHTS = np.array([0.3, 0.3, 0.25, 0.15])
@@ -41,8 +41,8 @@ class MeanComparison:
         self.margin = margin
         self.candidate, self.active = Spread(shape), Spread(shape)
         self._fail = Since(shape, STEPS_WEIGHTS)
-        self._pass = {w: Since(shape, STEPS_WEIGHTS, late=False) for w in weights}
-        self._noise = Noise(shape, NOISE * margin**2)
+        self._pass = {w: Throughout(shape, STEPS_WEIGHTS) for w in weights}
+        self._noise = Noise(shape, NOISE * margin**2, 4 * NOISE * margin**2)
         self._since = np.zeros((4, *shape, 0))
 
     def add(self, candidate: tuple[ArrayLike, ...], active: tuple[ArrayLike, ...]) -> None:
@@ -61,9 +61,9 @@ class MeanComparison:
             evidence.add(mean_gain(difference, seen, null, null[..., None] + self.margin * STEPS * 100 / w))
         self._noise.add(difference, variance)
 
-    def fail_log(self, whole: bool = False) -> Array:
+    def fail_log(self) -> Array:
         """Log evidence against "no worse than the active"."""
-        return self._fail.log_e(whole)
+        return self._fail.log_e()
 
     def pass_log(self, weight: int) -> Array:
         """Log evidence against "the service as a whole would be worse by the margin at that weight"."""
@@ -84,26 +84,26 @@ class MeanComparison:
 class MeanBound:
     """Evidence on the candidate's mean against `bound`, which already holds the margin."""
 
-    def __init__(self, bound: float, margin: float, shape: tuple[int, ...] = ()) -> None:
-        self.bound, self.margin = bound, margin
+    def __init__(self, bound: ArrayLike, margin: float, shape: tuple[int, ...] = ()) -> None:
+        self.bound, self.margin = np.broadcast_to(np.asarray(bound, float), shape), margin
         self.candidate = Spread(shape)
         self._fail = Since(shape, STEPS_WEIGHTS)
-        self._pass = Since(shape, STEPS_WEIGHTS, late=False)
-        self._noise = Noise(shape, NOISE * margin**2)
+        self._pass = Throughout(shape, STEPS_WEIGHTS)
+        self._noise = Noise(shape, NOISE * margin**2, 4 * NOISE * margin**2)
 
     def add(self, count: ArrayLike, total: ArrayLike, squares: ArrayLike) -> None:
         """Take in a window."""
         n, t, s = (np.asarray(x, float) for x in (count, total, squares))
         self.candidate.add(n, t, s)
         variance, mean = _over(self.candidate.variance(self.margin), n), t / np.maximum(n, 1)
-        seen, null = variance + self._noise.variance, np.full_like(variance, self.bound)
-        self._fail.add(mean_gain(mean, seen, null, self.bound - self.margin * STEPS))
-        self._pass.add(mean_gain(mean, seen, null, self.bound + self.margin * STEPS))
+        seen, null, steps = variance + self._noise.variance, self.bound, self.margin * STEPS
+        self._fail.add(mean_gain(mean, seen, null, null[..., None] - steps))
+        self._pass.add(mean_gain(mean, seen, null, null[..., None] + steps))
         self._noise.add(mean, variance)
 
-    def fail_log(self, whole: bool = False) -> Array:
+    def fail_log(self) -> Array:
         """Log evidence against "at least the bound"."""
-        return self._fail.log_e(whole)
+        return self._fail.log_e()
 
     def pass_log(self) -> Array:
         """Log evidence against "the bound or less"."""

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, xlogy
 
 Array = NDArray[np.float64]
+CERTAIN = 500.0
+"""Where log evidence stops: nobody needs more, and its exponential is still a number."""
 
 
 def ratio_gain(bad: tuple[ArrayLike, ArrayLike], total: tuple[ArrayLike, ArrayLike], null: ArrayLike, other: Array) -> Array:
@@ -49,64 +51,95 @@ def _wide(*values: ArrayLike) -> list[Array]:
 
 
 class Since:
-    """A mixture over the alternatives and over the window from which they hold, so that what begins late is found.
+    """Evidence against a candidate: a mixture over alternatives and over the window from which they hold, so that what begins
+    late is found. In the evidence of each start the most telling window counts no more than the next: one window alone
+    decides nothing, whatever happened in it."""
 
-    The evidence of each start leaves out its most telling window: one window alone decides nothing, whatever happened in it,
-    and as each of these products is smaller than one without that window, the level holds even if that window obeyed no
-    hypothesis at all.
-    """
-
-    def __init__(self, shape: tuple[int, ...], weights: Array, late: bool = True) -> None:
-        self._weights = np.log(weights / weights.sum())
-        self._late = late
+    def __init__(self, shape: tuple[int, ...], weights: Array) -> None:
+        self._weights = weights / weights.sum()
         self._sums = np.zeros((*shape, 0, len(weights)))
         self._best = np.zeros_like(self._sums)
+        self._second = np.zeros_like(self._sums)
 
     def add(self, gain: Array) -> None:
         """Take in one window's log likelihood ratios (…, alternatives)."""
-        if self._late or not self.starts:
-            fresh = np.zeros((*self._sums.shape[:-2], 1, self._sums.shape[-1]))
-            self._sums = np.concatenate((self._sums, fresh), axis=-2)
-            self._best = np.concatenate((self._best, fresh), axis=-2)
-        self._sums += gain[..., None, :]
-        np.maximum(self._best, gain[..., None, :], out=self._best)
+        fresh = np.zeros((*self._sums.shape[:-2], 1, self._sums.shape[-1]))
+        self._sums, self._best, self._second = (
+            np.concatenate((x, fresh), axis=-2) for x in (self._sums, self._best, self._second)
+        )
+        gain = gain[..., None, :]
+        self._sums += gain
+        np.maximum(self._second, np.minimum(self._best, gain), out=self._second)
+        np.maximum(self._best, gain, out=self._best)
 
     @property
     def starts(self) -> int:
         return int(self._sums.shape[-2])
 
-    def by_start(self, whole: bool = False) -> Array:
-        """Weighted log evidence (…, starts); `whole`: with the most telling windows."""
-        kept = self._sums if whole else self._sums - self._best
-        return np.asarray(logsumexp(kept + self._weights, axis=-1) + self._prior(), float)
+    def by_start(self) -> Array:
+        """Weighted evidence (…, starts), not its log."""
+        kept = np.minimum(self._sums - self._best + self._second, CERTAIN)
+        return np.asarray((np.exp(kept) @ self._weights) * prior(self.starts), float)
 
-    def log_e(self, whole: bool = False) -> Array:
-        """The log of the e-process; 0 before the first window."""
+    def log_e(self) -> Array:
+        """The log of the e-process, which stops at `CERTAIN`; 0 before the first window."""
         if not self.starts:
             return np.zeros(self._sums.shape[:-2])
-        return np.asarray(logsumexp(self.by_start(whole), axis=-1), float)
+        return log_of(self.by_start().sum(axis=-1))
 
-    def _prior(self) -> Array:
-        """Half for the first window, the other half falling as 1/s²: 1/2, 1/4, 1/12, 1/24, … (its sum never passes 1)."""
-        if not self._late:
-            return np.zeros(1)
-        s = np.arange(1, self.starts + 1, dtype=float)
-        return np.asarray(np.log(np.where(s == 1, 0.5, 0.5 / np.maximum((s - 1) * s, 1))), float)
+
+class Throughout:
+    """Evidence in favour of a candidate, from the first window on: a mixture over alternatives, and over nothing or one window
+    that is left out, so that one bad minute does not spoil an hour. The most telling window counts no more than the next."""
+
+    EVERY = 0.7
+    """Weight of leaving nothing out."""
+
+    def __init__(self, shape: tuple[int, ...], weights: Array) -> None:
+        self._weights = np.log(weights / weights.sum())
+        self._sums = np.zeros((*shape, len(weights)))
+        self._best = np.zeros_like(self._sums)
+        self._second = np.zeros_like(self._sums)
+        self._without = np.full_like(self._sums, -np.inf)
+        self._windows = 0
+
+    def add(self, gain: Array) -> None:
+        """Take in one window's log likelihood ratios (…, alternatives)."""
+        self._windows += 1
+        self._sums = self._sums + gain
+        self._second = np.maximum(self._second, np.minimum(self._best, gain))
+        self._best = np.maximum(self._best, gain)
+        share = (1 - self.EVERY) * prior(self._windows)[-1]
+        self._without = np.logaddexp(self._without, np.log(share) - gain)
+
+    def log_e(self) -> Array:
+        """The log of the e-process; 0 before the first window."""
+        yet = 1 - (1 - self.EVERY) * prior(self._windows).sum()
+        mixed = np.logaddexp(np.log(yet), self._without)
+        return np.asarray(logsumexp(self._sums - self._best + self._second + mixed + self._weights, axis=-1), float)
+
+
+def prior(windows: int) -> Array:
+    """Weights of the first so many windows: 1/2, 1/4, 1/12, 1/24, … falling as 1/s²; their sum never passes 1."""
+    s = np.arange(1, windows + 1, dtype=float)
+    return np.asarray(np.where(s == 1, 0.5, 0.5 / np.maximum((s - 1) * s, 1)), float)
 
 
 class Noise:
     """How much a rate moves from window to window beyond counting: variance of its log (or of a mean), from windows past.
 
     Half the squared difference of successive windows less what counting explains, weighted by its precision and shrunk to
-    `floor` as if `PRIOR` precise pairs had shown that; a lasting change enters one difference only. Where windows hold few bad
-    requests their weight is next to nothing and the floor stays.
+    `floor` as if `PRIOR` pairs had shown that with no error but `scale`; a lasting change enters one difference only. Where
+    windows hold few bad requests their weight is next to nothing and the floor stays.
     """
 
     PRIOR = 4.0
+    SURPRISE = 4.0
+    """How many times what is expected one pair may count: a jump is no noise."""
 
-    def __init__(self, shape: tuple[int, ...], floor: float) -> None:
-        self.floor = floor
-        self._weight = np.full(shape, self.PRIOR / floor**2)
+    def __init__(self, shape: tuple[int, ...], floor: float, scale: float) -> None:
+        self.floor, self.scale = floor, scale
+        self._weight = np.full(shape, self.PRIOR / scale**2)
         self._total = self._weight * floor
         self._last: tuple[Array, Array] | None = None
 
@@ -120,9 +153,10 @@ class Noise:
         if self._last is not None:
             counting = (v + self._last[1]) / 2
             usable = np.isfinite(counting)
-            weight = np.where(usable, 1 / (np.where(usable, counting, 1.0) + self.floor) ** 2, 0.0)
+            weight = np.where(usable, 1 / (np.where(usable, counting, 1.0) + self.scale) ** 2, 0.0)
             self._weight = self._weight + weight
-            self._total = self._total + np.where(usable, weight * ((x - self._last[0]) ** 2 / 2 - counting), 0.0)
+            extra = np.minimum((x - self._last[0]) ** 2 / 2, self.SURPRISE * (counting + self.variance)) - counting
+            self._total = self._total + np.where(usable, weight * extra, 0.0)
         self._last = x, v
 
 
