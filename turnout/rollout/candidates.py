@@ -1,0 +1,111 @@
+"""Releases that a rollback by hand may go to: those that have had all traffic and are not marked unstable. Pure.
+
+Read from the switch record's history, which outlives stacks; it remembers the last `HISTORY_LENGTH` moves.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from turnout_components.switch_record import HistoryEntry, SwitchRecord
+
+
+class NoCandidate(LookupError):
+    """The release that was asked for is none to go back to; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A release that had all traffic, last from `began` until `ended` (None: it has it now). `stands_in`: the environment that
+    still runs it, so that going back is one move and no deployment."""
+
+    release: str
+    began: datetime
+    ended: datetime | None
+    stands_in: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.release.partition("@")[0]
+
+
+def candidates(record: SwitchRecord) -> tuple[Candidate, ...]:
+    """Where a rollback may go, the one that served last first. What serves now, or shares traffic, is none."""
+    now = _carrying(record)
+    return tuple(
+        replace(found, stands_in=_stands_in(record, found.release))
+        for found in _served(record)
+        if _digest(found.release) not in record.unstable and _digest(found.release) not in now
+    )
+
+
+def choose(record: SwitchRecord, wanted: str | None = None) -> Candidate:
+    """The previous stable release, or the one that `wanted` (name, digest or id) names.
+
+    Raises `NoCandidate`."""
+    found = candidates(record)
+    known = ", ".join(each.name for each in found) or "none"
+    if wanted is None:
+        if not found:
+            raise NoCandidate("no earlier release that had all traffic is stable; see `turnout releases list`")
+        return found[0]
+    matching = [each for each in found if _names(wanted, each.release)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        ids = ", ".join(each.release for each in matching)
+        raise NoCandidate(f"{wanted} names {len(matching)} releases; write one of {ids}")
+    for mark in record.unstable.values():
+        if _names(wanted, mark.release):
+            accept = f"`turnout releases accept {mark.release.partition('@')[0]}` if it shall serve after all"
+            raise NoCandidate(f"{mark.release} is marked unstable since {mark.at:%Y-%m-%d %H:%M} UTC ({mark.reason}): {accept}")
+    if any(_names(wanted, release) for release in _active_releases(record)):
+        raise NoCandidate(f"{wanted} carries traffic now; candidates: {known}")
+    raise NoCandidate(f"{wanted} never had all traffic, as far as the record remembers; candidates: {known}")
+
+
+def _served(record: SwitchRecord) -> Iterator[Candidate]:
+    """Each release's last time with all traffic, the newest first."""
+    found: dict[str, Candidate] = {}
+    current: Candidate | None = None
+    for entry in record.history:
+        release = _sole(entry)
+        if current is not None and release != current.release:
+            found.pop(_digest(current.release), None)
+            found[_digest(current.release)] = replace(current, ended=entry.at)
+            current = None
+        if release is not None and current is None:
+            current = Candidate(release, entry.at, None)
+    if current is not None:
+        found.pop(_digest(current.release), None)
+        found[_digest(current.release)] = current
+    yield from reversed(found.values())
+
+
+def _sole(entry: HistoryEntry) -> str | None:
+    """The release that all traffic goes to after this entry."""
+    if entry.traffic is None or entry.traffic.weights.get(entry.traffic.active) != 100:
+        return None
+    return entry.releases.get(entry.traffic.active)
+
+
+def _active_releases(record: SwitchRecord) -> list[str]:
+    weights = record.traffic.weights if record.traffic else {}
+    return [state.release for name, state in record.environments.items() if weights.get(name, 0) > 0 and state.release]
+
+
+def _carrying(record: SwitchRecord) -> set[str]:
+    return {_digest(release) for release in _active_releases(record)}
+
+
+def _stands_in(record: SwitchRecord, release: str) -> str | None:
+    standing = (n for n, state in record.environments.items() if state.release and _digest(state.release) == _digest(release))
+    return next(standing, None)
+
+
+def _names(wanted: str, release: str) -> bool:
+    return wanted in (release, release.partition("@")[0], _digest(release))
+
+
+def _digest(release: str) -> str:
+    return release.partition("@")[2]
