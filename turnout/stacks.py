@@ -42,6 +42,8 @@ class Stack:
     environments: Mapping[str, str | None]
     """Release id by environment, as config says."""
     active: str
+    config: Mapping[str, Any]
+    """The whole config without its namespace, as it is written."""
 
     @property
     def is_local(self) -> bool:
@@ -107,6 +109,7 @@ def _stack(root: Path, project: str, name: str, file: Path, config: Mapping[str,
         releases=root / _text(config, "releases", file, project),
         environments={key: (value or {}).get("release") for key, value in environments.items()},
         active=_text(traffic, "active", file, f"{project}:traffic", "."),
+        config=config,
     )
 
 

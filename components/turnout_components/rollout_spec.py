@@ -186,6 +186,17 @@ class Metrics(_Section):
         return self
 
 
+class Alerts(_Section):
+    """Who is told when a rollout ends or goes back."""
+
+    topic: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:sns:", description="write the ARN of an SNS topic")
+    webhook: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://127\.0\.0\.1|ssm:/|arn:aws[a-z-]*:secretsmanager:)",
+        description="write https://…, or where the address is kept: ssm:/path or a Secrets Manager ARN",
+    )
+
+
 class RolloutSpec(_Section):
     """A strategy with its steps, and what judges them."""
 
@@ -198,6 +209,7 @@ class RolloutSpec(_Section):
     smoke_test: str | None = Field(default=None, description="write a command; $URL and $HEADER name the test listener's way")
     gates: tuple[Gate, ...] = Field(default=DEFAULT_GATES, description="list {name: …, kind: …}")
     metrics: Metrics = Field(default=Metrics(), description="write {source: …}")
+    alerts: Alerts = Field(default=Alerts(), description="write {topic: …, webhook: …}")
     headroom: float = Field(default=1.0, ge=1, le=3, description="write how many times its share a candidate is sized")
     ready_timeout: Duration = Field(default=timedelta(minutes=30), description=DURATION)
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -103,7 +103,7 @@ def assert_whole(world: World, status: RolloutStatus, told: str) -> None:
     assert record.claim is None, told
     assert bool(record.unstable) == status.unstable, told
     risen = [(at, weight) for at, weight in world.cloud.history if weight]
-    for (before, low), (later, high) in zip(risen, risen[1:], strict=False):
+    for (before, low), (later, high) in pairwise(risen):
         if high > low:
             assert later - before >= timedelta(minutes=5), f"{told}: {low} % was not baked"
     steps = [event.what for event in status.events if event.what.startswith(("baked", "green has"))]
@@ -214,7 +214,7 @@ def test_a_load_balancer_that_fails_half_the_calls_loses_nothing() -> None:
     rollout, controller = world.start(strategy="canary", steps=[5, 100]), world.controller()
     turn = count()
 
-    def failing(weights: dict[str, int]) -> None:
+    def failing(_: dict[str, int]) -> None:
         if next(turn) % 2 == 0:
             raise ClientError("Throttling")
 

@@ -1,6 +1,7 @@
 """Whole rollouts against a service in memory: what is promoted, what is taken back, and what stands in the record after."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from fakes import BLUE_TG, GREEN_TG
@@ -37,7 +38,7 @@ def test_every_weight_is_baked_for_its_time() -> None:
     world = World()
     world.drive(world.controller(), world.start(**CANARY))
     times = [at for at, weight in world.cloud.history if weight]
-    assert all(after - before >= timedelta(minutes=5) for before, after in zip(times, times[1:], strict=False))
+    assert all(after - before >= timedelta(minutes=5) for before, after in pairwise(times))
 
 
 def test_the_candidates_floor_is_raised_before_its_weight() -> None:

@@ -11,12 +11,14 @@ class Exit(IntEnum):
     REFUSED = 2
     SWITCH = 3
     NO_CLOUD = 4
+    TAKEN_BACK = 5
     INTERRUPTED = 130
 
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed; 2 refused before anything was touched (config, usage); "
-    "3 refused by the switch (gate, floor, claim, unstable release); 4 the local cloud is not running; 130 interrupted."
+    "3 refused by the switch (gate, floor, claim, unstable release); 4 the local cloud is not running; "
+    "5 the rollout was taken back; 130 interrupted."
 )
 
 
@@ -61,7 +63,10 @@ def _defect(error: BaseException) -> str:
 
 
 _BY_NAME: tuple[tuple[frozenset[str], Exit], ...] = (
-    (frozenset({"StackError", "DeployError", "ReleaseError", "ArtifactError", "TableMissing", "DemoRunning"}), Exit.REFUSED),
+    (
+        frozenset({"StackError", "NoRollout", "DeployError", "ReleaseError", "ArtifactError", "TableMissing", "DemoRunning"}),
+        Exit.REFUSED,
+    ),
     (frozenset({"SwitchRefused"}), Exit.SWITCH),
     (frozenset({"CloudUnreachable"}), Exit.NO_CLOUD),
     (frozenset({"RecordError", "CloudError"}), Exit.FAILED),

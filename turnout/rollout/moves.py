@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from tenacity import Retrying, stop_after_attempt, wait_exponential
+from turnout_components.items import RecordError
 from turnout_components.live import Group, LiveCloud, ready_targets, shares
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Claim, Floor, Operator, RecordStore, Retained, SwitchRecord, Traffic
@@ -39,10 +40,10 @@ class Moves:
         return self._records.key
 
     def record(self) -> SwitchRecord:
-        """The switch record. Raises `LookupError` where there is none."""
+        """The switch record. Raises `RecordError` where there is none."""
         found = self._records.read()
         if found is None:
-            raise LookupError(f"no switch record {self._records.key}: nothing is deployed")
+            raise RecordError(f"no switch record {self._records.key}: nothing is deployed")
         return found
 
     def seen(self, status: RolloutStatus, record: SwitchRecord, smoke: str | None = None) -> Seen:
@@ -78,7 +79,7 @@ class Moves:
         record = self._records.update(raised)
         group = record.environments[status.candidate].group
         if group is None:
-            raise LookupError(f"{status.candidate} has no auto scaling group")
+            raise RecordError(f"{status.candidate} has no auto scaling group")
         if self._step_downs is not None:
             self._step_downs.clear(group)
         self._cloud.set_minimum(group, minimum)

@@ -11,6 +11,10 @@ REMEMBERED = 50
 """Rollouts that the history names."""
 
 
+class NoRollout(Exception):
+    """There is no rollout of that name, or none at all."""
+
+
 class _Index(BaseModel):
     generation: int
     ids: list[str]
@@ -26,10 +30,10 @@ class RolloutStore:
     def read(self, rollout: str) -> RolloutStatus:
         """The status of the rollout.
 
-        Raises `LookupError` where there is none; `RecordError`, `TableMissing`."""
+        Raises `NoRollout` where there is none; `RecordError`, `TableMissing`."""
         body = self._items.read(self._id(rollout))
         if body is None:
-            raise LookupError(f"no rollout {rollout} of {self.key}; `turnout rollout history` lists them")
+            raise NoRollout(f"no rollout {rollout} of {self.key}; `turnout rollout history` lists them")
         try:
             return RolloutStatus.model_validate_json(body)
         except ValidationError as error:
@@ -46,7 +50,7 @@ class RolloutStore:
     def update(self, rollout: str, change: Callable[[RolloutStatus], RolloutStatus], attempts: int = 20) -> RolloutStatus:
         """Reads, changes and writes, again while others write in between.
 
-        Raises `LookupError`; `Conflict` after the last attempt; whatever `change` raises."""
+        Raises `NoRollout`; `Conflict` after the last attempt; whatever `change` raises."""
         while True:
             attempts -= 1
             try:

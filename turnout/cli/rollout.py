@@ -1,0 +1,187 @@
+"""`turnout rollout …`: begin, drive, look at and end rollouts."""
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from turnout.cli import rollout_view as view
+from turnout.cli.errors import CommandFailed, Exit
+from turnout.cli.session import Session, screen
+from turnout.cloud.client import CloudHandle
+from turnout.rollout.status import RolloutStatus, State
+from turnout.rollout.store import NoRollout
+from turnout.rollouts import Rollouts
+
+if TYPE_CHECKING:
+    from turnout.rollout.controller import Controller
+
+LOOK = 1.0
+"""Seconds between two looks."""
+PATIENCE = 300.0
+"""Seconds for which a cloud that does not answer is asked again."""
+
+
+def opened(stack: str) -> Rollouts:
+    """The stack's rollouts."""
+    session = Session(stack)
+    access = session.access()
+    return Rollouts(access, CloudHandle(access.endpoint, 0, session.home) if access.endpoint else None)
+
+
+def start(stack: str, changes: Mapping[str, Any], detach: bool) -> None:
+    """Prints what will be done and what can be seen of it, begins, and drives until the end unless detached."""
+    rollouts = opened(stack)
+    spec = rollouts.spec(changes)
+    prepared = rollouts.prepare(spec)
+    out = screen()
+    if not out.as_json:
+        out.show(view.plan(prepared))
+    status = rollouts.begin(prepared)
+    out.line(f"rollout {status.id} has begun")
+    if detach:
+        out.line("drive it with `turnout rollout run`, look with `turnout rollout status --watch`")
+        out.result(view.document(status))
+        return
+    _drive(rollouts, status.id)
+
+
+def run(stack: str, rollout: str | None, once: bool) -> None:
+    """Drives a rollout to its end; with `once` one tick."""
+    rollouts = opened(stack)
+    found = rollouts.current(rollout)
+    if not once:
+        _drive(rollouts, found)
+        return
+    tick = _controller(rollouts, found).tick(found)
+    if tick.driven_by is not None:
+        screen().line(f"{tick.driven_by} drives {found}")
+    else:
+        screen().line(f"{found}: {tick.waits or tick.status.state.value}")
+    screen().result(view.document(tick.status, tick.waits))
+
+
+def _controller(rollouts: Rollouts, rollout: str) -> "Controller":
+    return rollouts.controller(rollouts.store.read(rollout).spec, lambda line: screen().line(f"{view.clock()}  {line}"))
+
+
+def _drive(rollouts: Rollouts, rollout: str) -> None:
+    controller, said, trouble = _controller(rollouts, rollout), "", 0.0
+    while True:
+        try:
+            tick = controller.tick(rollout)
+            trouble = 0.0
+        except NoRollout:
+            raise
+        except Exception as error:
+            trouble = trouble or time.monotonic()
+            if time.monotonic() - trouble > PATIENCE:
+                raise
+            said = _say(f"! {type(error).__name__}: {error}; asked again", said)
+            time.sleep(LOOK)
+            continue
+        waits = f"{tick.driven_by} drives it; this one takes over when it stops" if tick.driven_by else tick.waits
+        said = _say(waits, said)
+        if tick.is_done:
+            _finish(tick.status)
+            return
+        time.sleep(LOOK)
+
+
+def _say(line: str, said: str) -> str:
+    if line and line != said:
+        screen().line(f"{view.clock()}  … {line}")
+    return line
+
+
+def _finish(status: RolloutStatus) -> None:
+    out = screen()
+    out.result(view.document(status))
+    if status.state is State.PROMOTED:
+        out.line(f"promoted: {status.candidate} has all traffic. Commit: turnout:traffic.active: {status.candidate}")
+        return
+    if out.as_json:
+        raise SystemExit(int(Exit.TAKEN_BACK))
+    raise CommandFailed(Exit.TAKEN_BACK, f"taken back: {status.cause}")
+
+
+def show(stack: str, rollout: str | None, watch: bool) -> None:
+    """Prints a rollout's status; with `watch` until it ends."""
+    rollouts = opened(stack)
+    found = rollouts.current(rollout)
+    out = screen()
+    if not watch or out.as_json:
+        status = rollouts.store.read(found)
+        out.result(view.document(status))
+        out.show(view.status(status))
+        return
+    from rich.live import Live
+
+    with Live(view.status(rollouts.store.read(found)), console=out.console, refresh_per_second=4) as live:
+        while not (status := rollouts.store.read(found)).state.is_over:
+            live.update(view.status(status))
+            time.sleep(LOOK)
+        live.update(view.status(status))
+
+
+def pause(stack: str, rollout: str | None) -> None:
+    """The weight stays; the gates still look, and still take back."""
+    _set(stack, rollout, State.RUNNING, State.PAUSED, "paused")
+
+
+def resume(stack: str, rollout: str | None) -> None:
+    """Goes on where it was paused."""
+    _set(stack, rollout, State.PAUSED, State.RUNNING, "resumed")
+
+
+def _set(stack: str, rollout: str | None, old: State, new: State, what: str) -> None:
+    rollouts = opened(stack)
+    found = rollouts.current(rollout)
+
+    def changed(status: RolloutStatus) -> RolloutStatus:
+        if status.state is not old:
+            raise CommandFailed(Exit.SWITCH, f"rollout {found} is {status.state.value}: it cannot be {what}")
+        return status.changed(state=new).said(view.now(), what, f"by {rollouts.operator}")
+
+    status = rollouts.store.update(found, changed)
+    screen().line(f"rollout {found} is {what}")
+    screen().result(view.document(status))
+
+
+def promote(stack: str, rollout: str | None) -> None:
+    """Approves the step that waits, or goes on without the evidence that it waits for."""
+    rollouts = opened(stack)
+    found = rollouts.current(rollout)
+
+    def approved(status: RolloutStatus) -> RolloutStatus:
+        if status.state.is_over:
+            raise CommandFailed(Exit.SWITCH, f"rollout {found} is over: {status.state.value}")
+        return status.changed(approved=status.step).said(view.now(), "told to go on", f"by {rollouts.operator}")
+
+    status = rollouts.store.update(found, approved)
+    screen().line(
+        f"rollout {found}: step {status.step + 1} of {len(status.plan)} is approved; a critical gate may still refuse"
+    )
+    screen().result(view.document(status))
+
+
+def abort(stack: str, rollout: str | None, reason: str) -> None:
+    """Takes all traffic back now."""
+    rollouts = opened(stack)
+    found = rollouts.current(rollout)
+    began = time.monotonic()
+    status = _controller(rollouts, found).abort(found, reason)
+    screen().line(f"traffic is back at {status.stable} ({time.monotonic() - began:.2f} s): {status.cause}")
+    screen().result(view.document(status))
+
+
+def history(stack: str) -> None:
+    """The newest rollouts."""
+    rollouts = opened(stack)
+    found = []
+    for each in rollouts.store.ids()[:20]:
+        try:
+            found.append(rollouts.store.read(each))
+        except NoRollout:
+            continue
+    screen().result([view.document(status) for status in found])
+    screen().show(view.history(found))

@@ -1,0 +1,154 @@
+"""Rollouts as tables for people and as documents for programs."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from turnout_components.durations import written
+from turnout_components.rollout_spec import (
+    Analyze,
+    Approve,
+    Bake,
+    Gate,
+    GateKind,
+    Mirror,
+    SetWeight,
+    SmokeTest,
+    Step,
+)
+
+from turnout.analysis.measurement import Verdict
+from turnout.rollout.evidence import baked
+from turnout.rollout.status import RolloutStatus, State
+
+EVENTS = 12
+"""Events that the status shows, the newest."""
+_COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+_STATES = {State.PROMOTED: "bold green", State.TAKEN_BACK: "bold red", State.PAUSED: "yellow", State.RUNNING: "bold"}
+
+
+def now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+def clock() -> str:
+    """The time of day as lines show it."""
+    return f"{now():%H:%M:%S}"
+
+
+def document(status: RolloutStatus, waits: str = "") -> dict[str, Any]:
+    """A rollout as `--json` gives it (docs/cli.md)."""
+    found = status.model_dump(mode="json", exclude={"windows", "alerts", "lease"})
+    return {**found, "weight": status.weight, "step_name": step_name(status.current), "waits": waits}
+
+
+def step_name(step: Step | None) -> str:
+    """A step in a few words."""
+    match step:
+        case SetWeight():
+            return f"weight {step.set_weight} %"
+        case Bake():
+            return f"bake {written(step.bake)}"
+        case Analyze():
+            return f"analyse, {written(step.analyze)} more at most"
+        case SmokeTest():
+            return f"smoke test: {step.smoke_test}"
+        case Mirror():
+            return f"mirror {step.mirror} % for {written(step.length)}"
+        case Approve():
+            return f"approval: {step.approve}"
+    return "the end"
+
+
+def gate_name(gate: Gate, status: RolloutStatus) -> str:
+    """What a gate allows, in words."""
+    advisory = "" if gate.critical else " (advisory)"
+    match gate.kind:
+        case GateKind.ERRORS:
+            allows = f"error rate at most {gate.allowed:g} times {status.stable}'s"
+        case GateKind.LATENCY:
+            limit = status.thresholds.get(gate.name)
+            frozen = f" = {1000 * limit:.1f} ms, frozen" if limit else ""
+            allows = f"p{gate.percentile:g} at most {gate.allowed:g} times {status.stable}'s{frozen}"
+        case GateKind.QUALITY:
+            allows = f"score at most {gate.allowed:g} below {status.stable}'s"
+        case GateKind.BURN:
+            allows = f"error budget of {gate.objective:.3%} burns at most {gate.allowed:g} times too fast"
+        case _:
+            allows = "half of the targets healthy, and never none"
+    return f"{allows}{advisory}"
+
+
+def plan(status: RolloutStatus) -> RenderableType:
+    """What a rollout is going to do."""
+    stable, candidate = (_short(status.releases[name]) for name in (status.stable, status.candidate))
+    head = Text.assemble(
+        ("rollout ", "bold"),
+        f"{status.spec.strategy}: ",
+        (f"{candidate} on {status.candidate}", "bold"),
+        f" against {stable} on {status.stable}, {status.total} instances",
+    )
+    steps = Text(" → ".join(step_name(step) for step in status.plan))
+    gates = Table(box=None, pad_edge=False, show_header=False)
+    for gate in status.gates:
+        gates.add_row(f"  gate {gate.name}", gate_name(gate, status))
+    return Group(head, steps, gates)
+
+
+def status(status: RolloutStatus) -> RenderableType:
+    """Where a rollout stands."""
+    head = Text.assemble(
+        (f"{status.id} ", "bold"),
+        (status.state.value, _STATES[status.state]),
+        f"  {status.candidate} {status.weight if not status.state.is_over or status.state is State.PROMOTED else 0} %",
+        f"  step {min(status.step + 1, len(status.plan))} of {len(status.plan)}: {step_name(status.current)}",
+    )
+    parts: list[RenderableType] = [head]
+    if status.cause:
+        parts.append(Text(f"why: {status.cause}", style="red"))
+    if status.current is not None and isinstance(status.current, Bake) and not status.state.is_over:
+        parts.append(Text(f"observed for {baked(status).total_seconds():.0f} s of {written(status.current.bake)}"))
+    if status.unmeasured:
+        parts.append(Text(f"! {status.unmeasured}", style="yellow"))
+    parts += [_gates(status), _events(status)]
+    return Group(*parts)
+
+
+def _gates(status: RolloutStatus) -> Table:
+    table = Table(title_justify="left")
+    for column in ("gate", "allows", "verdict", "says"):
+        table.add_column(column, overflow="fold")
+    said = {each.gate: each for each in status.judgements}
+    for gate in status.gates:
+        found = said.get(gate.name)
+        verdict = Text(found.verdict.value, style=_COLOURS[found.verdict]) if found else Text("–")
+        table.add_row(gate.name, gate_name(gate, status), verdict, found.said.removeprefix(f"{gate.name}: ") if found else "–")
+    return table
+
+
+def _events(status: RolloutStatus) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for event in status.events[-EVENTS:]:
+        table.add_row(f"{event.at:%H:%M:%S}", event.what, Text(event.why, style="dim"))
+    return table
+
+
+def history(found: Iterable[RolloutStatus]) -> Table:
+    """Rollouts, the newest first."""
+    table = Table()
+    for column in ("rollout", "strategy", "candidate", "began", "took", "ended", "why"):
+        table.add_column(column, overflow="fold")
+    for each in found:
+        took = written(each.ended - each.began) if each.ended else "–"
+        state = Text(each.state.value, style=_STATES[each.state])
+        release = f"{_short(each.releases[each.candidate])} on {each.candidate}"
+        table.add_row(each.id, each.spec.strategy.value, release, f"{each.began:%Y-%m-%d %H:%M}", took, state, each.cause)
+    return table
+
+
+def _short(release: str) -> str:
+    return release.partition("@")[0]

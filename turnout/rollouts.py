@@ -1,0 +1,144 @@
+"""Rollouts of one stack put together: its spec from config, its metrics, its driver."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+from turnout_components.durations import duration
+from turnout_components.live import utc_now
+from turnout_components.rollout_spec import Metrics, RolloutSpec, Source
+from turnout_components.standby import Keep, StandbyPolicy
+from turnout_components.switch_record import Operator
+
+from turnout.access import Access
+from turnout.cloud.client import CloudHandle
+from turnout.metrics.cloudwatch import CloudWatchMetrics
+from turnout.metrics.provider import MetricProvider
+from turnout.rollout import smoke
+from turnout.rollout.alerts import Alerter
+from turnout.rollout.controller import Controller
+from turnout.rollout.decide import RunSmokeTest
+from turnout.rollout.start import Start, begin, prepare
+from turnout.rollout.status import RolloutStatus
+from turnout.rollout.store import NoRollout, RolloutStore
+from turnout.stacks import Stack, StackError
+
+TEST_PORT = 8081
+
+
+class Rollouts:
+    """What `turnout rollout` works with in one stack. `cloud`: the local cloud of a local stack."""
+
+    def __init__(self, access: Access, cloud: CloudHandle | None) -> None:
+        self.access, self._cloud = access, cloud
+        self.stack: Stack = access.stack
+        self.operator = Operator.current()
+
+    @cached_property
+    def store(self) -> RolloutStore:
+        """The stack's rollouts."""
+        return RolloutStore(self.access.client("dynamodb"), self.stack.record_table, self.stack.service, self.stack.name)
+
+    def spec(self, changes: Mapping[str, Any]) -> RolloutSpec:
+        """The stack's `turnout:rollout` with these changes.
+
+        Raises `StackError`."""
+        given = self.stack.config.get("rollout") or {}
+        if not isinstance(given, Mapping):
+            raise StackError(f"{self.stack.config_file}: {self.stack.project}:rollout = {given!r}: give it its keys")
+        try:
+            return RolloutSpec.model_validate({**given, **changes})
+        except ValidationError as error:
+            lines = [f"{'.'.join(map(str, one['loc'])) or 'rollout'}: {one['msg']}" for one in error.errors()]
+            raise StackError(f"{self.stack.config_file}, turnout:rollout: " + "; ".join(lines)) from None
+
+    def standby(self) -> StandbyPolicy:
+        """How the stack keeps its standby."""
+        given = (self.stack.config.get("traffic") or {}).get("standby") or {}
+        lengths = {key: duration(given[key]) for key in ("retain_for", "bake") if key in given}
+        drain = (self.stack.config.get("health") or {}).get("drain", 30)
+        return StandbyPolicy(
+            keep=Keep(given.get("keep", Keep.FULL)),
+            warm_minimum=given.get("warm_minimum", 1),
+            discard=given.get("discard"),
+            drain=timedelta(seconds=drain),
+            **lengths,
+        )
+
+    def metrics(self, wanted: Metrics) -> MetricProvider:
+        """The source of measurements. On the local cloud its times are divided by the cloud's speed, as CloudWatch's are.
+
+        Raises `StackError`."""
+        period, delay = wanted.period, wanted.delay
+        if self._cloud is not None:
+            speed = float(self._cloud.state()["speed"])
+            period, delay = period / speed, delay / speed
+            if period % timedelta(seconds=1):
+                fix = "start the local cloud with --speed 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60"
+                raise StackError(f"a period of {wanted.period} is no whole second at speed {speed:g}; {fix}")
+        if wanted.source is Source.PROMETHEUS:
+            raise StackError("turnout:rollout.metrics.source: prometheus is not built yet; write cloudwatch")
+        return CloudWatchMetrics(self.access.client("cloudwatch"), period, delay)
+
+    def prepare(self, spec: RolloutSpec) -> RolloutStatus:
+        """A rollout that may begin; nothing is touched.
+
+        Raises `SwitchRefused`, `StackError`, `MetricsUnavailable`."""
+        start = Start(spec, self.standby(), self.operator, utc_now)
+        return prepare(start, self.access.store, self.access.live, self.metrics(spec.metrics))
+
+    def begin(self, status: RolloutStatus) -> RolloutStatus:
+        """Enters it. Raises `SwitchRefused` when somebody was faster."""
+        return begin(status, self.store, self.access.store, self.access.live)
+
+    def controller(self, spec: RolloutSpec, notify: Callable[[str], None]) -> Controller:
+        """A driver."""
+        return Controller(
+            self.store,
+            self.access.store,
+            self.access.live,
+            self.metrics(spec.metrics),
+            step_downs=self.access.step_downs,
+            alert=Alerter(spec.alerts, self.store.key, self.access.client, httpx.Client()),
+            smoke=self._smoke,
+            notify=notify,
+            operator=self.operator,
+        )
+
+    def current(self, rollout: str | None) -> str:
+        """The rollout that is named, or under way, or the newest.
+
+        Raises `NoRollout` where there is none."""
+        if rollout is not None:
+            return rollout
+        record = self.access.store.read()
+        if record is not None and record.rollout is not None:
+            return record.rollout
+        known = self.store.ids()
+        if not known:
+            raise NoRollout(f"no rollout of {self.store.key} was ever begun; `turnout rollout start` begins one")
+        return known[0]
+
+    def _smoke(self, status: RolloutStatus, test: RunSmokeTest) -> str:
+        return smoke.run(test, status.candidate, self._test_url(), self.stack.root)
+
+    def _test_url(self) -> str:
+        """Where the test listener answers."""
+        record = self.access.store.read()
+        if record is None or record.listener is None:
+            raise StackError("nothing is deployed; run `turnout up`")
+        elbv2 = self.access.client("elbv2")
+        balancer = elbv2.describe_listeners(ListenerArns=[record.listener])["Listeners"][0]["LoadBalancerArn"]
+        wanted = (self.stack.config.get("ingress") or {}).get("test_port", TEST_PORT)
+        listeners = elbv2.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
+        found = next((listener for listener in listeners if listener["Port"] == wanted), None)
+        if found is None:
+            raise StackError(f"no listener on port {wanted} (turnout:ingress.test_port); run `turnout up`")
+        if self._cloud is not None:
+            known = [one for each in self._cloud.state()["load_balancers"] for one in each["listeners"]]
+            return next(str(one["url"]) for one in known if one["arn"] == found["ListenerArn"])
+        host = elbv2.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]["DNSName"]
+        return f"{found['Protocol'].lower()}://{host}:{wanted}"
