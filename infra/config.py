@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from turnout_components.durations import DURATION, Duration
 from turnout_components.items import DEFAULT_TABLE
 from turnout_components.network import Nat
+from turnout_components.rollout_spec import RolloutSpec
 from turnout_components.standby import Keep
 
 SERVICE_LENGTH = 40
@@ -273,6 +274,7 @@ class StackConfig(_Section):
     health: Health = Field(default=Health(), description="write {path: …}")
     environments: Environments = Field(description="write {blue: {release: …}, green: {release: …}}")
     traffic: TrafficSettings = Field(description="write {active: blue}")
+    rollout: RolloutSpec = Field(default=RolloutSpec(), description="write {strategy: …, steps: […], gates: […]}")
     experiment: Experiment | None = Field(
         default=None, description="write {name: …, split: {…}, variants: {…}}, or null for none"
     )

@@ -11,6 +11,8 @@ import click
 import pytest
 import typer
 from pydantic import BaseModel
+from turnout_components.durations import written as as_whole
+from turnout_components.rollout_spec import DEFAULT_GATES
 
 from infra.config import StackConfig
 from tests.layout_rules import tracked
@@ -72,11 +74,17 @@ def settings(model: type[BaseModel] = StackConfig, above: str = "") -> Iterator[
 
 def written(value: Any) -> str:
     if isinstance(value, timedelta):
-        minutes = int(value.total_seconds()) // 60
-        return f"{minutes}m" if minutes % 60 else f"{minutes // 60}h"
+        return as_whole(value) if value < timedelta(minutes=2) else in_hours(value)
     if value is None or isinstance(value, bool):
         return json.dumps(value)
+    if value == DEFAULT_GATES:
+        return ", ".join(gate.name for gate in value)
     return "[]" if value == () else str(getattr(value, "value", value))
+
+
+def in_hours(value: timedelta) -> str:
+    minutes = int(value.total_seconds()) // 60
+    return f"{minutes}m" if minutes % 60 else f"{minutes // 60}h"
 
 
 def sections() -> set[str]:
