@@ -39,7 +39,7 @@ class History:
         self.record = self.record.confirmed(claim, self.now)
         return self
 
-    def back(self, active: str, bad: str) -> "History":
+    def back(self, active: str, bad: str | None) -> "History":
         self.hour += 1
         to = Traffic.all_to(active, ("blue", "green"))
         self.record = self.record.rolled_back(to, self.now, "ops", bad, "too many errors", {})
@@ -75,6 +75,11 @@ def test_a_release_that_never_had_all_traffic_is_none() -> None:
         choose(switch.record, "m-2.0.0")
     with pytest.raises(NoCandidate, match="no earlier release"):
         choose(switch.record)
+
+
+def test_a_release_that_was_active_with_less_than_all_traffic_is_none() -> None:
+    switch = History(ONE).deploy(green=TWO).move("green", weight=90).back("blue", None).deploy(green=THREE)
+    assert names(switch.record) == []
 
 
 def test_an_unstable_release_is_none_until_it_is_accepted() -> None:

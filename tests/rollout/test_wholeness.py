@@ -110,6 +110,8 @@ def test_a_model_in_s3_and_an_image_in_ecr_that_are_both_gone_are_both_said(aws:
     folder, release = local(tmp_path, image, "s3://models/m/1")
     clients = {"s3": lambda: aws("s3"), "ecr": lambda region: aws("ecr", region)}
     assert look(folder, release, **clients) == []
+    aws("s3").put_object(Bucket="models", Key="m/1", Body=b"other")
+    assert hashlib.sha256(b"other").hexdigest() in look(folder, release, **clients)[0]
     aws("s3").delete_object(Bucket="models", Key="m/1")
     aws("ecr").batch_delete_image(repositoryName="models/llm", imageIds=[{"imageDigest": image.partition("@")[2]}])
     gone, lost = look(folder, release, **clients)
