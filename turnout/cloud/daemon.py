@@ -125,6 +125,7 @@ class Cloud:
         world = read_world()
         return {
             "endpoint": self._control.endpoint,
+            "speed": self._speed,
             "load_balancers": self._balancer.describe(world),
             "target_groups": [
                 {

@@ -46,7 +46,7 @@ class Datum:
     dimensions: Mapping[str, str]
     value: float
     unit: str = "Count"
-    counts: Mapping[float, float] = field(default_factory=dict)
+    counts: Mapping[float, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,15 @@ def _answers(balancer: Balancer, before: Reading, now: Reading) -> int:
     return sum(_delta(name, before, now) for name in names)
 
 
-def response_times(before: Mapping[Bin, int], now: Mapping[Bin, int]) -> dict[float, float]:
+def response_times(before: Mapping[Bin, int], now: Mapping[Bin, int]) -> dict[float, int]:
     """How often each response time (seconds) came between two readings: a bin's answers are spread evenly over it."""
-    counts: dict[float, float] = {}
+    counts: dict[float, int] = {}
     for (low, width), number in now.items():
         new = _since(before.get((low, width), 0), number)
-        parts = min(new, _PARTS) if width else min(new, 1)
+        parts = min(new, _PARTS if width else 1)
         for part in range(parts):
-            counts[(low + width * (part + 0.5) / parts) / 1e6] = new / parts
+            middle = low + width * (part + 0.5) / parts
+            counts[middle / 1e6] = new * (part + 1) // parts - new * part // parts
     return counts
 
 
