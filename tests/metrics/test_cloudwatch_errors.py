@@ -1,10 +1,8 @@
 """Requests and failed ones of both sides from CloudWatch, and what is no sample."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from cloudwatch_cases import MINUTE, PLACES, cloudwatch, put_balancer, span
+from measured_places import MINUTE, PLACES, put_balancer, span
 from turnout_components.rollout_spec import Gate, GateKind
 
 from turnout.analysis.measurement import Count, Side
@@ -12,12 +10,6 @@ from turnout.metrics.cloudwatch import CloudWatchMetrics
 
 ERRORS = Gate(name="errors", kind=GateKind.ERRORS)
 BURN = Gate(name="slo", kind=GateKind.BURN)
-
-
-@pytest.fixture
-def client() -> Iterator[Any]:
-    with cloudwatch() as client:
-        yield client
 
 
 def test_failed_are_5xx_answers_and_refused_connections_of_the_requests(client: Any) -> None:

@@ -109,7 +109,7 @@ def measure(gate: Gate, threshold: float | None, side: Side, place: Place) -> Me
         case GateKind.QUALITY:
             return Scores(custom(gate, place))
         case GateKind.ERRORS | GateKind.BURN:
-            return BalancerErrors(place) if gate.metric is None else Failures(custom(gate, place))
+            return BalancerErrors.of(place) if gate.metric is None else Failures(custom(gate, place))
 
 
 @dataclass(frozen=True)
@@ -119,23 +119,23 @@ class BalancerErrors:
     A request whose target refuses was sent to a target, so RequestCount holds it. Of connections, one request may lose
     several: what they have above the requests is cut off. More 5xx answers than requests is no sample."""
 
-    place: Place
+    requests: Statistic
+    failed: Statistic
+    refused: Statistic
+
+    @classmethod
+    def of(cls, place: Place) -> "BalancerErrors":
+        """Raises `Unmeasurable`."""
+        names = ("HTTPCode_Target_5XX_Count", "TargetConnectionErrorCount")
+        return cls(requests(place), *(balancer(place, name).stat("Sum") for name in names))
 
     @property
     def statistics(self) -> tuple[Statistic, ...]:
-        return requests(self.place), self._failed, self._refused
-
-    @property
-    def _failed(self) -> Statistic:
-        return balancer(self.place, "HTTPCode_Target_5XX_Count").stat("Sum")
-
-    @property
-    def _refused(self) -> Statistic:
-        return balancer(self.place, "TargetConnectionErrorCount").stat("Sum")
+        return self.requests, self.failed, self.refused
 
     def sample(self, values: Values) -> Sample | None:
-        total = whole(values.get(requests(self.place)))
-        failed, refused = whole(values.get(self._failed, 0.0)), whole(values.get(self._refused, 0.0))
+        total = whole(values.get(self.requests))
+        failed, refused = whole(values.get(self.failed, 0.0)), whole(values.get(self.refused, 0.0))
         if not total or failed is None or refused is None or failed > total:
             return None
         return Count(min(failed + refused, total), total)
