@@ -203,6 +203,8 @@ def test_time_that_nobody_measured_is_an_anomaly() -> None:
     gap = status(windows=windows([0, 1, 2, 3, 8, 9]), unmeasured="CloudWatch does not answer")
     said = refusal(Item.ANOMALIES, during(watching(gap)))
     assert said.startswith("only 360 of 600 s since the first weight were measured: CloudWatch does not answer")
+    baseline = status(windows=windows(range(-10, 0), weight=0) + windows(range(6)))
+    assert "only 360 of 600 s" in refusal(Item.ANOMALIES, during(watching(baseline))), "before the weight is not after it"
     assert of(Item.ANOMALIES, during(watching(status(windows=windows(range(9)))))).outcome is Outcome.CHECKED
     blind = status(spec=RolloutSpec(gates=(QUALITY,)))
     assert "no gate looks at targets' health" in refusal(Item.ANOMALIES, during(watching(blind)))

@@ -18,7 +18,7 @@ class MetricsUnavailable(Exception):
 @dataclass(frozen=True)
 class Place:
     """One side as a source of measurements knows it: what `$service`, `$environment`, `$group` and `$release` stand for, and
-    the load balancer's two ARNs."""
+    the load balancer's two ARNs. `release` is the digest: what an answer of the release carries."""
 
     service: str
     environment: str

@@ -21,7 +21,7 @@ def places(status: RolloutStatus, record: SwitchRecord, key: str) -> dict[Side, 
     found = {}
     for side, name in status.environments().items():
         state = record.environments[name]
-        group, release = state.group or "", state.release or ""
+        group, release = state.group or "", (state.release or "").rpartition("@")[2]
         found[side] = Place(key.partition("/")[0], name, group, release, state.target_group, str(record.listener))
     return found
 
