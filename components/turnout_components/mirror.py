@@ -130,7 +130,6 @@ def _listener(place: Place) -> dict[str, Any]:
             }
         ],
         "generate_request_id": True,
-        "preserve_external_request_id": True,
         "skip_xff_append": True,
         "server_header_transformation": "PASS_THROUGH",
         "stream_idle_timeout": "0s",
