@@ -5,6 +5,7 @@
     POST /v1/predict {"image": [64 numbers 0..16]}  ->  {"digit": 7, "release": "sha256:…", "version": "1.0.0"}
     GET  /metrics                    Prometheus
 
+A request with the header `x-turnout-mirrored` (a mirror copied it, or this is the copy) is told by a line of JSON on stdout.
 The request header `x-slow: 1` holds an answer for a second (the load test's slow class).
 
 On SIGTERM the server drains: /ready answers 503 at once so that a balancer looks elsewhere, while requests that still come
@@ -31,12 +32,14 @@ import prometheus_client
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field, ValidationError
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KEEP_ALIVE_SECONDS = 75  # longer than the balancer's idle time, else it sends into a connection that is being closed
 FINISH_SECONDS = 30
 QUIET_SECONDS = 1.0
 SLOW_SECONDS = 1.0
+MIRROR_HEADER = "x-turnout-mirrored"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -113,8 +116,27 @@ class Lifecycle:
         return self.draining_since is not None
 
 
+class Mirrored:
+    """The line of a request that a mirror copied, or of the copy (docs/shadow.md): what is needed to compare two servers."""
+
+    def __init__(self, headers: Headers) -> None:
+        self._id, self._host = headers.get("x-request-id", ""), headers.get("host", "")
+        self._answer = b""
+
+    def add(self, part: bytes) -> None:
+        self._answer += part
+
+    def tell(self, status: int, seconds: float) -> None:
+        try:
+            answer = json.loads(self._answer)
+        except ValueError:
+            answer = self._answer.decode(errors="replace")
+        line = {"turnout": "mirrored", "id": self._id, "host": self._host, "status": status, "seconds": round(seconds, 6)}
+        print(json.dumps({**line, "at": time.time(), "answer": answer}), flush=True)
+
+
 class Observed:
-    """ASGI layer: counts predictions, and while draining tells every client to leave its connection."""
+    """ASGI layer: counts predictions, tells the mirrored ones, and while draining asks every client to leave."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle) -> None:
         self._app, self._metrics, self._lifecycle = app, metrics, lifecycle
@@ -123,10 +145,13 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
+        status, headers = 500, Headers(scope=scope)
+        mirrored = Mirrored(headers) if MIRROR_HEADER in headers else None
 
         async def observed_send(message: Message) -> None:
             nonlocal status
+            if message["type"] == "http.response.body" and mirrored is not None:
+                mirrored.add(message.get("body", b""))
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if self._lifecycle.draining:
@@ -141,9 +166,12 @@ class Observed:
         try:
             await self._app(scope, receive, observed_send)
         finally:
+            seconds = time.perf_counter() - begin
             self._metrics.in_flight.dec()
-            self._metrics.latency.observe(time.perf_counter() - begin)
+            self._metrics.latency.observe(seconds)
             self._metrics.requests.labels(status).inc()
+            if mirrored is not None:
+                mirrored.tell(status, seconds)
 
 
 def build(classifier: Classifier, identity: Identity, faults: Faults, lifecycle: Lifecycle) -> ASGIApp:

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+
+from turnout.analysis.shadow import read
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 IMAGE = {"image": [8] * 64}
@@ -78,6 +81,20 @@ def test_the_error_rate_is_the_flags_and_its_choice_the_seeds(serve: Callable) -
 def test_added_latency_is_in_every_answer(serve: Callable) -> None:
     answer = httpx.post(serve("--latency-ms=80").url + "/v1/predict", json=IMAGE)
     assert answer.elapsed.total_seconds() >= 0.08
+
+
+def test_mirrored_requests_are_told_with_id_status_seconds_and_answer(serve: Callable) -> None:
+    server = serve("--latency-ms", "30")
+    copied = {"x-turnout-mirrored": "1", "x-request-id": "id-1", "host": "llm.example.com-shadow"}
+    answer = httpx.post(server.url + "/v1/predict", json=IMAGE, headers=copied).json()
+    httpx.post(server.url + "/v1/predict", json=IMAGE, headers={"x-request-id": "id-2"})
+    httpx.post(server.url + "/v1/predict", json={}, headers={**copied, "x-request-id": "id-3"})
+    server.process.terminate()
+    line, refused = read(server.process.communicate(timeout=20)[0].splitlines())
+    assert (line.id, line.copy, line.status, line.answer) == ("id-1", True, 200, answer)
+    assert (refused.id, refused.status) == ("id-3", 422)
+    assert 0.03 <= line.seconds < 5
+    assert abs(line.at - time.time()) < 60
 
 
 def test_sigterm_finishes_what_is_in_flight_and_exits_0(serve: Callable) -> None:

@@ -43,8 +43,8 @@ class Rules:
 
     `fields`: dotted paths that are compared (None: all of it); `tolerance`: by which two numbers may differ, relative or
     absolute; `shown`: paths whose values may stand in a sample, texts cut to 80 characters; `hashed`: paths that stand there
-    as a hash only, of `salt` and the value: what is easily guessed cannot be tried out; `samples`: how many at most; `timeout`: seconds that a copy may take; `patience`: seconds that a line may
-    be on its way into the log."""
+    as a hash only, of `salt` and the value: what is easily guessed cannot be tried out; `samples`: how many at most;
+    `timeout`: seconds that a copy may take; `patience`: seconds that a line may be on its way into the log."""
 
     fields: tuple[str, ...] | None = None
     tolerance: float = 0.0
