@@ -48,10 +48,14 @@ class Load:
 
 
 @contextmanager
-def load(url: str, rate: float, out: Path, slow_share: float = 0.05, new_connection_share: float = 0.2) -> Iterator[Load]:
-    """Sends `rate` requests a second to `url` while the block runs, then waits for what is in flight."""
+def load(
+    url: str, rate: float, out: Path, slow_share: float = 0.05, new_connection_share: float = 0.2, feedback: str | None = None
+) -> Iterator[Load]:
+    """Sends `rate` requests a second to `url` while the block runs, then waits for what is in flight. `feedback`: where scores
+    of the answers are published."""
     table = out.with_suffix(".npz")
     options = {"--url": url, "--rate": rate, "--slow-share": slow_share, "--new-connection-share": new_connection_share}
+    options |= {"--feedback": feedback} if feedback else {}
     command = [sys.executable, "-m", "examples.digits.load", *(str(part) for option in options.items() for part in option)]
     process = subprocess.Popen(
         [*command, "--progress", "--out", str(out), "--rows", str(table)],

@@ -1,0 +1,204 @@
+"""Rollouts on the local cloud under load: `python -m benchmarks.rollouts`.
+
+A good release is promoted by canary, one that fails and one that answers wrongly are taken back, all under load; then a bad
+release is taken back again and again. Printed: how each ended and after how long, requests lost, and the time from the gate's
+verdict until the load balancer's API has answered and until no request reaches the bad release any more.
+The cloud's minute lasts a second (`SPEED`), so CloudWatch has a value a second. Figures are of the local cloud.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import Row, parser, show
+from benchmarks.service import Service, release, service, wait_for
+from benchmarks.traffic import Load
+from turnout.rollout.controller import Controller
+from turnout.rollout.status import RolloutStatus, State
+from turnout.rollouts import Rollouts
+
+SPEED = 60.0
+RATE = 600.0
+LOOK = 0.05
+"""Seconds between two looks of the driver."""
+QUALITY = {
+    "name": "quality",
+    "kind": "quality",
+    "margin": 0.05,
+    "metric": {"namespace": "Turnout", "name": "Quality", "dimensions": {"Service": "$service", "Release": "$release"}},
+}
+GATES = [{"name": "errors", "kind": "errors"}, {"name": "latency", "kind": "latency"}, {"name": "health", "kind": "health"}]
+CANARY = {"steps": [10, 50, 100], "bake": "10s", "observe": "15s", "extend": "60s", "gates": [*GATES, QUALITY]}
+SHORT = {**CANARY, "steps": [50, 100], "gates": GATES}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a rollout ended. `verdict` and `answered`: Unix seconds of the decision to go back and of the API's answer."""
+
+    status: RolloutStatus
+    seconds: float
+    verdict: float = 0.0
+    answered: float = 0.0
+
+    @property
+    def cause(self) -> str:
+        """What ended it, in a word."""
+        return self.status.cause.partition(":")[0] or self.status.state.value
+
+
+class _Timed:
+    """Notes when the driver's decision to take traffic back was made and when it was done."""
+
+    def __init__(self, controller: Controller) -> None:
+        self.verdict = self.answered = 0.0
+        self._moves: Any = controller._moves
+        self._put_back = self._moves.put_back
+        self._moves.put_back = self._noted
+
+    def _noted(self, *args: Any) -> None:
+        self.verdict = time.time()
+        self._put_back(*args)
+        self.answered = time.time()
+
+
+def rollouts(target: Service) -> Rollouts:
+    """The rollouts of a service."""
+    return Rollouts(target._access, target.cloud)
+
+
+def roll_out(target: Service, spec: dict[str, Any]) -> Ended:
+    """Begins a rollout and drives it to its end."""
+    made = rollouts(target)
+    chosen = made.spec(spec)
+    began = time.monotonic()
+    status = made.begin(made.prepare(chosen))
+    controller = made.controller(chosen, lambda line: None)
+    timed = _Timed(controller)
+    while not (tick := controller.tick(status.id)).is_done:
+        time.sleep(LOOK)
+    return Ended(tick.status, time.monotonic() - began, timed.verdict, timed.answered)
+
+
+def deploy(target: Service, version: str) -> None:
+    """Brings a release to the standby, which gives up what it has; waits until it is healthy."""
+    standby = target.standby
+    kept = target.record().environments[standby].release or ""
+    discard = {"traffic": {"standby": {"discard": kept.partition("@")[0]}}}
+    if target.up({"environments": {standby: {"release": release(version)}}, **discard}).exit_code:
+        raise SystemExit(target.said())
+    wait_for("health", lambda: set(target.targets(standby)) == {"healthy"})
+
+
+def accept(target: Service) -> None:
+    """Lets every release that was marked unstable be tried again."""
+    for mark in list(target.record().unstable.values()):
+        target.records.update(lambda record, mark=mark: record.accepted(mark.release, mark.at, "benchmark"))  # type: ignore[misc]
+
+
+@contextmanager
+def deployed(home: Path) -> Iterator[Service]:
+    """1.0.0 in blue with all traffic, 2.0.0 in green."""
+    with service(home, speed=SPEED, pool={"minimum": 1}, traffic={"gate_timeout": "30s"}) as target:
+        if target.up().exit_code:
+            raise SystemExit(target.said())
+        for name in ("blue", "green"):
+            wait_for(f"health of {name}", lambda: set(target.targets(name)) == {"healthy"})  # noqa: B023
+        yield target
+
+
+def story(target: Service) -> tuple[list[Row], Load]:
+    """2.0.0 promoted, 3.0.0-bad and 4.0.0-wrong taken back, and an update that moves nothing."""
+    rows: list[Row] = []
+    with target.load(RATE, slow_share=0.02, feedback=target.cloud.endpoint) as load:
+        time.sleep(5)  # what is measured before a rollout: thresholds come from it
+        for version, wanted in (("2.0.0", State.PROMOTED), ("3.0.0-bad", State.TAKEN_BACK), ("4.0.0-wrong", State.TAKEN_BACK)):
+            if version != "2.0.0":
+                deploy(target, version)
+            ended = roll_out(target, CANARY)
+            rows.append(
+                {"release": version, "ended": ended.status.state.value, "by": ended.cause, "seconds": round(ended.seconds, 1)}
+            )
+            if ended.status.state is not wanted:
+                print(f"{version} was to be {wanted.value}: {ended.status.cause}")
+            if version == "2.0.0":
+                rows.append(still(target))
+    return rows, load
+
+
+def still(target: Service) -> Row:
+    """After a promotion the pool grows, and an update moves nothing."""
+    api, active = target.api("autoscaling"), target.active
+    group = target.record().environments[active].group
+    api.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=2)
+    wait_for("two instances", lambda: target.targets(active) == ["healthy"] * 2)
+    before, began = target.weights(), time.monotonic()
+    code = target.up().exit_code
+    size = api.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][0]["DesiredCapacity"]
+    kept = code == 0 and target.weights() == before and size == 2
+    ended = "nothing moved" if kept else f"moved: {before} → {target.weights()}, {size} instances, code {code}"
+    return {"release": "up after it scaled", "ended": ended, "by": "–", "seconds": round(time.monotonic() - began, 1)}
+
+
+def returns(target: Service, times: int) -> tuple[list[Ended], Load]:
+    """A bad release tried and taken back again and again, each with half of the requests."""
+    deploy(target, "3.0.0-bad")
+    accept(target)
+    found = []
+    with target.load(RATE, slow_share=0.02) as load:
+        time.sleep(5)
+        for _ in range(times):
+            found.append(roll_out(target, SHORT))
+            accept(target)
+    return found, load
+
+
+def after_verdict(ended: list[Ended], load: Load) -> list[float]:
+    """Milliseconds from each verdict until the last request that the bad release answered was sent (negative: before)."""
+    sent = load.sent_at("3.0.0-bad")
+    found = []
+    for each in ended:
+        last = sent[np.searchsorted(sent, load.at(each.verdict) + 5) - 1]
+        found.append(1000 * (last - load.at(each.verdict)))
+    return found
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.0f} ({min(values):.0f} to {max(values):.0f})"
+
+
+def main() -> None:
+    arguments = parser("rollouts", "Rollouts on a local cloud under load, and how fast a bad one is taken back.")
+    arguments.add_argument("--returns", type=int, default=12, help="how often a bad release is taken back")
+    args = arguments.parse_args()
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turnout-rollouts-")))
+        target = stack.enter_context(deployed(home))
+        rows, load = story(target)
+        lost = {kind: count for kind, count in load.lost.items() if count}
+        sent = load.result["requests_sent"]
+        show(f"Rollouts under {RATE:.0f} requests/s", rows, f"{sent} requests, lost: {lost or 'none'}")
+        ended, again = returns(target, args.returns)
+        api = [1000 * (each.answered - each.verdict) for each in ended]
+        plane = after_verdict(ended, again)
+        taken: list[Row] = [
+            {"from the verdict until": "the load balancer's API has answered", "median (range) ms": _spread(api)},
+            {
+                "from the verdict until": "the last request was sent that the bad release answered",
+                "median (range) ms": _spread(plane),
+            },
+        ]
+        losses = {kind: count for kind, count in again.lost.items() if count}
+        note = f"{len(ended)} returns from 50 %; {again.result['requests_sent']} requests, lost: {losses or 'none'}"
+        show("A bad release is taken back", taken, note, args.json, rollouts=rows, api_ms=api, plane_ms=plane)
+
+
+if __name__ == "__main__":
+    main()
