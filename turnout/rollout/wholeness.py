@@ -28,12 +28,14 @@ def faults(
     *,
     s3: Callable[[], Any],
     ecr: Callable[[str], Any],
+    whole: bool = True,
     told: Callable[[str], None] = lambda uri: None,
 ) -> list[str]:
     """What keeps the release (id) from being deployed again, a line each; none when it is whole.
 
-    `folder` holds the manifests, its parent the local images. `s3` gives a client, `ecr` one of a region. Every byte of the
-    model is read where its store has no hash of its own; `told` gets each file before it is looked at."""
+    `folder` holds the manifests, its parent the local images. `s3` gives a client, `ecr` one of a region. With
+    `whole` every byte of the model is read where its store has no hash of its own; `told` gets each file before it is looked
+    at."""
     try:
         release = load(folder, release_id)
     except ReleaseError as error:
@@ -45,7 +47,7 @@ def faults(
         found.append(missing)
     try:
         files = releasing.files_of(release, folder.parent, s3)
-        found += verify(release.model, files, whole=True, told=told)
+        found += verify(release.model, files, whole=whole, told=told)
     except (ArtifactError, ReleaseError) as error:
         if str(error) != missing:
             found.append(str(error))
