@@ -193,7 +193,9 @@ class Refusing:
 
     def describe_auto_scaling_groups(self, **_: Any) -> Any:
         named = {"LaunchTemplateId": "lt-1", "Version": "1"}
-        group = {"AutoScalingGroupName": "green", "MaxSize": 4, "Instances": [], "LaunchTemplate": named}
+        states = ("InService", "Pending:Wait", "Terminating:Wait", "Terminated", "Standby", "Warmed:Running")
+        held = [{"LifecycleState": state} for state in states]
+        group = {"AutoScalingGroupName": "green", "MaxSize": 4, "Instances": held, "LaunchTemplate": named}
         return {"AutoScalingGroups": [group]}
 
     def describe_launch_template_versions(self, **_: Any) -> Any:
@@ -222,7 +224,7 @@ class Refusing:
 
 def test_a_role_without_rights_leaves_lines_and_no_error() -> None:
     found = read(lambda service: Refusing(), "green", 2)
-    assert (found.types, found.maximum) == (("p6-b200.48xlarge",), 4)
+    assert (found.types, found.maximum, found.serving) == (("p6-b200.48xlarge",), 4, 2)
     answer = asked(found, 2)
     assert answer.missing == 0
     assert [line.partition(" cannot be read: ")[0] for line in answer.unknown] == [

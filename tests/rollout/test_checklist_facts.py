@@ -94,6 +94,18 @@ def test_a_topic_reaches_somebody_when_a_subscription_is_confirmed(sns: Any) -> 
     assert "NotFound" in silent(gone, lambda service: sns)["SNS topic on-call-gone"]
 
 
+def test_a_subscription_that_nobody_has_confirmed_reaches_nobody() -> None:
+    class Pending:
+        def get_paginator(self, _: str) -> "Pending":
+            return self
+
+        def paginate(self, **_: Any) -> Any:
+            return [{"Subscriptions": [{"SubscriptionArn": "PendingConfirmation"}]}]
+
+    alerts = Alerts(topic="arn:aws:sns:us-east-1:123456789012:on-call")
+    assert list(silent(alerts, lambda service: Pending())) == ["SNS topic on-call"]
+
+
 def test_the_address_of_a_webhook_is_not_told() -> None:
     alerts = Alerts(webhook="https://hooks.example.com/T0/secret")
     assert targets(alerts) == ("webhook",)
