@@ -28,6 +28,8 @@ SPEED = 60.0
 RATE = 600.0
 LOOK = 0.05
 """Seconds between two looks of the driver."""
+APART = 1.0
+"""Seconds after a verdict in which the bad release's last request is looked for."""
 QUALITY = {
     "name": "quality",
     "kind": "quality",
@@ -157,6 +159,7 @@ def returns(target: Service, times: int) -> tuple[list[Ended], Load]:
         for _ in range(times):
             found.append(roll_out(target, SHORT))
             accept(target)
+            time.sleep(2 * APART)
     return found, load
 
 
@@ -165,7 +168,7 @@ def after_verdict(ended: list[Ended], load: Load) -> list[float]:
     sent = load.sent_at("3.0.0-bad")
     found = []
     for each in ended:
-        last = sent[np.searchsorted(sent, load.at(each.verdict) + 5) - 1]
+        last = sent[np.searchsorted(sent, load.at(each.verdict) + APART) - 1]
         found.append(1000 * (last - load.at(each.verdict)))
     return found
 

@@ -37,6 +37,8 @@ class LiveCloud:
     def __init__(self, elbv2: Any, autoscaling: Any) -> None:
         self._elbv2 = elbv2
         self._autoscaling = autoscaling
+        self._read: dict[str, dict[str, Any]] = {}
+        """The action of each listener as it was read last."""
 
     def weights(self, listener: str) -> dict[str, int] | None:
         """Weight by target group ARN of the listener's default action; None when the listener is gone."""
@@ -60,11 +62,13 @@ class LiveCloud:
                     return str(listener["ListenerArn"])
         return None
 
-    def set_weights(self, listener: str, weights: Mapping[str, int]) -> None:
-        """Puts these weights (by target group ARN) in force and leaves the rest of the action as it is.
+    def set_weights(self, listener: str, weights: Mapping[str, int], *, at_once: bool = False) -> None:
+        """Puts these weights (by target group ARN) in force and leaves the rest of the action as it is; `at_once`: as it was
+        read last, which saves a call.
 
         Raises `LookupError` when the listener is gone."""
-        action = self._forward(listener)
+        action = self._read.get(listener) if at_once else None
+        action = action if action is not None else self._forward(listener)
         if action is None:
             raise LookupError(f"listener {listener} is gone")
         config = action.get("ForwardConfig", {})
@@ -145,7 +149,8 @@ class LiveCloud:
             found = self._elbv2.describe_listeners(ListenerArns=[listener])["Listeners"]
         except self._elbv2.exceptions.ListenerNotFoundException:
             return None
-        return next((a for a in found[0]["DefaultActions"] if a["Type"] == "forward"), {})
+        self._read[listener] = next((a for a in found[0]["DefaultActions"] if a["Type"] == "forward"), {})
+        return self._read[listener]
 
 
 def _from_warm_pool(activity: Mapping[str, Any]) -> bool:

@@ -46,7 +46,7 @@ class TrackedCloud(FakeCloud):
         self.history: list[tuple[datetime, int]] = [(datetime.min.replace(tzinfo=clock.now.tzinfo), 0)]
         self.before_weights: Callable[[dict[str, int]], None] = lambda weights: None
 
-    def set_weights(self, listener: str, weights: dict[str, int]) -> None:
+    def set_weights(self, listener: str, weights: dict[str, int], *, at_once: bool = False) -> None:
         self.before_weights(weights)
         super().set_weights(listener, weights)
         self.history.append((self._clock(), weights[GREEN_TG]))
@@ -158,20 +158,17 @@ class World:
         status = prepare(start, self.records, self.cloud, self.metrics)  # type: ignore[arg-type]
         return begin(status, self.rollouts, self.records, self.cloud).id  # type: ignore[arg-type]
 
-    def controller(self, operator: Operator = ANNA) -> Controller:
-        """A new driver."""
-        return Controller(
-            self.rollouts,
-            self.records,
-            self.cloud,  # type: ignore[arg-type]
-            self.metrics,
-            step_downs=self.step_downs,  # type: ignore[arg-type]
-            alert=lambda status, event: self.alerts.append(event),
-            smoke=lambda status, test: self._smoke(test),
-            notify=self.told.append,
-            operator=operator,
-            clock=self.clock,
-        )
+    def controller(self, operator: Operator = ANNA, **changes: Any) -> Controller:
+        """A new driver, with other parts where `changes` name them."""
+        parts: dict[str, Any] = {
+            "step_downs": self.step_downs,
+            "alert": lambda status, event: self.alerts.append(event),
+            "smoke": lambda status, test: self._smoke(test),
+            "notify": self.told.append,
+            "operator": operator,
+            "clock": self.clock,
+        }
+        return Controller(self.rollouts, self.records, self.cloud, self.metrics, **{**parts, **changes})  # type: ignore[arg-type]
 
     def _smoke(self, test: RunSmokeTest) -> str:
         self.told.append(f"ran {test.command}")

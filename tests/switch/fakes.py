@@ -68,7 +68,7 @@ class FakeCloud:
     def listener_of(self, target_groups: list[str]) -> str | None:
         return LISTENER if self.listener_weights is not None and set(target_groups) == set(self.listener_weights) else None
 
-    def set_weights(self, listener: str, weights: dict[str, int]) -> None:  # noqa: ARG002
+    def set_weights(self, listener: str, weights: dict[str, int], *, at_once: bool = False) -> None:  # noqa: ARG002
         self.calls.append(f"weights {dict(weights)}")
         self.listener_weights = dict(weights)
 

@@ -60,3 +60,21 @@ def test_new_weights_leave_the_rest_of_the_action_as_it_is():
     wanted = [{"TargetGroupArn": "a", "Weight": 0}, {"TargetGroupArn": "b", "Weight": 100}]
     action = {"Type": "forward", "ForwardConfig": {"TargetGroups": wanted, "TargetGroupStickinessConfig": sticky}}
     assert calls == [{"ListenerArn": "l", "DefaultActions": [action]}]
+
+
+def test_weights_at_once_take_one_call_once_the_action_is_known():
+    read: list[Any] = []
+    forward = {"TargetGroups": [{"TargetGroupArn": "a", "Weight": 100}], "TargetGroupStickinessConfig": {"Enabled": True}}
+    written: list[Any] = []
+
+    def described(**_: Any) -> Any:
+        read.append(1)
+        return {"Listeners": [{"DefaultActions": [{"Type": "forward", "ForwardConfig": forward}]}]}
+
+    elbv2 = SimpleNamespace(describe_listeners=described, modify_listener=lambda **call: written.append(call))
+    cloud = LiveCloud(elbv2, None)
+    cloud.set_weights("l", {"a": 50}, at_once=True)
+    cloud.set_weights("l", {"a": 0}, at_once=True)
+    assert len(read) == 1
+    kept = [call["DefaultActions"][0]["ForwardConfig"]["TargetGroupStickinessConfig"] for call in written]
+    assert kept == [{"Enabled": True}] * 2

@@ -139,7 +139,7 @@ class Moves:
         weights = _by_target_group(record, Traffic.all_to(status.stable, tuple(record.environments)))
         for attempt in Retrying(stop=stop_after_attempt(8), wait=wait_exponential(0.05, max=2), reraise=True):
             with attempt:
-                self._cloud.set_weights(record.listener, weights)
+                self._cloud.set_weights(record.listener, weights, at_once=True)
 
     def record_return(self, status: RolloutStatus) -> None:
         """The record's part of a return, and the candidate's size; twice is as once."""
