@@ -1,0 +1,95 @@
+"""Rollouts on the local cloud under load, with the real driver and the real gates; and drivers that are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.rollouts import CANARY, GATES, RATE, deploy, deployed, rollouts, story
+from benchmarks.service import ROOT, Service, wait_for
+from turnout.rollout.status import LEASE, State
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with deployed(tmp_path_factory.mktemp("rollouts")) as made:
+        yield made
+
+
+@pytest.mark.timeout(400)
+def test_the_good_one_is_promoted_and_the_bad_ones_come_back_under_load(target: Service) -> None:
+    rows, load = story(target)
+    ended = {row["release"]: (row["ended"], row["by"]) for row in rows}
+    assert ended["2.0.0"][0] == "promoted"
+    assert ended["up after it scaled"][0] == "nothing moved"
+    assert ended["3.0.0-bad"][0] == "taken back"
+    assert ended["3.0.0-bad"][1] in ("errors", "latency")
+    assert ended["4.0.0-wrong"] == ("taken back", "quality")
+    lost = {kind: count for kind, count in load.lost.items() if count}
+    assert set(lost) <= {"http_500"}, lost  # the bad release's own
+    assert load.result["releases"]["2.0.0"]["lost"] == 0
+    assert load.result["releases"]["1.0.0"]["lost"] == 0
+
+
+@pytest.mark.timeout(300)
+def test_a_driver_that_is_killed_again_and_again_is_followed_by_another(target: Service) -> None:
+    """kill -9 of the process that drives; the next one waits for its lease to end only where it cannot know that it is dead."""
+    deploy(target, the_other(target))
+    made = rollouts(target)
+    spec = made.spec({**CANARY, "steps": [50, 100], "gates": GATES, "bake": "4s", "observe": "4s"})
+    with target.load(RATE, slow_share=0.02) as load:
+        time.sleep(5)
+        status = made.begin(made.prepare(spec))
+        kills = 0
+        while not made.store.read(status.id).state.is_over:
+            driver = driven(target, status.id)
+            try:
+                driver.wait(timeout=1.5 + kills % 3)
+            except subprocess.TimeoutExpired:
+                driver.send_signal(signal.SIGKILL)
+                driver.wait()
+                kills += 1
+    ended = made.store.read(status.id)
+    assert ended.state is State.PROMOTED, ended.cause
+    assert kills >= 3
+    assert [shift.weight for shift in ended.shifts] == [50, 100]
+    assert target.weights() == {ended.candidate: 100, ended.stable: 0}
+    assert not {kind for kind, count in load.lost.items() if count}
+
+
+@pytest.mark.timeout(300)
+def test_a_stopped_driver_is_followed_and_moves_nothing_when_it_wakes(target: Service) -> None:
+    deploy(target, the_other(target))
+    made = rollouts(target)
+    spec = made.spec({**CANARY, "steps": [50, 100], "gates": GATES, "bake": "60s", "extend": "60s"})
+    with target.load(RATE, slow_share=0.02):
+        time.sleep(5)
+        status = made.begin(made.prepare(spec))
+        sleeper = driven(target, status.id)
+        wait_for("50 %", lambda: made.store.read(status.id).weight == 50)
+        sleeper.send_signal(signal.SIGSTOP)
+        tick = made.controller(spec, lambda line: None).tick(status.id)
+        assert tick.driven_by is not None
+        assert tick.driven_by.pid == sleeper.pid
+        made.controller(spec, lambda line: None).abort(status.id, "its driver hangs")
+        assert target.weights()[status.candidate] == 0
+        sleeper.send_signal(signal.SIGCONT)
+        assert sleeper.wait(timeout=LEASE.total_seconds()) == 5
+    assert target.weights()[status.candidate] == 0
+    assert target.record().rollout is None
+
+
+def the_other(target: Service) -> str:
+    """The good version that does not serve."""
+    serves = str(target.record().environments[target.active].release)
+    return "2.0.0" if serves.startswith("digits-1.0.0") else "1.0.0"
+
+
+def driven(target: Service, rollout: str) -> "subprocess.Popen[bytes]":
+    environ = {**os.environ, "TURNOUT_LOCAL_ENDPOINT": target.cloud.endpoint, "TURNOUT_HOME": str(target.home)}
+    command = [sys.executable, "-m", "turnout", "rollout", "run", rollout]
+    return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
