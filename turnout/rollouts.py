@@ -9,18 +9,18 @@ import httpx
 from pydantic import ValidationError
 from turnout_components.durations import duration
 from turnout_components.live import utc_now
-from turnout_components.rollout_spec import Metrics, RolloutSpec, Source
+from turnout_components.rollout_spec import Metrics, RolloutSpec
 from turnout_components.standby import Keep, StandbyPolicy
 from turnout_components.switch_record import Operator
 
 from turnout.access import Access
 from turnout.cloud.client import CloudHandle
-from turnout.metrics.cloudwatch import CloudWatchMetrics
 from turnout.metrics.provider import MetricProvider
 from turnout.rollout import smoke
 from turnout.rollout.alerts import Alerter
 from turnout.rollout.controller import Controller
 from turnout.rollout.decide import RunSmokeTest
+from turnout.rollout.sources import source
 from turnout.rollout.start import Start, begin, prepare
 from turnout.rollout.status import RolloutStatus
 from turnout.rollout.store import NoRollout, RolloutStore
@@ -72,16 +72,11 @@ class Rollouts:
         """The source of measurements. On the local cloud its times are divided by the cloud's speed, as CloudWatch's are.
 
         Raises `StackError`."""
-        period, delay = wanted.period, wanted.delay
-        if self._cloud is not None:
-            speed = float(self._cloud.state()["speed"])
-            period, delay = period / speed, delay / speed
-            if period % timedelta(seconds=1):
-                fix = "start the local cloud with --speed 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60"
-                raise StackError(f"a period of {wanted.period} is no whole second at speed {speed:g}; {fix}")
-        if wanted.source is Source.PROMETHEUS:
-            raise StackError("turnout:rollout.metrics.source: prometheus is not built yet; write cloudwatch")
-        return CloudWatchMetrics(self.access.client("cloudwatch"), period, delay)
+        speed = float(self._cloud.state()["speed"]) if self._cloud is not None else 1.0
+        try:
+            return source(wanted, self.access.client, speed)
+        except ValueError as error:
+            raise StackError(f"{self.stack.config_file}, turnout:rollout.metrics: {error}") from None
 
     def prepare(self, spec: RolloutSpec) -> RolloutStatus:
         """A rollout that may begin; nothing is touched.

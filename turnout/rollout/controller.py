@@ -6,7 +6,7 @@ that the lease is lost puts the recorded weights back.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from turnout_components.items import Conflict
@@ -23,6 +23,7 @@ from turnout.rollout.store import RolloutStore
 
 ACTIONS_A_TICK = 50
 """More in one tick would be a defect: a decision that repeats itself."""
+LEFT = "smoke test left to another driver"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Tick:
 
 class Controller:
     """One driver of rollouts. `alert` tells people of an event; `smoke` runs a smoke test and says why it failed ("" where it
-    passed); `notify` gets a line for each thing that happens."""
+    passed): without it the step is left to a driver that has one; `notify` gets a line for each thing that happens."""
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class Controller:
         *,
         step_downs: StepDowns | None = None,
         alert: Callable[[RolloutStatus, Event], None] = lambda status, event: None,
-        smoke: Callable[[RolloutStatus, RunSmokeTest], str] = lambda status, test: "no smoke test can be run here",
+        smoke: Callable[[RolloutStatus, RunSmokeTest], str] | None = None,
         notify: Callable[[str], None] = lambda line: None,
         operator: Operator | None = None,
         clock: Callable[[], datetime] = utc_now,
@@ -102,6 +103,18 @@ class Controller:
         self._moves.record_return(status)
         return self._told(status)
 
+    def release(self, rollout: str) -> None:
+        """Gives the lease up, where it is ours: the next driver need not wait until it ends."""
+
+        def given_up(found: RolloutStatus) -> RolloutStatus:
+            return found.changed(lease=None) if self._is_ours(found) else found
+
+        if self._is_ours(self._rollouts.read(rollout)):
+            self._rollouts.update(rollout, given_up)
+
+    def _is_ours(self, status: RolloutStatus) -> bool:
+        return status.lease is not None and status.lease.token == self._token
+
     def _return_without_store(self, rollout: str) -> None:
         """While the store is away, what was read last may still take traffic back, for as long as the lease holds."""
         if self._last is None or self._last[0].id != rollout or self._last[0].state.is_over:
@@ -123,7 +136,10 @@ class Controller:
             return status
         if lease is not None and lease.token != self._token and not status.state.is_over:
             status = status.said(now, f"taken over from {lease.by}", f"by {self._operator}")
-        return self._write(status.changed(lease=Lease(by=self._operator, token=self._token, expires=now + LEASE)))
+        return self._write(status.changed(lease=self._lease()))
+
+    def _lease(self, busy: timedelta = timedelta(0)) -> Lease:
+        return Lease(by=self._operator, token=self._token, expires=self._clock() + busy + LEASE)
 
     def _write(self, status: RolloutStatus) -> RolloutStatus:
         """Writes what we know; what an operator has asked for meanwhile (a pause, an approval) is taken up.
@@ -134,8 +150,7 @@ class Controller:
                 return self._rollouts.write(status)
             except Conflict:
                 found = self._rollouts.read(status.id)
-                ours = found.lease is not None and found.lease.token == self._token
-                if not ours or (found.state.is_over and not status.state.is_over):
+                if not self._is_ours(found) or (found.state.is_over and not status.state.is_over):
                     raise LeaseLost(f"somebody else drives {status.id} or has ended it") from None
                 state = status.state if status.state.is_over else found.state
                 status = status.changed(generation=found.generation, approved=found.approved, state=state)
@@ -161,11 +176,23 @@ class Controller:
             if decision.action is None and not decision.goes_on:
                 return Decision(status, waits=decision.waits)
             if isinstance(decision.action, RunSmokeTest):
+                if self._smoke is None:
+                    return Decision(self._left(status, decision.action), waits=f"{LEFT}: `turnout rollout run` runs it")
+                status = self._write(status.changed(lease=self._lease(decision.action.timeout)))
                 smoke = self._smoke(status, decision.action)
+                status = status.changed(lease=self._lease())
             elif decision.action is not None:
                 status = written = self._act(status, decision.action)
             record = self._moves.record()
         raise RuntimeError(f"rollout {status.id} repeats itself at step {status.step + 1}: {status.current}")
+
+    def _left(self, status: RolloutStatus, test: RunSmokeTest) -> RolloutStatus:
+        """The lease is given up after each look, so that who can run the test may; it is said once a step."""
+        if not any(event.what == LEFT and event.at >= status.step_began for event in status.events):
+            told = status.said(self._clock(), LEFT, f"{self._operator} runs no commands: {test.command}", alert=True)
+            self._say_new(status, told)
+            status = told
+        return self._write(status.changed(lease=None))
 
     def _act(self, status: RolloutStatus, action: Action) -> RolloutStatus:
         match action:

@@ -1,0 +1,197 @@
+"""Drives the rollout of one service in one stack as a Lambda function that a schedule invokes.
+
+What it is to do stands in the rollout's status, so neither a stack file nor Pulumi is needed. Whoever invokes it too often or
+kills it changes nothing: the lease in the status says who drives. It runs no commands: a smoke test is left to
+`turnout rollout run`.
+"""
+
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import httpx
+from botocore.config import Config
+from botocore.session import get_session
+from pydantic import BaseModel, ConfigDict
+from turnout_components.items import DEFAULT_TABLE
+from turnout_components.live import LiveCloud, utc_now
+from turnout_components.step_down import StepDowns
+from turnout_components.switch_record import Operator, RecordStore
+
+from turnout.rollout.alerts import Alerter
+from turnout.rollout.controller import Controller, Tick
+from turnout.rollout.sources import source
+from turnout.rollout.status import RolloutStatus
+from turnout.rollout.store import NoRollout, RolloutStore
+
+RESERVE = 10.0
+"""Seconds before an invocation's end after which no look begins: a look takes one or two."""
+LOOK = 5.0
+"""Seconds between two looks. A schedule of EventBridge has minutes ("Schedule types in EventBridge Scheduler")."""
+CALL = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 3})
+"""Bounds of one call, so that no call outlasts the invocation."""
+Say = Callable[..., None]
+
+
+class Settings(BaseModel):
+    """What the function's environment says. `endpoint` and `speed`: of a local cloud."""
+
+    model_config = ConfigDict(frozen=True)
+
+    service: str
+    stack: str
+    region: str
+    table: str = DEFAULT_TABLE
+    look: float = LOOK
+    endpoint: str | None = None
+    speed: float = 1.0
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Settings":
+        """From TURNOUT_SERVICE, TURNOUT_STACK, AWS_REGION, which Lambda sets, and the optional TURNOUT_TABLE, TURNOUT_LOOK,
+        TURNOUT_LOCAL_ENDPOINT and TURNOUT_LOCAL_SPEED.
+
+        Raises `pydantic.ValidationError` for what is missing or wrong."""
+        names = {"region": "AWS_REGION", "endpoint": "TURNOUT_LOCAL_ENDPOINT", "speed": "TURNOUT_LOCAL_SPEED"}
+        given = {field: environ.get(names.get(field, f"TURNOUT_{field.upper()}")) for field in cls.model_fields}
+        return cls.model_validate({field: value for field, value in given.items() if value is not None})
+
+
+class Context(Protocol):
+    """What Lambda tells of an invocation ("Using the Lambda context object to retrieve Python function information")."""
+
+    function_name: str
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+def handler(event: object, context: Context) -> dict[str, Any]:  # noqa: ARG001 -- Lambda passes it
+    """Drives the rollout that the switch record names until shortly before the invocation's end, or its own.
+
+    Raises what the last look raised, where none of this invocation succeeded: Lambda counts it as an error."""
+    # The host is none that another could ask for a process: functions share host names and process numbers.
+    operator = Operator(name=context.function_name, host=context.aws_request_id, pid=os.getpid())
+    say = functools.partial(_print, request=context.aws_request_id)
+    return compose(Settings.of(os.environ)).run(operator, lambda: context.get_remaining_time_in_millis() / 1000, say)
+
+
+class Runner:
+    """What is kept from one invocation to the next: clients, and what is known to be over. `controller` makes a driver."""
+
+    def __init__(
+        self,
+        records: RecordStore,
+        rollouts: RolloutStore,
+        controller: Callable[[RolloutStatus, Operator, Callable[[str], None]], Controller],
+        *,
+        look: float = LOOK,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._records, self._rollouts, self._controller = records, rollouts, controller
+        self._look, self._sleep, self._clock = look, sleep, clock
+        self._settled = -1
+        """Generation of the switch record at which nothing was left to be done."""
+
+    def run(self, operator: Operator, remaining: Callable[[], float], say: Say) -> dict[str, Any]:
+        """One invocation, which has so many seconds left. `say` takes a level and a message, and writes a line."""
+        rollout = self._to_drive()
+        if rollout is None:
+            return {"rollout": None}
+        say = functools.partial(say, rollout=rollout)
+        controller = self._controller(self._rollouts.read(rollout), operator, functools.partial(say, "info"))
+        try:
+            tick, looks = self._drive(controller, rollout, remaining, say)
+        finally:
+            _release(controller, rollout, say)
+        return {
+            "rollout": rollout,
+            "state": tick.status.state.value,
+            "weight": tick.status.weight,
+            "waits": tick.waits,
+            "driven_by": str(tick.driven_by) if tick.driven_by else None,
+            "looks": looks,
+        }
+
+    def _to_drive(self) -> str | None:
+        """The rollout that is under way, or the newest where its driver ended before it had told people of its end. One read
+        where nothing has changed since nothing was to be done."""
+        record = self._records.read()
+        if record is None or record.generation == self._settled:
+            return None
+        if record.rollout is not None:
+            return record.rollout
+        newest = next(iter(self._rollouts.ids()), None)
+        status = self._known(newest) if newest else None
+        if status is None or not status.alerts:
+            self._settled = record.generation
+            return None
+        return newest if status.holder(self._clock(), "") is None else None
+
+    def _known(self, rollout: str) -> RolloutStatus | None:
+        try:
+            return self._rollouts.read(rollout)
+        except NoRollout:
+            return None
+
+    def _drive(self, controller: Controller, rollout: str, remaining: Callable[[], float], say: Say) -> tuple[Tick, int]:
+        tick, looks, said = None, 0, ""
+        while True:
+            try:
+                tick, looks = controller.tick(rollout), looks + 1
+                waits = f"{tick.driven_by} drives it" if tick.driven_by else tick.waits
+                if waits and waits != said:
+                    say("info", waits)
+                said = waits
+            except Exception as error:
+                say("error", f"{type(error).__name__}: {error}")
+                if tick is None and remaining() <= RESERVE + self._look:
+                    raise
+            if tick is not None and (tick.is_done or remaining() <= RESERVE + self._look):
+                return tick, looks
+            self._sleep(self._look)
+
+
+def _release(controller: Controller, rollout: str, say: Say) -> None:
+    """Without it the next driver waits for the lease's end."""
+    try:
+        controller.release(rollout)
+    except Exception as error:
+        say("error", f"the lease is kept until it ends: {type(error).__name__}: {error}")
+
+
+@functools.cache
+def compose(settings: Settings) -> Runner:
+    """A runner with clients of AWS, or of a local cloud; made once for as long as Lambda keeps the process."""
+    session = get_session()
+
+    @functools.cache
+    def client(service: str) -> Any:
+        return session.create_client(service, region_name=settings.region, endpoint_url=settings.endpoint, config=CALL)
+
+    place = (client("dynamodb"), settings.table, settings.service, settings.stack)
+    records, rollouts = RecordStore(*place), RolloutStore(*place)
+
+    def controller(status: RolloutStatus, operator: Operator, notify: Callable[[str], None]) -> Controller:
+        return Controller(
+            rollouts,
+            records,
+            LiveCloud(client("elbv2"), client("autoscaling")),
+            source(status.spec.metrics, client, settings.speed),
+            step_downs=StepDowns(client),
+            alert=Alerter(status.spec.alerts, rollouts.key, client, httpx.Client()),
+            notify=notify,
+            operator=operator,
+        )
+
+    return Runner(records, rollouts, controller, look=settings.look)
+
+
+def _print(level: str, message: str, **fields: str) -> None:
+    """One line of the log, as an object of JSON."""
+    print(json.dumps({"level": level, "message": message, **fields}), flush=True)
