@@ -209,8 +209,10 @@ def test_a_smoke_test_is_left_to_a_driver_that_runs_commands_and_people_are_told
     assert world.cloud.weights_put == [0]
 
     able = world.controller(ANNA)
-    assert able.tick(rollout).driven_by is None, "the lease is free between two looks"
+    world.clock.on_sleep = lambda: able.tick(rollout) and None
+    assert function.invoke()["driven_by"] == str(ANNA), "the lease is free between two looks of one invocation"
     assert "ran probe" in world.told
+    world.clock.on_sleep = None
     able.release(rollout)
     assert function.until_idle()["state"] == "promoted"
     assert world.cloud.weights_put == [0, 100]
