@@ -126,9 +126,9 @@ class PrometheusFeed:
             raise self.answer
         if self.answer is not None:
             return self.answer
-        parsed = re.fullmatch(r"(\w+)\{(.*)\}\[(\d+)s\]", query)
+        parsed = re.fullmatch(r"(\w+)(?:\{(.*)\})?\[(\d+)s\]", query)
         assert parsed, query
-        wanted = {"__name__": parsed[1], **dict(re.findall(r'(\w+)="([^"]*)"', parsed[2]))}
+        wanted = {"__name__": parsed[1], **dict(re.findall(r'(\w+)="([^"]*)"', parsed[2] or ""))}
         result = []
         for labels in {json.dumps(labels, sort_keys=True): labels for _, labels, _ in self._counted}.values():
             if wanted.items() <= labels.items():

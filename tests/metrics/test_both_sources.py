@@ -10,7 +10,9 @@ from turnout.metrics.provider import MetricsUnavailable
 
 ACTIVE, CANDIDATE = Side.ACTIVE, Side.CANDIDATE
 UNKNOWN = Gate(
-    name="unknown", kind=GateKind.QUALITY, metric=Metric(namespace="No", name="Where", total='no{env="a"}', score='no{env="b"}')
+    name="unknown",
+    kind=GateKind.QUALITY,
+    metric=Metric(namespace="No", name="Where", dimensions={"E": "$environment"}, total='no{e="$environment"}', score="no"),
 )
 
 
@@ -114,3 +116,14 @@ def test_a_source_that_does_not_answer_is_unavailable_and_no_measurement(feed: F
         feed.provider.missing([feed.errors], PLACES, START, START + 5 * MINUTE)
     with pytest.raises(MetricsUnavailable):
         feed.provider.percentile(feed.latency, PLACES[ACTIVE], START, START + MINUTE)
+
+
+def test_one_metric_for_both_sides_is_told_before_the_start(feed: Feed) -> None:
+    feed_all(feed, 5)
+    metric = Metric(
+        namespace="Turnout", name="Right", dimensions={"S": "$service"}, total='scored{s="$service"}', score="right"
+    )
+    gate = Gate(name="quality", kind=GateKind.QUALITY, metric=metric)
+    (line,) = feed.provider.missing([gate], PLACES, START, START + 6 * MINUTE)
+    assert line.startswith("quality: both sides are")
+    assert "$environment" in line

@@ -220,14 +220,17 @@ def test_a_gate_with_selectors_alone_is_told_what_to_write(client: Any) -> None:
 
 
 def test_statistic_sets_have_no_latency(client: Any) -> None:
-    gate = Gate(name="ttft", kind=GateKind.LATENCY, metric=Metric(namespace="Turnout", name="Ttft"))
+    metric = Metric(namespace="Turnout", name="Ttft", dimensions={"E": "$environment"})
+    gate = Gate(name="ttft", kind=GateKind.LATENCY, metric=metric)
     sets = {"SampleCount": 9, "Sum": 9, "Minimum": 0.5, "Maximum": 2}
-    data = {"MetricName": "Ttft", "Timestamp": START + MINUTE / 2, "StatisticValues": sets}
+    blue = [{"Name": "E", "Value": "blue"}]
+    data = {"MetricName": "Ttft", "Dimensions": blue, "Timestamp": START + MINUTE / 2, "StatisticValues": sets}
     client.put_metric_data(Namespace="Turnout", MetricData=[data])
     metrics = CloudWatchMetrics(client, MINUTE, MINUTE)
-    assert len(metrics.missing([gate], PLACES, START, START + 9 * MINUTE)) == 1
+    (line,) = metrics.missing([gate], PLACES, START, START + 9 * MINUTE)
+    assert "Turnout Ttft (E=blue) has no usable value" in line
     assert metrics.percentile(gate, PLACES[Side.ACTIVE], START, START + 9 * MINUTE) is None
-    put(client, "Turnout", "Ttft", {}, 5, {1.5: 10})
+    put(client, "Turnout", "Ttft", {"E": "blue"}, 5, {1.5: 10})
     assert metrics.missing([gate], PLACES, START + 5 * MINUTE, START + 9 * MINUTE) == []
 
 

@@ -181,21 +181,24 @@ def test_prometheus_counts_what_was_served_over_births_and_restarts(server: Serv
     assert percentile == pytest.approx(float(told), rel=0.25)  # it extrapolates, and forgets what came before its first sample
 
 
+def metric(total: str) -> rollout_spec.Metric:
+    """A gate's metric with that selector."""
+    return rollout_spec.Metric(total=total, bad="app_requests_total")
+
+
 def test_what_cannot_be_measured_is_told_before_the_start(server: Server) -> None:
     server.exporter.serve("blue", 95, 5, 0.2)
     soon = datetime.now(UTC)
     wait_for("a scrape", lambda: server.totals({}).get(("errors", ACTIVE)) == Count(5, 100))
     until = datetime.now(UTC) + PERIOD
-    broken = ERRORS.model_copy(update={"name": "broken", "metric": rollout_spec.Metric(total="app_requests_total{", bad="a")})
-    computed = ERRORS.model_copy(
-        update={"name": "computed", "metric": rollout_spec.Metric(total="sum(app_requests_total)", bad="app_requests_total")}
-    )
-    absent = ERRORS.model_copy(update={"name": "absent", "metric": rollout_spec.Metric(total="no_such", bad="no_such")})
+    broken = ERRORS.model_copy(update={"name": "broken", "metric": metric('app_requests_total{env="$environment"')})
+    computed = ERRORS.model_copy(update={"name": "computed", "metric": metric('sum(app_requests_total{env="$environment"})')})
+    absent = ERRORS.model_copy(update={"name": "absent", "metric": metric('no_such{env="$environment"}')})
     lines = server.metrics.missing([ERRORS, broken, computed, absent, QUALITY], PLACES, soon - PERIOD, until)
     assert [line.partition(":")[0] for line in lines] == ["broken", "computed", "absent"]
     assert "write a selector" in lines[0]
     assert "write a selector" in lines[1]
-    assert "no_such and no_such counted nothing of blue" in lines[2]
+    assert 'no_such{env="blue"} and app_requests_total counted nothing of blue' in lines[2]
     with pytest.raises(MetricsUnavailable, match="write a selector"):
         server.metrics.read([broken], {}, PLACES, [Span(soon - PERIOD, soon)])
     (reading,) = server.metrics.read([absent], {}, PLACES, [Span(soon - PERIOD, soon)])

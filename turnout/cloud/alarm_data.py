@@ -1,15 +1,15 @@
 """The data points that an alarm of moto's looks at, and its rule, as the pure evaluator takes them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from moto.cloudwatch.models import Alarm
+from moto.cloudwatch.models import Alarm, CloudWatchBackend
 
 from turnout.cloud import metric_math
 from turnout.cloud.alarms import MISSING, OPERATORS, AlarmRule
 from turnout.cloud.metric_statistics import PLAIN, Bag, statistic
-from turnout.cloud.moto_cloudwatch import bag, seconds_of
+from turnout.cloud.moto_cloudwatch import Key, bag, recorded
 
 Points = tuple[float | None, ...]
 
@@ -20,28 +20,22 @@ class NotEvaluated(ValueError):
 
 @dataclass(frozen=True)
 class _Query:
-    namespace: str
-    name: str
-    dimensions: frozenset[tuple[str, str]]
+    key: Key
     statistic: str
     period: int
 
 
 class Data:
-    """Values by metric, for evaluations at one moment. `speed` divides periods."""
+    """What CloudWatch holds, for evaluations at one moment. `speed` divides periods."""
 
-    def __init__(self, metric_data: Iterable[Any], end: float, speed: float) -> None:
-        self._end, self._speed = end, speed
-        self._values: dict[tuple[str, str, frozenset[tuple[str, str]]], list[tuple[float, Any]]] = {}
-        for datum in metric_data:
-            by = frozenset((str(item.name), str(item.value)) for item in datum.dimensions)
-            self._values.setdefault((datum.namespace, datum.name, by), []).append((seconds_of(datum.timestamp), datum))
+    def __init__(self, backend: CloudWatchBackend, end: float, speed: float) -> None:
+        self._backend, self._end, self._speed = backend, end, speed
 
     def points(self, alarm: Alarm, rule: AlarmRule) -> Points:
         """The alarm's evaluation range, oldest first. Raises `NotEvaluated`."""
         if not alarm.metric_data_queries:
             by = frozenset((str(item.name), str(item.value)) for item in alarm.dimensions)
-            query = _Query(alarm.namespace, alarm.metric_name, by, alarm.statistic, int(alarm.period))
+            query = _Query((alarm.namespace, alarm.metric_name, by), alarm.statistic, int(alarm.period))
             return self._series(query, rule.range)
         known: dict[str, Points] = {}
         shown: Points | None = None
@@ -61,7 +55,7 @@ class Data:
                 raise NotEvaluated(str(error)) from None
         stat = query.metric_stat
         by = frozenset((str(item.name), str(item.value)) for item in stat.metric.dimensions)
-        asked = _Query(stat.metric.namespace, stat.metric.metric_name, by, stat.stat, int(stat.period or 60))
+        asked = _Query((stat.metric.namespace, stat.metric.metric_name, by), stat.stat, int(stat.period or 60))
         return self._series(asked, length)
 
     def _series(self, query: _Query, length: int) -> Points:
@@ -69,9 +63,9 @@ class Data:
             raise NotEvaluated(f"the statistic {query.statistic or 'of a percentile'} is not evaluated here")
         width = query.period / self._speed
         slots: list[list[Bag]] = [[] for _ in range(length)]
-        for at, datum in self._values.get((query.namespace, query.name, query.dimensions), ()):
-            age = int((self._end - at) // width) if at < self._end else -1
-            if 0 <= age < length:
+        for at, datum in recorded(self._backend, query.key, self._end - (length + 1) * width, self._end):
+            age = int((self._end - at) // width)
+            if age < length:
                 slots[length - 1 - age].append(bag(datum))
         return tuple(statistic(query.statistic, slot) for slot in slots)
 

@@ -57,7 +57,7 @@ class Autoscaler:
             self._note_serving()
         calls: dict[tuple[str, str], _Call] = {}
         for region, backend in list(cloudwatch_backends[ACCOUNT].items()):
-            data = Data(list(backend.metric_data), end, self._speed)
+            data = Data(backend, end, self._speed)
             found = [(alarm, *judged) for alarm in list(backend.alarms.values()) if (judged := self._judge(alarm, data))]
             for alarm, rule, verdict in found:
                 if verdict.state == ALARM and alarm.actions_enabled:

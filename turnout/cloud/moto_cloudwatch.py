@@ -6,6 +6,8 @@ Statistics: `metric_statistics`; expressions: `metric_math`.
 """
 
 import re
+import threading
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -31,8 +33,13 @@ _SHORT = (1, 5, 10, 20, 30)
 _ID = re.compile(r"[a-z][A-Za-z0-9_]*")
 
 Key = tuple[str, str, frozenset[tuple[str, str]]]
+Recorded = tuple[float, Any]
+"""A datum after its time in seconds since 1970."""
 Points = dict[float, float]
 """Values by the start of their period, in seconds since 1970."""
+
+
+_lock = threading.Lock()
 
 
 class InvalidNextToken(CloudWatchException):
@@ -75,16 +82,16 @@ def extend_cloudwatch(period: float = _MINUTE) -> None:
         queries = asked.get("MetricDataQueries", [])
         start, end = seconds_of(asked["StartTime"]), seconds_of(asked["EndTime"])
         _check_queries(queries, start, end)
-        data = _by_key(self.cloudwatch_backend, start // _MINUTE * _MINUTE, end)
         series: dict[str, Points] = {}
         for query in queries:
             if "MetricStat" in query:
                 stat = query["MetricStat"]
                 width = allowed(stat["Period"])
                 metric = stat["Metric"]
-                found = data.get(_key(metric["Namespace"], metric["MetricName"], metric.get("Dimensions", [])), [])
-                kept = [datum for datum in found if stat.get("Unit") in (None, datum.unit)]
-                series[query["Id"]] = _points(kept, stat["Stat"], _rounded(start, width, period), end, width)
+                key = _key(metric["Namespace"], metric["MetricName"], metric.get("Dimensions", []))
+                first = _rounded(start, width, period)
+                kept = _of_unit(recorded(self.cloudwatch_backend, key, first, end), stat.get("Unit"))
+                series[query["Id"]] = _points(kept, stat["Stat"], first, width)
         for query in queries:
             if "Expression" in query:
                 series[query["Id"]] = _evaluated(query["Expression"], series)
@@ -107,10 +114,9 @@ def extend_cloudwatch(period: float = _MINUTE) -> None:
             )
         first = _rounded(start, width, period)
         key = _key(asked["Namespace"], asked["MetricName"], asked.get("Dimensions", []))
-        found = _by_key(self.cloudwatch_backend, first, end).get(key, [])
-        kept = [datum for datum in found if asked.get("Unit") in (None, datum.unit)]
-        by_name = {name: _points(kept, name, first, end, width) for name in names}
-        units = {_slot(datum, first, width): datum.unit for datum in kept}
+        kept = _of_unit(recorded(self.cloudwatch_backend, key, first, end), asked.get("Unit"))
+        by_name = {name: _points(kept, name, first, width) for name in names}
+        units = {_slot(at, first, width): datum.unit for at, datum in kept}
         return ActionResult({"Label": asked["MetricName"], "Datapoints": [_datapoint(at, by_name, units[at]) for at in units]})
 
     CloudWatchBackend.put_metric_data = put_metric_data  # type: ignore[method-assign]
@@ -122,7 +128,29 @@ def put_metric_data(self: CloudWatchBackend, namespace: str, metric_data: list[d
     """PutMetricData; nothing is kept of a call with a datum that is refused."""
     for number, metric in enumerate(metric_data, 1):
         self._validate_parameters_put_metric_data(metric, number)
-    self.metric_data += [_datum(namespace, metric) for metric in metric_data]
+    data = [_datum(namespace, metric) for metric in metric_data]
+    self.metric_data += data
+    for datum in data:
+        at = seconds_of(datum.timestamp)
+        by = frozenset((str(item.name), str(item.value)) for item in datum.dimensions)
+        with _lock:
+            insort(_index(self).setdefault((namespace, datum.name, by), []), (at, datum), key=_at)
+
+
+def recorded(backend: CloudWatchBackend, key: Key, start: float, end: float) -> list[Recorded]:
+    """What was put of a metric with times from `start` up to `end`, in order of time."""
+    data = _index(backend).get(key, [])
+    return data[bisect_left(data, start, key=_at) : bisect_left(data, end, key=_at)]
+
+
+def _index(backend: CloudWatchBackend) -> dict[Key, list[Recorded]]:
+    """The data by metric; a backend that is reset forgets it with all else."""
+    index: dict[Key, list[Recorded]] = vars(backend).setdefault("turnout_by_metric", {})
+    return index
+
+
+def _at(item: Recorded) -> float:
+    return item[0]
 
 
 def _datum(namespace: str, metric: Mapping[str, Any]) -> MetricDatumBase:
@@ -155,14 +183,8 @@ def _key(namespace: str, name: str, dimensions: Iterable[Mapping[str, str]]) -> 
     return namespace, name, frozenset((item["Name"], item["Value"]) for item in dimensions)
 
 
-def _by_key(backend: CloudWatchBackend, start: float, end: float) -> dict[Key, list[Any]]:
-    """The data of that time by metric."""
-    found: dict[Key, list[Any]] = {}
-    for datum in backend.get_all_metrics():
-        if start <= seconds_of(datum.timestamp) < end:
-            by = frozenset((str(item.name), str(item.value)) for item in datum.dimensions)
-            found.setdefault((datum.namespace, datum.name, by), []).append(datum)
-    return found
+def _of_unit(data: Iterable[Recorded], unit: str | None) -> list[Recorded]:
+    return [item for item in data if unit in (None, item[1].unit)]
 
 
 def _rounded(start: float, width: int, period: float) -> float:
@@ -171,21 +193,20 @@ def _rounded(start: float, width: int, period: float) -> float:
     return start // step * step
 
 
-def _slot(datum: MetricDatumBase, first: float, width: int) -> float:
-    return first + (seconds_of(datum.timestamp) - first) // width * width
+def _slot(at: float, first: float, width: int) -> float:
+    return first + (at - first) // width * width
 
 
-def _points(data: Iterable[MetricDatumBase], name: str, first: float, end: float, width: int) -> Points:
+def _points(data: Iterable[Recorded], name: str, first: float, width: int) -> Points:
     """The statistic of each period that has data, oldest first."""
     try:
         metric_statistics.check(name)
     except UnknownStatistic as error:
         raise ValidationError(f"The value {name} for parameter Stat is not supported: {error}") from None
     slots: dict[float, list[Bag]] = {}
-    for datum in data:
-        if first <= seconds_of(datum.timestamp) < end:
-            slots.setdefault(_slot(datum, first, width), []).append(bag(datum))
-    values = {at: metric_statistics.statistic(name, slots[at]) for at in sorted(slots)}
+    for at, datum in data:
+        slots.setdefault(_slot(at, first, width), []).append(bag(datum))
+    values = {at: metric_statistics.statistic(name, bags) for at, bags in slots.items()}
     return {at: value for at, value in values.items() if value is not None}
 
 

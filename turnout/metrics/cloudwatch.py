@@ -62,8 +62,11 @@ class CloudWatchMetrics:
                 found = measures.measure(gate, 1.0, Side.ACTIVE, place)
             except Unmeasurable as error:
                 lines.append(f"{gate.name}: {error}")
-            else:
-                named |= {gate.name: found} if found else {}
+                continue
+            if _shared(gate, places):
+                lines.append(f"{gate.name}: both sides are one metric; tell them apart by $environment, $group or $release")
+            elif found:
+                named[gate.name] = found
         start, end = self._whole(since, now - self._delay)
         values = self._values({item for measure in named.values() for item in measure.statistics}, start, end, end - start)
         for name, measure in named.items():
@@ -175,6 +178,11 @@ class _Asked:
         samples = {name: sample for name, measure in self.measures.items() if (sample := measure.sample(values)) is not None}
         shown = {name: values[item] for name, item in self.shown.items() if 0 <= values.get(item, -1.0) < math.inf}
         return Reading(measures.whole(values.get(self.requests)) if self.requests else None, samples, shown)
+
+
+def _shared(gate: Gate, places: Mapping[Side, Place]) -> bool:
+    """Whether the gate's own metric is the same for both sides: there would be nothing to compare."""
+    return gate.metric is not None and len(places) > 1 and len({measures.custom(gate, place) for place in places.values()}) == 1
 
 
 def _readings(asked: Mapping[Side, _Asked], values: Values) -> Mapping[Side, Reading]:

@@ -79,6 +79,14 @@ class PrometheusMetrics:
             if not _selectors(gate):
                 lines.append(f"{gate.name}: Prometheus does not know the load balancer; write {_WRITE[gate.kind]}")
                 continue
+            if (
+                len(places) > 1
+                and len({tuple(_filled(text, each) for text in _selectors(gate)) for each in places.values()}) == 1
+            ):
+                lines.append(
+                    f"{gate.name}: both sides are the same series; tell them apart by $environment, $group or $release"
+                )
+                continue
             try:
                 told = self._unmeasured(gate, places[Side.ACTIVE], self._stretch(since, end))
             except _Refused as error:
