@@ -94,13 +94,14 @@ def simulate(case: Case, rollouts: int, seed: int, gates: tuple[Gate, ...] = (),
     gates = gates or ((ERRORS, LATENCY, QUALITY) if case.quality else (ERRORS, LATENCY))
     world = World(case, rollouts, seed)
     ended = Ended(np.full(rollouts, -1), np.zeros(rollouts, int), np.zeros(rollouts, int), np.zeros((3, rollouts)))
-    bounds, switched = _climb(world, ended, gates, deadline)
-    _finish(world, ended, gates, deadline, bounds, switched)
+    bounds, variances, switched = _climb(world, ended, gates, deadline)
+    _finish(world, ended, gates, deadline, bounds, variances, switched)
+    ended.bad += world.expected(ended.minutes, HOUR) * (ended.how == PROMOTED)
     return ended
 
 
-def _climb(world: World, ended: Ended, gates: tuple[Gate, ...], deadline: int) -> tuple[list[Array], Bools]:
-    """Through the weights below 100: the bounds at the end of it, and who got that far."""
+def _climb(world: World, ended: Ended, gates: tuple[Gate, ...], deadline: int) -> tuple[list[Array], Array, Bools]:
+    """Through the weights below 100: the bounds at the end of it, the variance of scores, and who got that far."""
     rollouts = len(ended.how)
     judges = [_Compared(gate, rollouts, len(gates)) for gate in gates]
     step, windows = ended.step, np.zeros(rollouts, int)
@@ -124,16 +125,20 @@ def _climb(world: World, ended: Ended, gates: tuple[Gate, ...], deadline: int) -
         for bound, judge in zip(bounds, judges, strict=True):
             bound[there] = judge.bound(there)[there]
         running &= ~failed & ~late & (step < len(WEIGHTS) - 1)
-    return bounds, step == len(WEIGHTS) - 1
+    tests = [judge.test for judge in judges]
+    variances = [test.active.seen for test in tests if isinstance(test, MeanComparison)]
+    return bounds, variances[0] if variances else np.zeros(rollouts), step == len(WEIGHTS) - 1
 
 
-def _finish(world: World, ended: Ended, gates: tuple[Gate, ...], deadline: int, bounds: list[Array], switched: Bools) -> None:
+def _finish(
+    world: World, ended: Ended, gates: tuple[Gate, ...], deadline: int, bounds: list[Array], variances: Array, switched: Bools
+) -> None:
     """After the full switch, with nothing to compare with."""
     at, rollouts = np.flatnonzero(switched), int(switched.sum())
     if not rollouts:
         return
     tests = [
-        MeanBound(bound[at], gate.allowed, (rollouts,))
+        MeanBound(bound[at], gate.allowed, (rollouts,), variances[at])
         if gate.kind is GateKind.QUALITY
         else CountBound(bound[at], gate.allowed, (rollouts,))
         for gate, bound in zip(gates, bounds, strict=True)

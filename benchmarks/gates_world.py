@@ -108,6 +108,16 @@ class World:
         pair = [(np.asarray(x[0], float), np.asarray(x[1], float)) for x in (sides, errors, slow, p95)]
         return Seen(*pair, *[(x[0], x[1]) for x in (scored, right) if x])
 
+    def expected(self, since: Ints, until: int) -> Array:
+        """Failed, slow and wrong answers (kind, rollout) that a candidate with all the traffic gives from minute to minute."""
+        minutes = np.arange(MINUTES)
+        then = (minutes >= since[:, None]) & (minutes < until)
+        requests = 60 * self.case.rps * self.load * then
+        over = 1 - ndtr(ndtri(PERCENTILE) + (np.log(THRESHOLD_MARGIN) - self.log_slow[0]) / SPREAD)
+        wrong = SCORED * (1 - GOOD + self.case.worse * (minutes >= self.case.since)) * self.case.quality
+        shares = (np.minimum(np.exp(self.log_error[0]), 0.9), over, np.broadcast_to(wrong, over.shape))
+        return np.stack([(requests * share).sum(axis=1) for share in shares])
+
     def _latency(self, n: Ints, shift: Array) -> tuple[Array, Array]:
         """The 95th percentile of n latencies (NaN of none) and how many are over the frozen threshold: drawn as an order
         statistic of uniforms (a Beta variable), then the count on either side of it."""

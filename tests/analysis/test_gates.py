@@ -69,6 +69,6 @@ def test_latency_counts_requests_over_the_threshold() -> None:
 def test_after_the_switch_the_bound_that_the_active_left_judges() -> None:
     bound = derive_bound(ERRORS, windows([(None, Count(100, 10000))] * 9))
     assert bound == pytest.approx(0.015)
-    assert judge_bound(ERRORS, windows([(Count(100, 10000), None)] * 5, weight=100), bound, 2).verdict is Verdict.PASS
+    assert judge_bound(ERRORS, windows([(Count(100, 10000), None)] * 10, weight=100), bound, 2).verdict is Verdict.PASS
     assert judge_bound(ERRORS, windows([(Count(300, 10000), None)] * 5, weight=100), bound, 2).verdict is Verdict.FAIL
     assert judge_bound(ERRORS, windows([(Count(300, 10000), None)] * 5, weight=50), bound, 2).verdict is Verdict.INCONCLUSIVE

@@ -13,7 +13,7 @@ WORSE_WEIGHTS = np.array([0.2, 0.3, 0.2, 0.15, 0.1, 0.05])
 BETTER = np.array([1.0, 0.7, 0.4, 0.1])
 BETTER_WEIGHTS = np.array([0.55, 0.2, 0.15, 0.1])
 """What the evidence for it looks for: as good as the active, or better."""
-NOISE = 0.004
+NOISE = 0.005
 """Variance of the log ratio from window to window that is expected beyond counting, before any is measured."""
 NOISE_SCALE = 0.02
 """How precisely a pair of windows would have to show it (see `Noise`)."""

@@ -13,14 +13,15 @@ from turnout_components.rollout_spec import MARGINS, Gate, GateKind
 from turnout.analysis import said
 from turnout.analysis.counts import CountBound, CountComparison
 from turnout.analysis.history import worst_mean, worst_share
-from turnout.analysis.means import MeanBound, MeanComparison
+from turnout.analysis.means import MeanBound, MeanComparison, Spread
 from turnout.analysis.measurement import Count, Judgement, Moments, Sample, Side, Verdict, Window
 from turnout.analysis.sequential import Array
 
 ALPHA = 0.01
 """Probability that a rollout is taken back by mistake: all critical gates, steps and looks together."""
-COMPARED = 0.8
-"""The part of it that may be spent while both sides carry weight; the rest is for the time after the full switch."""
+COMPARED, AFTER = 0.3, 0.1
+"""The parts of it that are spent while both sides carry weight, and after the full switch. The rest is held back for what no
+hypothesis describes, such as a bad minute on top of noise that lasts (docs/gates.md has the figures)."""
 MISS = 0.01
 """Probability that a gate passes a candidate that is worse by the margin."""
 DOUBT = log(10)
@@ -31,7 +32,7 @@ BURN_SECONDS = 300.0
 
 def fail_at(critical_gates: int, compared: bool = True) -> float:
     """Log evidence from which a gate fails, where so many can take the rollout back."""
-    part = COMPARED if compared else 1 - COMPARED
+    part = COMPARED if compared else AFTER
     return log(max(critical_gates, 1) / (ALPHA * part))
 
 
@@ -82,7 +83,12 @@ def judge_bound(gate: Gate, windows: Sequence[Window], bound: float, critical_ga
     if not alone:
         return Judgement(gate.name, Verdict.INCONCLUSIVE, said.nothing(gate, "after the full switch"))
     if gate.kind is GateKind.QUALITY:
-        return _bound_mean(gate, [_moments(sample) for _, sample in alone], bound, critical_gates)
+        before = Spread(())
+        for window in windows:
+            if window.weight < 100 and _has(gate, window, Side.ACTIVE):
+                scores = _moments(window.samples[gate.name][Side.ACTIVE])
+                before.add(*map(np.asarray, (scores.count, scores.total, scores.squares)))
+        return _bound_mean(gate, [_moments(sample) for _, sample in alone], bound, before, critical_gates)
     share = bound * (1 - gate.objective) if gate.kind is GateKind.BURN else bound
     samples = [_count(gate, sample) for _, sample in alone]
     return _bound_count(gate, [w for w, _ in alone], samples, share, critical_gates)
@@ -184,8 +190,8 @@ def _bound_count(
     return Judgement(gate.name, verdict, said.bound_counts(gate, verdict, numbers), numbers)
 
 
-def _bound_mean(gate: Gate, samples: list[Moments], bound: float, critical: int) -> Judgement:
-    test = MeanBound(bound, gate.allowed)
+def _bound_mean(gate: Gate, samples: list[Moments], bound: float, before: Spread, critical: int) -> Judgement:
+    test = MeanBound(bound, gate.allowed, before=before.seen)
     for sample in samples:
         test.add(sample.count, sample.total, sample.squares)
     numbers = {

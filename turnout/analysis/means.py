@@ -9,8 +9,8 @@ STEPS = np.array([1.0, 2.0, 4.0, 8.0])
 STEPS_WEIGHTS = np.array([0.3, 0.3, 0.25, 0.15])
 """Differences that evidence looks for, in margins."""
 PRIOR_SCORES = 200.0
-"""Scores that count as seen before the first, of the variance that answers have which are worthless once in mean/margin
-times: a hundred perfect scores do not show that the next are."""
+"""Scores that count as seen before the first: with the other side's variance, or that of answers which are worthless once in
+mean/margin times if that is more. A hundred perfect scores do not show that the next are."""
 NOISE = 0.01
 """Variance of a difference between windows that is always granted, in squared margins."""
 
@@ -28,10 +28,15 @@ class Spread:
     def mean(self) -> Array:
         return np.asarray(self.total / np.maximum(self.count, 1), float)
 
-    def variance(self, margin: float) -> Array:
+    @property
+    def seen(self) -> Array:
+        """Variance of the scores."""
+        return np.asarray(np.maximum(self.squares / np.maximum(self.count, 1) - self.mean**2, 0), float)
+
+    def variance(self, margin: float, other: ArrayLike = 0.0) -> Array:
         """Of one score, with `PRIOR_SCORES` as seen before."""
-        around = np.maximum(self.squares - self.count * self.mean**2, 0)
-        return np.asarray((around + PRIOR_SCORES * margin * np.abs(self.mean)) / (self.count + PRIOR_SCORES), float)
+        before = np.maximum(margin * np.abs(self.mean), other)
+        return np.asarray((self.seen * self.count + PRIOR_SCORES * before) / (self.count + PRIOR_SCORES), float)
 
 
 class MeanComparison:
@@ -52,7 +57,8 @@ class MeanComparison:
         self.active.add(n_a, t_a, s_a)
         self._since = np.concatenate((self._since, np.zeros((*self._since.shape[:-1], 1))), axis=-1)
         self._since += np.stack((n_c, t_c, n_a, t_a))[..., None]
-        variance = _over(self.candidate.variance(self.margin), n_c) + _over(self.active.variance(self.margin), n_a)
+        of_c = self.candidate.variance(self.margin, self.active.seen)
+        variance = _over(of_c, n_c) + _over(self.active.variance(self.margin, self.candidate.seen), n_a)
         difference = t_c / np.maximum(n_c, 1) - t_a / np.maximum(n_a, 1)
         seen = variance + self._noise.variance
         self._fail.add(mean_gain(difference, seen, np.zeros_like(seen), -self.margin * STEPS))
@@ -84,8 +90,9 @@ class MeanComparison:
 class MeanBound:
     """Evidence on the candidate's mean against `bound`, which already holds the margin."""
 
-    def __init__(self, bound: ArrayLike, margin: float, shape: tuple[int, ...] = ()) -> None:
-        self.bound, self.margin = np.broadcast_to(np.asarray(bound, float), shape), margin
+    def __init__(self, bound: ArrayLike, margin: float, shape: tuple[int, ...] = (), before: ArrayLike = 0.0) -> None:
+        """`before`: variance of the scores before the full switch."""
+        self.bound, self.margin, self._before = np.broadcast_to(np.asarray(bound, float), shape), margin, before
         self.candidate = Spread(shape)
         self._fail = Since(shape, STEPS_WEIGHTS)
         self._pass = Throughout(shape, STEPS_WEIGHTS)
@@ -95,7 +102,7 @@ class MeanBound:
         """Take in a window."""
         n, t, s = (np.asarray(x, float) for x in (count, total, squares))
         self.candidate.add(n, t, s)
-        variance, mean = _over(self.candidate.variance(self.margin), n), t / np.maximum(n, 1)
+        variance, mean = _over(self.candidate.variance(self.margin, self._before), n), t / np.maximum(n, 1)
         seen, null, steps = variance + self._noise.variance, self.bound, self.margin * STEPS
         self._fail.add(mean_gain(mean, seen, null, null[..., None] - steps))
         self._pass.add(mean_gain(mean, seen, null, null[..., None] + steps))

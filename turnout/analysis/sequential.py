@@ -153,10 +153,11 @@ class Noise:
         if self._last is not None:
             counting = (v + self._last[1]) / 2
             usable = np.isfinite(counting)
-            weight = np.where(usable, 1 / (np.where(usable, counting, 1.0) + self.scale) ** 2, 0.0)
+            counting = np.where(usable, counting, 1.0)
+            weight = np.where(usable, 1 / (counting + self.scale) ** 2, 0.0)
             self._weight = self._weight + weight
             extra = np.minimum((x - self._last[0]) ** 2 / 2, self.SURPRISE * (counting + self.variance)) - counting
-            self._total = self._total + np.where(usable, weight * extra, 0.0)
+            self._total = self._total + weight * extra
         self._last = x, v
 
 
