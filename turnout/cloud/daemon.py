@@ -6,21 +6,23 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
 
-from turnout.cloud import processes
+from turnout.cloud import moto_mirrors, processes
 from turnout.cloud.auto_scaling import set_desired
 from turnout.cloud.autoscaler import Autoscaler
 from turnout.cloud.compute import Compute
 from turnout.cloud.control_plane import ControlPlane
 from turnout.cloud.envoy import Envoy
+from turnout.cloud.envoy_config import Address
 from turnout.cloud.fleets import Fleets
 from turnout.cloud.health import HealthBook
 from turnout.cloud.load_balancer import LoadBalancer
+from turnout.cloud.mirrors import Mirrors
 from turnout.cloud.moto_extensions import extend_moto
 from turnout.cloud.moto_schedules import Timekeeper
 from turnout.cloud.moto_state import api_lock, read_world
@@ -63,8 +65,9 @@ class Cloud:
         self._nodes = NodeAgents(self._answered, self._fleets.beat_for, self._compute.has_ended)
         self._timekeeper = Timekeeper(self._fleets)
         extend_moto(self._book.of_group, self._fleets, speed)
+        self._mirrors = Mirrors(self._folder, self._registry, ports)
         self._envoy = Envoy(self._folder / "envoy", self._registry)
-        self._balancer = LoadBalancer(self._envoy, self._book, self._prober, ports, self._read_world, self._compute.addresses)
+        self._balancer = LoadBalancer(self._envoy, self._book, self._prober, ports, self._read_world, self._addresses)
         autoscaler = Autoscaler(self._resize, speed)
         self._reporter = Reporter(
             self._envoy, self._book, read_world, self._compute.running, self._compute.addresses, autoscaler.evaluate, speed
@@ -93,6 +96,9 @@ class Cloud:
         self._compute.adopt(world)
         return world
 
+    def _addresses(self) -> Mapping[str, Address]:
+        return self._mirrors.addresses(self._compute.addresses())
+
     def _resize(self, region: str, group: str, desired: int, cause: str) -> None:
         set_desired(region, group, desired, cause)
         self._wake.set()
@@ -111,6 +117,8 @@ class Cloud:
             self._envoy.revive()
             world = self._balancer.apply()
             self._compute.reconcile(world)
+            direct = self._compute.addresses()
+            self._mirrors.reconcile(moto_mirrors.wanted(world, direct), direct)
             if self._timekeeper.run_due() | self._fleets.progress():
                 self._wake.set()
             self._nodes.sync(world, self._compute.nodes())
@@ -118,7 +126,8 @@ class Cloud:
                 self._wake.set()
         except Exception:
             logger.exception("the local cloud could not catch up with the account; it tries again")
-        self._wake.wait(_BUSY if self._compute.busy() or self._book.draining() else _CALM)
+        busy = self._compute.busy() or self._book.draining() or self._mirrors.busy()
+        self._wake.wait(_BUSY if busy else _CALM)
 
     def state(self) -> dict[str, Any]:
         """The document of `GET /_turnout/state`."""
@@ -144,7 +153,7 @@ class Cloud:
                 }
                 for group in world.target_groups
             ],
-            "instances": self._compute.describe(),
+            "instances": [{**shown, "mirror": self._mirrors.url(shown["id"])} for shown in self._compute.describe()],
         }
 
     def _publish(self) -> None:
@@ -163,7 +172,11 @@ class Cloud:
         self._nodes.close()
         self._prober.close()
         self._reporter.close()
-        children = [*self._compute.running().values(), *([self._envoy.process] if self._envoy.process else [])]
+        children = [
+            *self._compute.running().values(),
+            *self._mirrors.running(),
+            *([self._envoy.process] if self._envoy.process else []),
+        ]
         processes.end(children, _END_GRACE)
         self._registry.clean()
         self._lock_file.close()
