@@ -61,9 +61,9 @@ class _Timed:
 
     def __init__(self, controller: Controller) -> None:
         self.verdict = self.answered = 0.0
-        self._moves: Any = controller._moves
-        self._put_back = self._moves.put_back
-        self._moves.put_back = self._noted
+        moves: Any = controller._moves
+        self._put_back = moves.put_back
+        moves.put_back = self._noted
 
     def _noted(self, *args: Any) -> None:
         self.verdict = time.time()

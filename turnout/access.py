@@ -67,7 +67,8 @@ class Access:
         from botocore.config import Config
 
         if self.endpoint is None:
-            return self._session.create_client(service, region_name=self.stack.region)
+            config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
+            return self._session.create_client(service, region_name=self.stack.region, config=config)
         return self._session.create_client(
             service,
             region_name=self.stack.region,

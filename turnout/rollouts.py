@@ -89,6 +89,10 @@ class Rollouts:
         """Enters it. Raises `SwitchRefused` when somebody was faster."""
         return begin(status, self.store, self.access.store, self.access.live)
 
+    def alerter(self, spec: RolloutSpec) -> Alerter:
+        """Who is told, and how."""
+        return Alerter(spec.alerts, self.store.key, self.access.client, httpx.Client())
+
     def controller(self, spec: RolloutSpec, notify: Callable[[str], None]) -> Controller:
         """A driver."""
         return Controller(
@@ -97,7 +101,7 @@ class Rollouts:
             self.access.live,
             self.metrics(spec.metrics),
             step_downs=self.access.step_downs,
-            alert=Alerter(spec.alerts, self.store.key, self.access.client, httpx.Client()),
+            alert=self.alerter(spec),
             smoke=self._smoke,
             notify=notify,
             operator=self.operator,

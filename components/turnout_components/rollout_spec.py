@@ -11,9 +11,10 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from turnout_components.durations import DURATION, Duration
+from turnout_components.time_windows import freeze, window
 
 PLACEHOLDERS = ("service", "environment", "group", "release")
 """What a metric's dimension values and queries may hold as `$name`; filled in for each side."""
@@ -197,6 +198,18 @@ class Alerts(_Section):
     )
 
 
+def _that_reads(reader: Callable[[str], object]) -> Any:
+    def judge(text: str) -> str:
+        reader(text)
+        return text
+
+    return AfterValidator(judge)
+
+
+WindowText = Annotated[str, _that_reads(window)]
+FreezeText = Annotated[str, _that_reads(freeze)]
+
+
 class RolloutSpec(_Section):
     """A strategy with its steps, and what judges them."""
 
@@ -210,6 +223,15 @@ class RolloutSpec(_Section):
     gates: tuple[Gate, ...] = Field(default=DEFAULT_GATES, description="list {name: …, kind: …}")
     metrics: Metrics = Field(default=Metrics(), description="write {source: …}")
     alerts: Alerts = Field(default=Alerts(), description="write {topic: …, webhook: …}")
+    evaluation: dict[str, float] = Field(default={}, description="write least scores of a release's evaluation by name")
+    runbook: str | None = Field(default=None, description="write a file of the project, or an address")
+    waive: dict[str, str] = Field(default={}, description="write why an item of the checklist may be let pass, by item")
+    windows: tuple[WindowText, ...] = Field(
+        default=(), description='list texts such as "Mon-Fri 09:00-16:00 Europe/Berlin", or none for any time'
+    )
+    freeze: tuple[FreezeText, ...] = Field(
+        default=(), description='list texts such as "2026-12-20/2027-01-02 Europe/Berlin" or "2026-12-24", in quotes'
+    )
     headroom: float = Field(default=1.0, ge=1, le=3, description="write how many times its share a candidate is sized")
     ready_timeout: Duration = Field(default=timedelta(minutes=30), description=DURATION)
 

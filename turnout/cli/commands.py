@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from turnout.cli.errors import EXIT_CODES, explain
+from turnout.cli.rollout_commands import rollouts
 from turnout.cli.session import JsonOption, StackOption, screen
 
 
@@ -42,9 +43,7 @@ releases = typer.Typer(help="What was released, and what was marked unstable.", 
 local = typer.Typer(help="The local cloud: AWS's API, model servers, a load balancer.", no_args_is_help=True)
 app.add_typer(releases, name="releases")
 app.add_typer(local, name="local")
-rollouts = typer.Typer(help="Move traffic by evidence, and take it back.", no_args_is_help=True)
 app.add_typer(rollouts, name="rollout")
-RolloutArgument = Annotated[str | None, typer.Argument(help="The rollout; default: the one under way, or the newest.")]
 
 
 @app.command()
@@ -187,99 +186,6 @@ def releases_verify(
     from turnout.cli.releasing import check
 
     check(stack, release, quick)
-
-
-@rollouts.command("start")
-def rollout_start(
-    strategy: Annotated[str | None, typer.Option(help="canary, blue-green, direct, shadow; default: the stack's.")] = None,
-    weights: Annotated[str | None, typer.Option(help="The canary's weights: 5,25,50,100.")] = None,
-    increment: Annotated[int | None, typer.Option(help="Weights rise by so many percent instead.")] = None,
-    bake: Annotated[str | None, typer.Option(help="How long each weight below 100 is observed: 5m.")] = None,
-    observe: Annotated[str | None, typer.Option(help="How long the full switch is observed: 10m.")] = None,
-    extend: Annotated[str | None, typer.Option(help="How much longer while a gate cannot tell: 15m.")] = None,
-    smoke_test: Annotated[str | None, typer.Option(help="The smoke test's command; $URL, $HEADER, $ENVIRONMENT.")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Begin only; another driver takes it on.")] = False,
-    stack: StackOption = "local",
-    as_json: JsonOption = False,
-) -> None:
-    """Give the standby's release traffic, step by step. Drives to the end: 0 promoted, 5 taken back."""
-    from turnout.cli.rollout import start
-
-    steps = [int(weight) for weight in weights.split(",")] if weights else None
-    given = {"strategy": strategy, "steps": steps, "increment": increment, "bake": bake, "observe": observe}
-    given |= {"extend": extend, "smoke_test": smoke_test}
-    start(stack, {key: value for key, value in given.items() if value is not None}, detach)
-
-
-@rollouts.command("run")
-def rollout_run(
-    rollout: RolloutArgument = None,
-    once: Annotated[bool, typer.Option("--once", help="One look and what follows from it.")] = False,
-    stack: StackOption = "local",
-    as_json: JsonOption = False,
-) -> None:
-    """Drive a rollout that was begun elsewhere, from any host. Takes over when its driver is gone."""
-    from turnout.cli.rollout import run
-
-    run(stack, rollout, once)
-
-
-@rollouts.command("status")
-def rollout_status(
-    rollout: RolloutArgument = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Until it ends, or Ctrl-C.")] = False,
-    stack: StackOption = "local",
-    as_json: JsonOption = False,
-) -> None:
-    """Where a rollout stands, what the gates say, and what was decided when."""
-    from turnout.cli.rollout import show
-
-    show(stack, rollout, watch)
-
-
-@rollouts.command("pause")
-def rollout_pause(rollout: RolloutArgument = None, stack: StackOption = "local", as_json: JsonOption = False) -> None:
-    """Stay at this weight. The gates go on looking, and still take traffic back."""
-    from turnout.cli.rollout import pause
-
-    pause(stack, rollout)
-
-
-@rollouts.command("resume")
-def rollout_resume(rollout: RolloutArgument = None, stack: StackOption = "local", as_json: JsonOption = False) -> None:
-    """Go on where it was paused."""
-    from turnout.cli.rollout import resume
-
-    resume(stack, rollout)
-
-
-@rollouts.command("promote")
-def rollout_promote(rollout: RolloutArgument = None, stack: StackOption = "local", as_json: JsonOption = False) -> None:
-    """Approve the step that waits, or leave it without the evidence that it waits for. The history says so."""
-    from turnout.cli.rollout import promote
-
-    promote(stack, rollout)
-
-
-@rollouts.command("abort")
-def rollout_abort(
-    rollout: RolloutArgument = None,
-    reason: Annotated[str, typer.Option(help="Why; it is written down.")] = "by hand",
-    stack: StackOption = "local",
-    as_json: JsonOption = False,
-) -> None:
-    """Take all traffic back now, whoever drives. The candidate is not marked unstable: `turnout rollback` does that."""
-    from turnout.cli.rollout import abort
-
-    abort(stack, rollout, reason)
-
-
-@rollouts.command("history")
-def rollout_history(stack: StackOption = "local", as_json: JsonOption = False) -> None:
-    """The newest rollouts and how they ended."""
-    from turnout.cli.rollout import history
-
-    history(stack)
 
 
 @local.command("start")

@@ -8,6 +8,7 @@ from turnout.cli import rollout_view as view
 from turnout.cli.errors import CommandFailed, Exit
 from turnout.cli.session import Session, screen
 from turnout.cloud.client import CloudHandle
+from turnout.preflight import announce, preflight
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.store import NoRollout
 from turnout.rollouts import Rollouts
@@ -28,15 +29,24 @@ def opened(stack: str) -> Rollouts:
     return Rollouts(access, CloudHandle(access.endpoint, 0, session.home) if access.endpoint else None)
 
 
+def check(stack: str, changes: Mapping[str, Any]) -> None:
+    """Prints what a rollout would do, and everything that is looked at before; begins nothing and tells nobody."""
+    rollouts = opened(stack)
+    found = preflight(rollouts, rollouts.spec(changes))
+    screen().show(view.plan(found))
+    screen().result(view.planned(found))
+    found.refuse()
+
+
 def start(stack: str, changes: Mapping[str, Any], detach: bool) -> None:
     """Prints what will be done and what can be seen of it, begins, and drives until the end unless detached."""
     rollouts = opened(stack)
-    spec = rollouts.spec(changes)
-    prepared = rollouts.prepare(spec)
+    found = preflight(rollouts, rollouts.spec(changes))
     out = screen()
-    if not out.as_json:
-        out.show(view.plan(prepared))
-    status = rollouts.begin(prepared)
+    out.show(view.plan(found))
+    found = announce(rollouts, found)
+    found.refuse()
+    status = rollouts.begin(found.status)
     out.line(f"rollout {status.id} has begun")
     if detach:
         out.line("drive it with `turnout rollout run`, look with `turnout rollout status --watch`")

@@ -11,6 +11,9 @@ from turnout_components.durations import written
 from turnout_components.rollout_spec import Bake
 
 from turnout.analysis.measurement import Verdict
+from turnout.preflight import Preflight
+from turnout.rollout.capacity import Capacity
+from turnout.rollout.checklist import Outcome, Result
 from turnout.rollout.evidence import baked
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.words import gate_name, step_name
@@ -18,6 +21,7 @@ from turnout.rollout.words import gate_name, step_name
 EVENTS = 12
 """Events that the status shows, the newest."""
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+_OUTCOMES = {Outcome.CHECKED: "green", Outcome.REFUSED: "bold red", Outcome.OPEN: "", Outcome.WAIVED: "yellow"}
 _STATES = {State.PROMOTED: "bold green", State.TAKEN_BACK: "bold red", State.PAUSED: "yellow", State.RUNNING: "bold"}
 
 
@@ -37,8 +41,9 @@ def document(status: RolloutStatus, waits: str = "") -> dict[str, Any]:
     return {**found, "weight": status.weight, "step_name": step_name(status.current), "waits": waits}
 
 
-def plan(status: RolloutStatus) -> RenderableType:
-    """What a rollout is going to do."""
+def plan(found: Preflight) -> RenderableType:
+    """What a rollout is going to do, and what was looked at before."""
+    status = found.status
     stable, candidate = (_short(status.releases[name]) for name in (status.stable, status.candidate))
     head = Text.assemble(
         ("rollout ", "bold"),
@@ -50,7 +55,31 @@ def plan(status: RolloutStatus) -> RenderableType:
     gates = Table(box=None, pad_edge=False, show_header=False)
     for gate in status.gates:
         gates.add_row(f"  gate {gate.name}", gate_name(gate, status))
-    return Group(head, steps, gates)
+    return Group(head, steps, gates, *_nodes(found.capacity), _checklist(found.checklist))
+
+
+def _nodes(capacity: Capacity) -> list[RenderableType]:
+    lines = [Text(f"! {shortage.said}", style="red") for shortage in capacity.shortages]
+    lines += [Text(f"? {line}", style="yellow") for line in capacity.unknown]
+    lines += [Text(line) for line in capacity.told]
+    if not capacity.shortages:
+        lines.insert(0, Text(f"nodes: the candidate can have the {capacity.wanted} that it needs"))
+    return list(lines)
+
+
+def _checklist(results: Iterable[Result]) -> Table:
+    table = Table(title="checklist", title_justify="left", box=None, pad_edge=False, show_header=False)
+    for each in results:
+        table.add_row(Text(each.outcome.value, style=_OUTCOMES[each.outcome]), each.text, Text(each.said, style="dim"))
+    return table
+
+
+def planned(found: Preflight) -> dict[str, Any]:
+    """What was looked at before a rollout, as `--json` gives it."""
+    checks = [{"item": one.item, "outcome": one.outcome, "said": one.said} for one in found.checklist]
+    capacity = found.capacity
+    nodes = {"wanted": capacity.wanted, "missing": capacity.missing, "shortages": [one.said for one in capacity.shortages]}
+    return {**document(found.status), "checklist": checks, "nodes": {**nodes, "unknown": list(capacity.unknown)}}
 
 
 def status(status: RolloutStatus) -> RenderableType:

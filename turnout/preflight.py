@@ -1,0 +1,94 @@
+"""Everything that is looked at before a rollout's first step: what it compares, nodes, the checklist. Nothing is touched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from turnout_components.live import ready_targets, utc_now
+from turnout_components.resolve import SwitchRefused
+from turnout_components.rollout_spec import Analyze, Bake, RolloutSpec
+
+from turnout.rollout import capacity_reader, checklist_before, checklist_facts
+from turnout.rollout.capacity import Capacity, check
+from turnout.rollout.checklist import Item, Result, refused, waived
+from turnout.rollout.decide import needed
+from turnout.rollout.status import RolloutStatus
+from turnout.rollouts import Rollouts
+from turnout.stacks import StackError
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """A rollout that is about to begin: its status, the checklist so far, and whether the candidate can have its nodes."""
+
+    status: RolloutStatus
+    checklist: tuple[Result, ...]
+    capacity: Capacity
+
+    def refuse(self) -> None:
+        """Raises `SwitchRefused` with every reason not to begin."""
+        reasons = [f"{result.item}: {result.said}" for result in refused(self.checklist)]
+        if self.capacity.missing:
+            reasons += [f"{self.capacity.missing} of {self.capacity.wanted} nodes are missing"]
+            reasons += [shortage.said for shortage in self.capacity.shortages]
+        if reasons:
+            fix = "an item of the checklist is let pass by turnout:rollout.waive or --waive ITEM=WHY"
+            raise SwitchRefused("\n  ".join(["the rollout does not begin:", *reasons, fix]))
+
+
+def preflight(rollouts: Rollouts, spec: RolloutSpec) -> Preflight:
+    """Looks at everything; tells nobody.
+
+    Raises `SwitchRefused`, `StackError`, `ReleaseError`, `MetricsUnavailable`."""
+    status = rollouts.prepare(spec)
+    try:
+        return Preflight(status, waived(_before(rollouts, status, None), spec.waive), _capacity(rollouts, status))
+    except ValueError as error:
+        raise StackError(f"turnout:rollout.waive: {error}") from None
+
+
+def announce(rollouts: Rollouts, found: Preflight) -> Preflight:
+    """Tells people that it begins, which is an item of the checklist too.
+
+    Raises `SwitchRefused` with what else stands in the way, before anybody is told."""
+    others = tuple(result for result in found.checklist if result.item is not Item.NOTIFIED)
+    replace(found, checklist=others).refuse()
+    if not checklist_facts.targets(found.status.spec.alerts):
+        return found
+
+    def tell() -> None:
+        rollouts.alerter(found.status.spec)(found.status, found.status.events[0])
+
+    return replace(found, checklist=waived(_before(rollouts, found.status, tell), found.status.spec.waive))
+
+
+def _before(rollouts: Rollouts, status: RolloutStatus, tell: Callable[[], None] | None) -> tuple[Result, ...]:
+    record = rollouts.access.store.read()
+    assert record is not None
+    stable = record.environments[status.stable]
+    facts = checklist_facts.gather(
+        status,
+        rollouts.stack.releases,
+        ready_targets(rollouts.access.live, stable.target_group, stable.group)[0],
+        client=rollouts.access.client,
+        ecr=lambda region: rollouts.access.client("ecr"),
+        alerts=status.spec.alerts,
+        thresholds=status.spec.evaluation,
+        tell=tell,
+    )
+    return checklist_before.before(facts)
+
+
+def _capacity(rollouts: Rollouts, status: RolloutStatus) -> Capacity:
+    record = rollouts.access.store.read()
+    assert record is not None
+    wanted = needed(status, 100, {})
+    pool = capacity_reader.read(rollouts.access.client, str(record.environments[status.candidate].group), wanted)
+    return check(pool, wanted, utc_now(), _length(status))
+
+
+def _length(status: RolloutStatus) -> timedelta:
+    """How long the plan takes where nothing is extended, and how long the candidate is looked at then."""
+    lengths = [step.bake for step in status.plan if isinstance(step, Bake)]
+    longest = [step.analyze for step in status.plan if isinstance(step, Analyze)]
+    return sum([*lengths, *longest], timedelta(0))
