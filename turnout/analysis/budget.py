@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from turnout_components.rollout_spec import Gate, GateKind
 
 from turnout.analysis.counts import CountBound, CountComparison
-from turnout.analysis.gates import ALPHA, MISS, decide, floor_of
+from turnout.analysis.gates import ALPHA, MISS, SHARE_AT_MOST, decide, floor_of
 from turnout.analysis.means import MeanBound, MeanComparison
 from turnout.analysis.sequential import Array
 
@@ -146,7 +146,7 @@ class _Table:
             )
         else:
             given = gate.bound if gate.kind is GateKind.ERRORS else None
-            bound = given or max(floor_of(gate), margin * usual.rate)
+            bound = given or min(max(floor_of(gate), margin * usual.rate), SHARE_AT_MOST)
             compared = CountComparison(floor_of(gate), margin, (following,), shape)
             self.test = CountBound(bound, margin, shape) if weight == 100 else compared
 
@@ -177,7 +177,7 @@ class _Table:
         deviation = self.usual.deviation
         average = self.rng.normal(mean, deviation / np.sqrt(some))
         around = deviation**2 * self.rng.chisquare(np.maximum(some - 1, 1)) * (some > 1)
-        return count, average * count, around * (count > 0) + average**2 * count
+        return count.astype(float), average * count, around * (count > 0) + average**2 * count
 
     def verdicts(self) -> Array:
         test = self.test

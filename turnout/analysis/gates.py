@@ -26,6 +26,8 @@ MISS = 0.01
 """Probability that a gate passes a candidate that is worse by the margin."""
 DOUBT = log(10)
 """Log evidence against a candidate with which it does not pass, though less than what takes it back."""
+SHARE_AT_MOST = 0.9
+"""A bound on a share is no higher: there has to be something beyond it."""
 BURN_SECONDS = 300.0
 """The short window of a burn rate ("Alerting on SLOs", The Site Reliability Workbook: 5 min beside 1 h): it must burn now."""
 
@@ -46,7 +48,7 @@ def floor_of(gate: Gate) -> float:
     the objective lets fail (at most `bound`)."""
     if gate.kind is GateKind.LATENCY:
         return 1 - gate.percentile / 100
-    promised = gate.allowed * (1 - gate.objective)
+    promised = min(gate.allowed * (1 - gate.objective), SHARE_AT_MOST)
     return promised if gate.bound is None else min(promised, gate.bound)
 
 
@@ -105,7 +107,7 @@ def derive_bound(gate: Gate, windows: Sequence[Window]) -> float | None:
     if gate.kind is GateKind.QUALITY:
         return worst_mean([(m.total, m.count) for m in map(_moments, seen)]) - gate.allowed
     share = worst_share([(c.bad, c.total) for c in (_count(gate, sample) for sample in seen)])
-    return max(floor_of(gate), gate.allowed * share)
+    return min(max(floor_of(gate), gate.allowed * share), SHARE_AT_MOST)
 
 
 def _compare_counts(gate: Gate, pairs: list[tuple[Window, Sample, Sample]], weight: int, critical: int) -> Judgement:
@@ -170,6 +172,7 @@ def _compare_means(gate: Gate, pairs: list[tuple[Window, Sample, Sample]], weigh
 def _bound_count(
     gate: Gate, windows: list[Window], samples: list[Count], share: float, critical: int, compared: bool = False
 ) -> Judgement:
+    share = min(share, SHARE_AT_MOST)
     test = CountBound(share, MARGINS[GateKind.ERRORS] if gate.kind is GateKind.BURN else gate.allowed)
     for sample in samples:
         test.add(sample.bad, sample.total)
