@@ -3,6 +3,7 @@
 from tests.providers.cases_autoscaling import AUTO_SCALING
 from tests.providers.cases_balancing import BALANCING
 from tests.providers.cases_dns import DNS
+from tests.providers.cases_functions import FUNCTIONS
 from tests.providers.cases_images import IMAGES
 from tests.providers.cases_network import NETWORK
 from tests.providers.cases_secrets import SECRETS
@@ -291,4 +292,5 @@ CASES = (
     *STORAGE,
     *IMAGES,
     *DNS,
+    *FUNCTIONS,
 )

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import keyword
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from tests.providers.conftest import TYPES
 def modules(token: str) -> tuple[str, str]:
     package, rest = token.removeprefix("aws:").split("/")
     name = rest.split(":")[1]
+    package += "_" * keyword.iskeyword(package)
     return f"pulumi_aws.{package}.{re.sub(r'(?<!^)(?=[A-Z])', '_', name).lower()}", name
 
 

@@ -17,6 +17,7 @@ from turnout.cloud.moto_balancing import extend_balancing
 from turnout.cloud.moto_certificates import extend_certificates
 from turnout.cloud.moto_cloudwatch import extend_cloudwatch
 from turnout.cloud.moto_ec2 import extend_ec2
+from turnout.cloud.moto_functions import extend_functions
 from turnout.cloud.moto_group_attributes import extend_group_attributes
 from turnout.cloud.moto_groups import extend_groups
 from turnout.cloud.moto_hooks import extend_hooks
@@ -42,6 +43,7 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets
     extend_ec2()
     extend_quotas()
     extend_secrets()
+    extend_functions()
     extend_certificates()
     extend_waf()
     extend_s3()

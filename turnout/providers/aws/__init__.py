@@ -16,6 +16,7 @@ from turnout.providers.aws import (
     flow_log,
     iam,
     kms,
+    lambda_function,
     launch_template,
     logs,
     placement_group,
@@ -23,6 +24,7 @@ from turnout.providers.aws import (
     s3,
     s3_lifecycle,
     s3_settings,
+    scheduler,
     secretsmanager,
     secretsmanager_parts,
     security_group,
@@ -59,4 +61,6 @@ TYPES: tuple[AwsType, ...] = (
     *acm.TYPES,
     *route53.TYPES,
     *wafv2.TYPES,
+    *lambda_function.TYPES,
+    *scheduler.TYPES,
 )

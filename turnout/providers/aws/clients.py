@@ -28,6 +28,8 @@ ENDPOINT_KEYS: Mapping[str, tuple[str, ...]] = {
     "route53": ("route53",),
     "wafv2": ("wafv2",),
     "sns": ("sns",),
+    "lambda": ("lambda",),
+    "scheduler": ("scheduler",),
 }
 """Where a provider's `endpoints` name a service: boto3's name and the provider's names of it."""
 
