@@ -113,7 +113,7 @@ def test_what_does_not_fit_is_named(image: Path, tmp_path: Path, changes: dict[s
 
 def test_user_data_is_read_back_and_anothers_is_left_alone(image: Path) -> None:
     release = node(image).release
-    assert launch.parse(render("s", "green", release, 8000, 30)) == Node("green", release)
+    assert launch.parse(render("s", "green", release, 8000, 30)) == Node("green", release, log_group="/turnout/s/green")
     assert launch.parse("#!/bin/bash\necho hello\n") is None
     broken = render("s", "green", release, 8000, 30).replace('"release":', '"other":')
     with pytest.raises(LaunchError, match="names no release"):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,8 +21,10 @@ from turnout_components.mirror_setting import MirrorSetting, instances
 from turnout_components.user_data import render
 
 from turnout.analysis.measurement import Side
-from turnout.analysis.shadow import Line, Rules, compare, read
+from turnout.analysis.shadow import Line, Rules, compare
 from turnout.cloud import client, images
+from turnout.metrics.mirror_logs import MirrorLogs
+from turnout.metrics.provider import MetricsUnavailable
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits"
@@ -90,12 +93,10 @@ class Users:
 
 
 def logged(account: Account, name: str) -> list[Line]:
-    """The mirrored requests that the servers of an environment logged."""
-    lines = []
-    for instance in account.states(name):
-        log = account.cloud.home / "cloud" / "instances" / instance / "server.log"
-        lines += read(log.read_text().splitlines())
-    return lines
+    """The mirrored requests that the servers of an environment logged, as CloudWatch Logs has them."""
+    now = datetime.now(UTC)
+    logs = MirrorLogs(account.api("logs"), f"/turnout/digits/{name}")
+    return logs.lines(now - timedelta(minutes=10), now + timedelta(minutes=1))
 
 
 def before(account: Account, name: str) -> list[str | None]:
@@ -105,6 +106,8 @@ def before(account: Account, name: str) -> list[str | None]:
 
 def test_users_notice_nothing_of_a_slow_and_failing_candidate_whose_log_is_whole(account: Account) -> None:
     listener = account.listen(blue=100, green=0)
+    for name in ("blue", "green"):
+        account.api("logs").create_log_group(logGroupName=f"/turnout/digits/{name}")
     launch(account, "blue")
     launch(account, "green", "--latency-ms=6000", "--error-rate=0.5")
     account.await_states("blue", "healthy")
@@ -151,6 +154,9 @@ def test_users_notice_nothing_of_a_slow_and_failing_candidate_whose_log_is_whole
 
 def test_a_dead_mirror_is_started_again_and_one_without_candidates_copies_nothing(account: Account) -> None:
     listener = account.listen(blue=100, green=0)
+    with pytest.raises(MetricsUnavailable, match="log group /turnout/digits/blue cannot be read"):
+        logged(account, "blue")
+    account.api("logs").create_log_group(logGroupName="/turnout/digits/blue")
     launch(account, "blue")
     account.await_states("blue", "healthy")
     setting = MirrorSetting(account.api("ssm"), "blue")

@@ -159,7 +159,7 @@ class Compute:
         try:
             assert instance.node is not None
             start = launch.prepare(instance.node, instance.id, instance.port, folder, self._catalogue, self._models, region)
-            log = folder / "server.log"
+            log = self.output(instance.id)
             instance.process = processes.spawn(start.command, self._registry, log, self._root, start.env)
         except (LaunchError, OSError) as error:
             instance.reason = str(error)
@@ -167,7 +167,7 @@ class Compute:
 
     def _note_death(self, instance: Instance) -> None:
         if instance.process is not None and not instance.alive and instance.stop_by is None and instance.reason is None:
-            log = self._folder / instance.id / "server.log"
+            log = self.output(instance.id)
             instance.reason = f"its server ended with status {instance.process.returncode}; see {log}"
             logger.error("instance %s of %s: %s", instance.id, instance.group, instance.reason)
             self._registry.remove(instance.process.pid)
@@ -221,6 +221,10 @@ class Compute:
     def nodes(self) -> dict[str, tuple[Node, Address, bool]]:
         """Of each instance with our user data: the node, its address, and whether it is sound (nothing is known against it)."""
         return {i.id: (i.node, ("127.0.0.1", i.port), i.reason is None) for i in self._listed() if i.node is not None}
+
+    def output(self, instance: str) -> Path:
+        """What the instance's server has written."""
+        return self._folder / instance / "server.log"
 
     def busy(self) -> bool:
         """Whether an instance boots, or is on its way out."""

@@ -27,6 +27,7 @@ from turnout.cloud.moto_extensions import extend_moto
 from turnout.cloud.moto_schedules import Timekeeper
 from turnout.cloud.moto_state import api_lock, read_world
 from turnout.cloud.node import NodeAgents
+from turnout.cloud.node_logs import NodeLogs, Source
 from turnout.cloud.ports import Ports
 from turnout.cloud.prober import Prober
 from turnout.cloud.processes import Registry
@@ -65,6 +66,7 @@ class Cloud:
         self._nodes = NodeAgents(self._answered, self._fleets.beat_for, self._compute.has_ended)
         self._timekeeper = Timekeeper(self._fleets)
         extend_moto(self._book.of_group, self._fleets, speed)
+        self._logs = NodeLogs()
         self._mirrors = Mirrors(self._folder, self._registry, ports)
         self._envoy = Envoy(self._folder / "envoy", self._registry)
         self._balancer = LoadBalancer(self._envoy, self._book, self._prober, ports, self._read_world, self._addresses)
@@ -121,7 +123,15 @@ class Cloud:
             self._mirrors.reconcile(moto_mirrors.wanted(world, direct), direct)
             if self._timekeeper.run_due() | self._fleets.progress():
                 self._wake.set()
-            self._nodes.sync(world, self._compute.nodes())
+            nodes = self._compute.nodes()
+            self._nodes.sync(world, nodes)
+            self._logs.ship(
+                {
+                    name: Source(machine.region, nodes[name][0].log_group, self._compute.output(name))
+                    for name, machine in world.machines().items()
+                    if name in nodes
+                }
+            )
             if self._balancer.progress_drains():
                 self._wake.set()
         except Exception:

@@ -27,7 +27,8 @@ class LaunchError(ValueError):
 class Node:
     """What user data asks for. `boot`: seconds of each stage (`boot.Boot`); `drain`: seconds that a stopping server may take;
     `secrets`: references by variable; `hooks`: the lifecycle hooks that the node completes, by `launch` and `terminate`;
-    `health`: where its server says that it is ready; `patience`: seconds after which it gives up its launch."""
+    `health`: where its server says that it is ready; `patience`: seconds after which it gives up its launch;
+    `log_group`: where its server's output goes."""
 
     environment: str
     release: dict[str, Any]
@@ -37,6 +38,7 @@ class Node:
     hooks: Mapping[str, str] = field(default_factory=dict)
     health: str = "/ready"
     patience: float = 1800.0
+    log_group: str = ""
 
     @property
     def release_id(self) -> str:
@@ -69,6 +71,7 @@ def parse(user_data: str) -> Node | None:
             dict(node.get("hooks", {})),
             str(node.get("health", "/ready")),
             float(node.get("launch_timeout", 1800)),
+            str(node.get("log_group", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LaunchError(f"user data names no release that can be read: {error}") from None
