@@ -49,7 +49,7 @@ class Access:
     def __init__(self, stack: Stack, endpoint: str | None) -> None:
         self.stack = stack
         self.endpoint = endpoint
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
 
     @cached_property
     def _session(self) -> Any:
@@ -57,21 +57,22 @@ class Access:
 
         return botocore.session.get_session()
 
-    def client(self, service: str) -> Any:
-        """The client of an AWS service."""
-        if service not in self._clients:
-            self._clients[service] = self._make(service)
-        return self._clients[service]
+    def client(self, service: str, region: str | None = None) -> Any:
+        """The client of an AWS service, in the stack's region unless another is named."""
+        region = region or self.stack.region
+        if (service, region) not in self._clients:
+            self._clients[service, region] = self._make(service, region)
+        return self._clients[service, region]
 
-    def _make(self, service: str) -> Any:
+    def _make(self, service: str, region: str) -> Any:
         from botocore.config import Config
 
         if self.endpoint is None:
             config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
-            return self._session.create_client(service, region_name=self.stack.region, config=config)
+            return self._session.create_client(service, region_name=region, config=config)
         return self._session.create_client(
             service,
-            region_name=self.stack.region,
+            region_name=region,
             endpoint_url=self.endpoint,
             aws_access_key_id="test",
             aws_secret_access_key="test",

@@ -131,6 +131,13 @@ def set_traffic(stack: Stack, home: Path, active: str, weights: Mapping[str, int
     configure(stack, home, {"traffic.active": active, **shares}, remove=("traffic.weights",))
 
 
+def set_release(stack: Stack, home: Path, environment: str, release: str, discard: str | None) -> None:
+    """Writes into the stack's config that `environment` runs the release and is active; `discard` may be given up for it."""
+    kept = {"traffic.standby.discard": discard} if discard else {}
+    changes = {f"environments.{environment}.release": release, "traffic.active": environment, **kept}
+    configure(stack, home, changes, remove=("traffic.weights",))
+
+
 def _environment(stack: Stack, engine: str, home: Path) -> dict[str, str]:
     if stack.is_local:
         return {ENDPOINT_VARIABLE: local_endpoint(home)}

@@ -71,7 +71,7 @@ def _before(rollouts: Rollouts, status: RolloutStatus, tell: Callable[[], None] 
         rollouts.stack.releases,
         ready_targets(rollouts.access.live, stable.target_group, stable.group)[0],
         client=rollouts.access.client,
-        ecr=lambda region: rollouts.access.client("ecr"),
+        ecr=lambda region: rollouts.access.client("ecr", region),
         alerts=status.spec.alerts,
         thresholds=status.spec.evaluation,
         tell=tell,

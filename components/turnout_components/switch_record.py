@@ -124,8 +124,8 @@ class Unstable(_Frozen):
 
 
 class HistoryEntry(_Frozen):
-    """One thing that happened to the switch: create, flip, weights, rollback, settle, deploy, accept, rollout (began) or
-    promote (it ended well)."""
+    """One thing that happened to the switch: create, flip, weights, rollback, settle, deploy, accept, blame, rollout (began)
+    or promote (it ended well)."""
 
     at: datetime
     by: str
@@ -234,6 +234,11 @@ class SwitchRecord(_Frozen):
             rollout=None,
             unstable=unstable,
         ).noted(now, by, "rollback", reason)
+
+    def blamed(self, release: str, now: datetime, by: str, reason: str) -> "SwitchRecord":
+        """The release (id) gets no traffic until it is accepted."""
+        mark = Unstable(release=release, at=now, by=by, reason=reason)
+        return self.changed(unstable={**self.unstable, release.partition("@")[2]: mark}).noted(now, by, "blame", reason)
 
     def beginning(self, rollout: str, floors: dict[str, int], now: datetime, by: str, note: str) -> "SwitchRecord":
         """A rollout has begun: its floors hold until it ends. What was kept for rollback is the candidate now."""

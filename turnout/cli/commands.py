@@ -99,13 +99,18 @@ def flip(
 def rollback(
     now: Annotated[bool, typer.Option("--now", help="One healthy target in the standby is enough.")] = False,
     reason: Annotated[str, typer.Option(help="Why; it is written into the record.")] = "rolled back by hand",
+    to: Annotated[str | None, typer.Option(help="An earlier release: proven whole first, deployed where none runs it.")] = None,
+    candidates: Annotated[bool, typer.Option("--candidates", help="Only list where a rollback may go.")] = False,
     stack: StackOption = "local",
     as_json: JsonOption = False,
 ) -> None:
     """Give all traffic back to the environment that had it before. Uses no Pulumi; breaks a move that is under way."""
-    from turnout.cli.rolling_back import roll_back
+    from turnout.cli.rolling_back import roll_back, show_candidates
 
-    roll_back(stack, now, reason)
+    if candidates:
+        show_candidates(stack)
+    else:
+        roll_back(stack, now, reason, to)
 
 
 @app.command()

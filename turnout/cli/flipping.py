@@ -11,7 +11,7 @@ from turnout.access import Access
 from turnout.cli.deploying import execute, finish
 from turnout.cli.errors import CommandFailed, Exit
 from turnout.cli.session import Session, screen
-from turnout.deploy import check, engine_of, set_traffic
+from turnout.deploy import check, configure, engine_of, set_release, set_traffic
 from turnout.stacks import Stack
 
 
@@ -34,6 +34,26 @@ def flip(stack: str, environment: str | None, to: str | None) -> None:
             raise CommandFailed(Exit(outcome.code), "\n".join(outcome.errors))
     finish(outcome, traffic=wanted.model_dump(), config=f"turnout:traffic.active: {wanted.active}")
     screen().line(f"commit {session.stack.config_file}: turnout:traffic.active is {wanted.active}")
+
+
+def deploy_and_flip(session: Session, environment: str, release: str) -> None:
+    """Brings a release to the standby `environment` and gives it all traffic, in one update behind the gate. A standby that is
+    kept for rollback is given up for it."""
+    access = session.access()
+    record = access.store.read()
+    if record is None or record.traffic is None:
+        raise SwitchRefused("nothing is deployed; run `turnout up`")
+    wanted = Traffic.all_to(environment, tuple(session.stack.environments))
+    kept = record.retained.release.partition("@")[0] if record.retained else None
+    screen().line(f"deploy {release.partition('@')[0]} to {environment}, and move: {record.traffic} → {wanted}")
+    with _undone_when_refused(session, access, record, wanted, None):
+        set_release(session.stack, session.home, environment, release, discard=kept)
+        outcome = execute(session, "up")
+        if outcome.code in (Exit.REFUSED, Exit.SWITCH):
+            raise CommandFailed(Exit(outcome.code), "\n".join(outcome.errors))
+    if kept and outcome.code == 0:
+        configure(session.stack, session.home, {}, remove=("traffic.standby.discard",))
+    finish(outcome, traffic=wanted.model_dump(), config=f"turnout:traffic.active: {wanted.active}")
 
 
 def parse_shares(text: str, stack: Stack) -> dict[str, int]:

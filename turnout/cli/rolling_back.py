@@ -1,13 +1,21 @@
 """`turnout rollback`. Every import here costs time in which a bad release answers users."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from turnout.cli.session import Session, screen
 
+if TYPE_CHECKING:
+    from turnout.rollout.candidates import Candidate
 
-def roll_back(stack: str, now: bool, reason: str) -> None:
-    """Traffic first, then the record; prints what moved and the config line to commit."""
+
+def roll_back(stack: str, now: bool, reason: str, to: str | None) -> None:
+    """Traffic first, then the record; prints what moved and the config line to commit. `to`: a release to go back to, which is
+    proven whole before anything moves."""
     session = Session(stack)
+    if to is not None and not _stands_ready(session, to):
+        _deploy_and_flip(session, to, reason)
+        return
     access = session.access()
     from turnout_components.rollback import rollback
     from turnout_components.switch_record import Operator
@@ -40,3 +48,74 @@ def roll_back(stack: str, now: bool, reason: str) -> None:
             "config": line,
         }
     )
+
+
+def _proven(session: Session, to: str) -> "Candidate":
+    """The release to go back to, whole. Raises `NoCandidate`, `SwitchRefused`."""
+    from turnout_components.resolve import SwitchRefused
+
+    from turnout.rollout.candidates import choose
+    from turnout.rollout.wholeness import faults
+
+    access = session.access()
+    record = access.store.read()
+    if record is None or record.traffic is None:
+        raise SwitchRefused("nothing is deployed, so there is nothing to roll back")
+    found = choose(record, to)
+    screen().line(f"proving {found.name} whole: image by digest, every file of its model by sha256")
+    broken = faults(
+        found.release,
+        session.stack.releases,
+        s3=lambda: access.client("s3"),
+        ecr=lambda region: access.client("ecr", region),
+        told=lambda file: screen().line(f"  {file}"),
+    )
+    if broken:
+        raise SwitchRefused("\n  ".join([f"{found.name} is not whole, so nothing moves:", *broken]))
+    return found
+
+
+def _stands_ready(session: Session, to: str) -> bool:
+    """Whether it is what a rollback goes back to anyway."""
+    found = _proven(session, to)
+    record = session.access().store.read()
+    kept = record.retained if record else None
+    return kept is not None and kept.release == found.release and kept.environment == found.stands_in
+
+
+def _deploy_and_flip(session: Session, to: str, reason: str) -> None:
+    """Brings the release to the standby and moves traffic there, behind the gate; the release that was left is marked."""
+    from turnout_components.live import utc_now
+    from turnout_components.switch_record import Operator
+
+    from turnout.cli.flipping import deploy_and_flip
+    from turnout.rollout.candidates import choose
+
+    access = session.access()
+    record = access.store.read()
+    assert record is not None
+    assert record.traffic is not None
+    left = record.environments[record.traffic.active].release
+    standby = next(name for name in record.environments if name != record.traffic.active)
+    deploy_and_flip(session, standby, choose(record, to).release)
+    access.store.update(lambda found: found.blamed(str(left), utc_now(), str(Operator.current()), reason))
+    screen().line(f"{left} is marked unstable: no traffic until `turnout releases accept {str(left).partition('@')[0]}`")
+
+
+def show_candidates(stack: str) -> None:
+    """Where a rollback may go, the newest first."""
+    from rich.table import Table
+
+    from turnout.rollout.candidates import candidates
+
+    record = Session(stack).access().store.read()
+    found = candidates(record) if record is not None else ()
+    table = Table()
+    for column in ("release", "had all traffic from", "until", "stands in"):
+        table.add_column(column)
+    for each in found:
+        until = f"{each.ended:%Y-%m-%d %H:%M}" if each.ended else "now"
+        table.add_row(each.name, f"{each.began:%Y-%m-%d %H:%M}", until, each.stands_in or "– (is deployed first)")
+    out = screen()
+    out.result([{"release": one.release, "began": one.began, "ended": one.ended, "stands_in": one.stands_in} for one in found])
+    out.show(table if found else "no earlier release that had all traffic is stable")

@@ -15,6 +15,7 @@ from turnout.preflight import Preflight
 from turnout.rollout.capacity import Capacity
 from turnout.rollout.checklist import Outcome, Result
 from turnout.rollout.evidence import baked
+from turnout.rollout.opening import opens
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.words import gate_name, step_name
 
@@ -95,6 +96,8 @@ def status(status: RolloutStatus) -> RenderableType:
         parts.append(Text(f"why: {status.cause}", style="red"))
     if status.current is not None and isinstance(status.current, Bake) and not status.state.is_over:
         parts.append(Text(f"observed for {baked(status).total_seconds():.0f} s of {written(status.current.bake)}"))
+    if (until := opens(status, now())) is not None:
+        parts.append(Text(f"outside the windows until {until:%Y-%m-%d %H:%M} UTC: nothing is raised", style="yellow"))
     if status.unmeasured:
         parts.append(Text(f"! {status.unmeasured}", style="yellow"))
     parts += [_gates(status), _events(status)]

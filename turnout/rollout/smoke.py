@@ -4,6 +4,7 @@ import os
 import shlex
 import string
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,14 +17,15 @@ _TOLD = 600
 
 def run(test: RunSmokeTest, environment: str, url: str, folder: Path, environ: Mapping[str, str] = os.environ) -> str:
     """Why the test failed; "" where its command ended with 0. `$URL`, `$HEADER` and `$ENVIRONMENT` are filled in, in the
-    command and in its process's environment."""
+    command and in its process's environment; this Python comes first on its PATH."""
     known = {"URL": url, "HEADER": f"{TEST_HEADER}: {environment}", "ENVIRONMENT": environment}
+    path = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
     words = [string.Template(word).safe_substitute(known) for word in shlex.split(test.command)]
     try:
         done = subprocess.run(
             words,
             cwd=folder,
-            env={**environ, **known},
+            env={**environ, **known, "PATH": path},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
