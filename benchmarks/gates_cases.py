@@ -127,21 +127,25 @@ def _tune(made: Service, base: Case, rollouts: int, seed: int) -> None:
     that take good releases back no more often than we do, over all worlds together."""
     worlds = {name: world for name, world in NULLS.items() if not world.get("quality")}
     target = max(float(np.mean([made.nulls[name]["back"] for name in worlds])), LEAST_FALSE)
-    for judge in (baselines.seeds, baselines.argo, baselines.kayenta):
-        false: dict[str, float] = {}
-        for name, world in worlds.items():
-            for setting, minutes in judge(baselines.watch(replace(base, name=name, **world), rollouts, seed)):
-                false[setting] = false.get(setting, 0.0) + float((minutes < baselines.NEVER).mean()) / len(worlds)
-        allowed = {setting for setting, share in false.items() if share <= target}
-        bad: dict[str, dict[str, float]] = {}
-        for name in COMPARED:
-            path = baselines.watch(replace(base, name=name, **REGRESSIONS[name]), rollouts, seed)
-            kind = KINDS[name.split()[0]]
+    judges = (baselines.seeds, baselines.argo, baselines.kayenta)
+    false: dict[tuple[str, str], float] = {}
+    bad: dict[tuple[str, str], dict[str, float]] = {}
+    for name, world in worlds.items():
+        path = baselines.watch(replace(base, name=name, **world), rollouts, seed)
+        for judge in judges:
             for setting, minutes in judge(path):
-                if setting in allowed:
-                    bad.setdefault(setting, {})[name] = float(baselines.served(path, minutes, kind).mean())
-        ours = {name: max(made.bad[name]["ours"], 1e-9) for name in COMPARED}
-        best = min(bad, key=lambda setting: sum(bad[setting][name] / ours[name] for name in COMPARED))
-        made.settings[judge.__name__] = best
+                key = judge.__name__, setting
+                false[key] = false.get(key, 0.0) + float((minutes < baselines.NEVER).mean()) / len(worlds)
+    for name in COMPARED:
+        path = baselines.watch(replace(base, name=name, **REGRESSIONS[name]), rollouts, seed)
+        for judge in judges:
+            for setting, minutes in judge(path):
+                answers = baselines.served(path, minutes, KINDS[name.split()[0]])
+                bad.setdefault((judge.__name__, setting), {})[name] = float(answers.mean())
+    ours = {name: max(made.bad[name]["ours"], 1e-9) for name in COMPARED}
+    for judge in judges:
+        allowed = [key for key, share in false.items() if key[0] == judge.__name__ and share <= target]
+        best = min(allowed, key=lambda key: sum(bad[key][name] / ours[name] for name in COMPARED))
+        made.settings[judge.__name__] = best[1]
         for name in COMPARED:
             made.bad[name][judge.__name__] = bad[best][name]
