@@ -23,6 +23,7 @@ COMPONENT_MODULES = (
     "network",
     "network_load_balancer",
     "node_access",
+    "rollout_runner",
     "service_secrets",
     "traffic_switch",
 )

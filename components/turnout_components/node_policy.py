@@ -45,12 +45,12 @@ def node_policy(
     return {
         "Version": "2012-10-17",
         "Statement": [
-            _allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [log, f"{log}:*"]),
+            allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [log, f"{log}:*"]),
             *_model(node["release"]["model"]["uri"], region, buckets),
             *_image(node["release"]["image"], partition),
-            *_secrets(list(node["secrets"].values()), region, secrets_key, own_secrets),
-            _allow("TellOwnGroup", [f"autoscaling:{action}" for action in actions], [group]),
-            _allow(
+            *secrets(list(node["secrets"].values()), region, secrets_key, own_secrets),
+            allow("TellOwnGroup", [f"autoscaling:{action}" for action in actions], [group]),
+            allow(
                 "PublishMetrics",
                 ["cloudwatch:PutMetricData"],
                 ["*"],
@@ -78,7 +78,7 @@ def _model(uri: str, region: str, buckets: Sequence[str] | None) -> list[dict[st
     keys = [f"{key}*"] if key.endswith("/") else [key, f"{key}/*"]
     objects = [f"arn:{partition}:s3:::{bucket}/{name}" for name in keys]
     context = {"kms:EncryptionContext:aws:s3:arn": [f"arn:{partition}:s3:::{bucket}", *objects]}
-    return [_allow("ReadOwnModel", ["s3:GetObject"], objects), _decrypt("DecryptOwnModel", "s3", [region], context)]
+    return [allow("ReadOwnModel", ["s3:GetObject"], objects), _decrypt("DecryptOwnModel", "s3", [region], context)]
 
 
 def _image(image: str, partition: str) -> list[dict[str, Any]]:
@@ -88,18 +88,20 @@ def _image(image: str, partition: str) -> list[dict[str, Any]]:
     repository = f"arn:{partition}:ecr:{found['region']}:{found['account']}:repository/{found['name']}"
     pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
     return [
-        _allow("PullOwnImage", pull, [repository]),
-        _allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]),
+        allow("PullOwnImage", pull, [repository]),
+        allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]),
     ]
 
 
-def _secrets(references: Sequence[str], region: str, key: str | None, own: str) -> list[dict[str, Any]]:
+def secrets(references: Sequence[str], region: str, key: str | None, own: str) -> list[dict[str, Any]]:
+    """The statements with which these references (`ssm:/path`, or a secret's ARN) are read and decrypted. `key`: where given,
+    the KMS key of those secrets whose names begin with `own`."""
     statements = []
     arns = sorted({reference.partition("#")[0] for reference in references if reference.startswith("arn:")})
     pinned = [arn for arn in arns if key and arn.split(":", 6)[6].startswith(own)]
     others = [arn for arn in arns if arn not in pinned]
     if arns:
-        statements.append(_allow("ReadOwnSecrets", ["secretsmanager:GetSecretValue"], arns))
+        statements.append(allow("ReadOwnSecrets", ["secretsmanager:GetSecretValue"], arns))
     if key and pinned:
         statements.append(_decrypt_secrets("DecryptOwnSecrets", pinned, [key]))
     if others:
@@ -108,7 +110,7 @@ def _secrets(references: Sequence[str], region: str, key: str | None, own: str) 
     if paths:
         parameters = [f"arn:{arn_partition(region)}:ssm:{region}:*:parameter{path}" for path in paths]
         statements += [
-            _allow("ReadOwnParameters", ["ssm:GetParameter"], parameters),
+            allow("ReadOwnParameters", ["ssm:GetParameter"], parameters),
             _decrypt("DecryptOwnParameters", "ssm", [region], {"kms:EncryptionContext:PARAMETER_ARN": parameters}),
         ]
     return statements
@@ -123,7 +125,7 @@ def _decrypt(
     sid: str, service: str, regions: Sequence[str], context: Mapping[str, Sequence[str]], keys: Sequence[str] = ()
 ) -> dict[str, Any]:
     suffix = ".amazonaws.com.cn" if regions[0].startswith("cn-") else ".amazonaws.com"
-    return _allow(
+    return allow(
         sid,
         ["kms:Decrypt"],
         keys or [f"arn:{arn_partition(region)}:kms:{region}:*:key/*" for region in regions],
@@ -134,8 +136,7 @@ def _decrypt(
     )
 
 
-def _allow(
-    sid: str, actions: list[str], resources: Sequence[str], condition: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def allow(sid: str, actions: list[str], resources: Sequence[str], condition: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """One statement of a policy."""
     statement: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": list(resources)}
     return {**statement, "Condition": condition} if condition else statement

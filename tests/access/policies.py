@@ -24,13 +24,17 @@ def below(expected: str, value: str) -> bool:
 
 
 POSITIVE = {"StringEquals": equal, "StringLike": like, "Bool": equal, "NumericLessThan": below}
+FOR_ALL = "ForAllValues:"
 NEGATED = {"StringNotEquals": equal, "ArnNotEquals": like}
 
 
 def holds(operator: str, key: str, expected: Sequence[str], context: Context) -> bool:
-    """One key of a condition: any of the values; a negated operator none of them, and true where the key is missing."""
+    """One key of a condition: any of the values; a negated operator none of them, and true where the key is missing, as
+    ForAllValues is ("Set operators for multi-valued context keys"; a context here has one value a key)."""
     if operator == "Null":
         return (str(key not in context).lower()) in expected
+    if operator.startswith(FOR_ALL):
+        return key not in context or holds(operator.removeprefix(FOR_ALL), key, expected, context)
     if operator in NEGATED:
         return key not in context or not any(NEGATED[operator](value, context[key]) for value in expected)
     return key in context and any(POSITIVE[operator](value, context[key]) for value in expected)

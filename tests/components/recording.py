@@ -36,6 +36,7 @@ _COMPUTED: dict[str, Callable[[str], dict[str, Any]]] = {
     },
     "aws:kms/key:Key": lambda name: {"arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{name}", "keyId": f"{name}-key"},
     "aws:cloudwatch/logGroup:LogGroup": lambda name: {"arn": f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:{name}"},
+    "aws:lambda/function:Function": lambda name: {"arn": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{name}"},
     "aws:iam/role:Role": lambda name: {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"},
     "aws:iam/instanceProfile:InstanceProfile": lambda name: {"arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/{name}"},
 }

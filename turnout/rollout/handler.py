@@ -166,7 +166,7 @@ def _release(controller: Controller, rollout: str, say: Say) -> None:
 
 
 @functools.cache
-def compose(settings: Settings) -> Runner:
+def compose(settings: Settings, sleep: Callable[[float], None] = time.sleep, clock: Callable[[], datetime] = utc_now) -> Runner:
     """A runner with clients of AWS, or of a local cloud; made once for as long as Lambda keeps the process."""
     session = get_session()
 
@@ -183,13 +183,14 @@ def compose(settings: Settings) -> Runner:
             records,
             LiveCloud(client("elbv2"), client("autoscaling")),
             source(status.spec.metrics, client, settings.speed),
-            step_downs=StepDowns(client),
+            step_downs=StepDowns(client, clock=clock),
             alert=Alerter(status.spec.alerts, rollouts.key, client, httpx.Client()),
             notify=notify,
             operator=operator,
+            clock=clock,
         )
 
-    return Runner(records, rollouts, controller, look=settings.look)
+    return Runner(records, rollouts, controller, look=settings.look, sleep=sleep, clock=clock)
 
 
 def _print(level: str, message: str, **fields: str) -> None:

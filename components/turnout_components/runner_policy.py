@@ -1,0 +1,126 @@
+"""What the function that drives rollouts may do, and how it may be set: pure functions.
+
+Actions and the resources that they take: the services' pages of the Service Authorization Reference ("Actions, resources, and
+condition keys for …"). `tests/access/test_rollout_runner_access.py` holds the list against the calls that a driver makes.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from turnout_components.checks import Fault
+from turnout_components.naming import arn_partition
+from turnout_components.node_policy import allow, secrets
+from turnout_components.step_down import ASSUME_BY_SCHEDULER, SCHEDULE_NAME_LIMIT
+
+ASSUME_BY_LAMBDA = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}],
+}
+"""The trust policy of a function's role ("Defining Lambda function permissions with an execution role")."""
+RATES = range(1, 61)
+TIMEOUTS = range(30, 901)
+"""Seconds. A function has at most 900 ("Lambda quotas"); below 30 there is no time for two looks."""
+MEMORIES = range(256, 10_241)
+"""MB. Lambda's quota, and what numpy and scipy need at least."""
+_HASHED = 7
+"""What `naming.shorten` puts in the place of a name's end."""
+
+
+def runner_policy(
+    *,
+    service: str,
+    stack: str,
+    region: str,
+    table: str,
+    listener_arn: str,
+    step_down_role_arn: str,
+    log_group: str,
+    topic_arn: str | None = None,
+    webhook: str | None = None,
+) -> dict[str, Any]:
+    """The inline policy of the function's role.
+
+    What describes load balancers and groups, and GetMetricData, name no resource. All else is held to this service in this
+    stack: its items of the table, its production listener, its groups, their step-downs, its topic and the webhook's secret.
+    """
+    place = f"arn:{arn_partition(region)}"
+    groups = f"{place}:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/{service}-{stack}-*"
+    schedules = f"{place}:scheduler:{region}:*:schedule/default/{_schedule_prefix(service, stack)}*"
+    log = f"{place}:logs:{region}:*:log-group:{log_group}"
+    keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{service}/{stack}", f"{service}/{stack}/*"]}}
+    passed = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    group_actions = ("UpdateAutoScalingGroup", "PutScheduledUpdateGroupAction", "DeleteScheduledAction", "DeleteWarmPool")
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            allow(
+                "KeepOwnRecordAndRollouts",
+                ["dynamodb:GetItem", "dynamodb:PutItem"],
+                [f"{place}:dynamodb:{region}:*:table/{table}"],
+                keys,
+            ),
+            allow(
+                "See",
+                [
+                    "autoscaling:DescribeAutoScalingGroups",
+                    "autoscaling:DescribeScheduledActions",
+                    "cloudwatch:GetMetricData",
+                    "elasticloadbalancing:DescribeListeners",
+                    "elasticloadbalancing:DescribeTargetHealth",
+                ],
+                ["*"],
+            ),
+            allow("MoveTraffic", ["elasticloadbalancing:ModifyListener"], [listener_arn]),
+            allow("SizeOwnGroups", [f"autoscaling:{action}" for action in group_actions], [groups]),
+            allow(
+                "ScheduleStepDowns",
+                ["scheduler:CreateSchedule", "scheduler:DeleteSchedule", "scheduler:GetSchedule"],
+                [schedules],
+            ),
+            allow("LetSchedulesStepDown", ["iam:PassRole"], [step_down_role_arn], passed),
+            allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log}:*"]),
+            *([allow("TellPeople", ["sns:Publish"], [topic_arn])] if topic_arn else []),
+            *secrets([webhook] if webhook else [], region, None, ""),
+        ],
+    }
+
+
+def _schedule_prefix(service: str, stack: str) -> str:
+    """What the names of the service's schedules begin with: the end of long ones is a hash."""
+    prefix, room = f"{service}-{stack}-", SCHEDULE_NAME_LIMIT - _HASHED
+    return prefix if len(prefix) <= room else prefix[:room].rstrip("-")
+
+
+def invoke_policy(function_arn: str, queue_arn: str | None) -> dict[str, Any]:
+    """The inline policy of the schedule's role: this function, and the queue for what could not be delivered."""
+    statements = [allow("InvokeRunner", ["lambda:InvokeFunction"], [function_arn])]
+    if queue_arn:
+        statements.append(allow("KeepUndelivered", ["sqs:SendMessage"], [queue_arn]))
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def assume_by_schedules_of(function_arn: str) -> str:
+    """The trust policy of the schedule's role, for schedules of the function's account only ("Confused deputy prevention in
+    EventBridge Scheduler")."""
+    condition = {"StringEquals": {"aws:SourceAccount": function_arn.split(":")[4]}}
+    (statement,) = ASSUME_BY_SCHEDULER["Statement"]
+    return json.dumps({**ASSUME_BY_SCHEDULER, "Statement": [{**statement, "Condition": condition}]})  # type: ignore[dict-item]
+
+
+def faults(rate_minutes: int, timeout: int, memory: int, concurrency: int, look: float) -> list[Fault]:
+    """What Lambda and EventBridge Scheduler refuse, and what would leave a rollout without its driver."""
+    bounds: Sequence[tuple[str, int, range, str]] = (
+        ("rate_minutes", rate_minutes, RATES, "minutes"),
+        ("timeout", timeout, TIMEOUTS, "seconds"),
+        ("memory", memory, MEMORIES, "MB"),
+        ("concurrency", concurrency, range(1, 3), "invocations at once"),
+    )
+    found = [
+        Fault(field, value, f"is outside {allowed[0]}..{allowed[-1]} {unit}", f"write {allowed[0]} to {allowed[-1]}")
+        for field, value, allowed, unit in bounds
+        if isinstance(value, bool) or value not in allowed
+    ]
+    if not 1 <= look <= 30:
+        found.append(Fault("look", look, "is outside 1..30 seconds", "write 1 to 30"))
+    return found
