@@ -8,10 +8,12 @@ from turnout_components.live import ready_targets, utc_now
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollout_spec import Analyze, Bake, RolloutSpec
 
+from turnout.analysis.budget import Line
 from turnout.rollout import capacity_reader, checklist_before, checklist_facts
 from turnout.rollout.capacity import Capacity, check
 from turnout.rollout.checklist import Item, Result, refused, waived
 from turnout.rollout.decide import needed
+from turnout.rollout.expected import expected
 from turnout.rollout.status import RolloutStatus
 from turnout.rollouts import Rollouts
 from turnout.stacks import StackError
@@ -19,9 +21,11 @@ from turnout.stacks import StackError
 
 @dataclass(frozen=True)
 class Preflight:
-    """A rollout that is about to begin: its status, the checklist so far, and whether the candidate can have its nodes."""
+    """A rollout that is about to begin: its status, what its gates will see, the checklist so far, and whether the candidate
+    can have its nodes."""
 
     status: RolloutStatus
+    budget: tuple[Line, ...]
     checklist: tuple[Result, ...]
     capacity: Capacity
 
@@ -42,9 +46,10 @@ def preflight(rollouts: Rollouts, spec: RolloutSpec) -> Preflight:
     Raises `SwitchRefused`, `StackError`, `ReleaseError`, `MetricsUnavailable`."""
     status = rollouts.prepare(spec)
     try:
-        return Preflight(status, waived(_before(rollouts, status, None), spec.waive), _capacity(rollouts, status))
+        checklist = waived(_before(rollouts, status, None), spec.waive)
     except ValueError as error:
         raise StackError(f"turnout:rollout.waive: {error}") from None
+    return Preflight(status, expected(status), checklist, _capacity(rollouts, status))
 
 
 def announce(rollouts: Rollouts, found: Preflight) -> Preflight:

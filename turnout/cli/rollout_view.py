@@ -1,5 +1,6 @@
 """Rollouts as tables for people and as documents for programs."""
 
+import dataclasses
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -8,8 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from turnout_components.durations import written
-from turnout_components.rollout_spec import Bake
+from turnout_components.rollout_spec import Bake, GateKind
 
+from turnout.analysis.budget import GOOD, POWER
+from turnout.analysis.gates import ALPHA, MISS
 from turnout.analysis.measurement import Verdict
 from turnout.preflight import Preflight
 from turnout.rollout.capacity import Capacity
@@ -22,6 +25,11 @@ from turnout.rollout.words import gate_name, step_name
 EVENTS = 12
 """Events that the status shows, the newest."""
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+_SEEN = {
+    GateKind.ERRORS: "{:g} times as many errors",
+    GateKind.LATENCY: "{:g} times as many slow ones",
+    GateKind.QUALITY: "scores {:g} below",
+}
 _OUTCOMES = {Outcome.CHECKED: "green", Outcome.REFUSED: "bold red", Outcome.OPEN: "", Outcome.WAIVED: "yellow"}
 _STATES = {State.PROMOTED: "bold green", State.TAKEN_BACK: "bold red", State.PAUSED: "yellow", State.RUNNING: "bold"}
 
@@ -56,7 +64,28 @@ def plan(found: Preflight) -> RenderableType:
     gates = Table(box=None, pad_edge=False, show_header=False)
     for gate in status.gates:
         gates.add_row(f"  gate {gate.name}", gate_name(gate, status))
-    return Group(head, steps, gates, *_nodes(found.capacity), _checklist(found.checklist))
+    return Group(head, steps, gates, _budget(found), *_nodes(found.capacity), _checklist(found.checklist))
+
+
+def _budget(found: Preflight) -> Table:
+    """What can be seen, a line a weight and gate."""
+    table = Table(title="what these gates can see at the traffic of the last ten minutes", title_justify="left")
+    for column in ("weight", "gate", "a good release passes", "within", "seen for sure"):
+        table.add_column(column, justify="left" if column == "gate" else "right")
+    kinds = {gate.name: gate.kind for gate in found.status.gates}
+    for line in found.budget:
+        table.add_row(
+            f"{line.weight} %",
+            line.gate,
+            Text(f"{line.passes:.0%}", style="green" if line.suffices else "bold yellow"),
+            f"{line.minutes:.1f} min" if line.minutes is not None else "never",
+            "no regression tried" if line.smallest is None else _SEEN[kinds[line.gate]].format(line.smallest),
+        )
+    table.caption = (
+        f"false alarms ≤ {ALPHA:.0%} a rollout, misses ≤ {MISS:.0%}, “for sure”: {POWER:.0%} by the end of a step. What passes "
+        f"less often than {GOOD:.0%} is often taken back as inconclusive: more time, weight or traffic helps"
+    )
+    return table
 
 
 def _nodes(capacity: Capacity) -> list[RenderableType]:
@@ -79,8 +108,18 @@ def planned(found: Preflight) -> dict[str, Any]:
     """What was looked at before a rollout, as `--json` gives it."""
     checks = [{"item": one.item, "outcome": one.outcome, "said": one.said} for one in found.checklist]
     capacity = found.capacity
-    nodes = {"wanted": capacity.wanted, "missing": capacity.missing, "shortages": [one.said for one in capacity.shortages]}
-    return {**document(found.status), "checklist": checks, "nodes": {**nodes, "unknown": list(capacity.unknown)}}
+    nodes: dict[str, Any] = {
+        "wanted": capacity.wanted,
+        "missing": capacity.missing,
+        "shortages": [one.said for one in capacity.shortages],
+    }
+    budget = [dataclasses.asdict(line) | {"suffices": line.suffices} for line in found.budget]
+    return {
+        **document(found.status),
+        "budget": budget,
+        "checklist": checks,
+        "nodes": {**nodes, "unknown": list(capacity.unknown)},
+    }
 
 
 def status(status: RolloutStatus) -> RenderableType:
