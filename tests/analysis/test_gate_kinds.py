@@ -89,6 +89,13 @@ def test_a_bound_leaves_room_for_the_worst_time_but_not_for_a_bad_minute() -> No
     assert worst_mean([(900.0, 1000.0)] * 5 + [(800.0, 1000.0)] * 5) == pytest.approx(0.8)
 
 
+def test_a_bound_in_seconds_is_the_threshold_that_the_samples_were_counted_by() -> None:
+    gate = LATENCY.model_copy(update={"bound": 2.5})
+    for over, verdict in ((100, Verdict.PASS), (2000, Verdict.FAIL)):
+        after = windows([(Count(over, 10000), None)] * 10, "latency", 100)
+        assert judge_bound(gate, after, 2.5, 2).verdict is verdict
+
+
 def test_few_bad_requests_make_one_long_run() -> None:
     assert worst_share([(0.0, 100.0), (3.0, 100.0)] * 10) == pytest.approx(27 / 1800)
 

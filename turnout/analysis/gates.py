@@ -76,7 +76,8 @@ def judge(gate: Gate, windows: Sequence[Window], next_weight: int, critical_gate
 
 def judge_bound(gate: Gate, windows: Sequence[Window], bound: float, critical_gates: int) -> Judgement:
     """Judge by the windows in which the candidate carried all weight. `bound` (the margin is in it): an error rate; of latency
-    a share of requests over the threshold that the samples were counted by; a score; a burn rate.
+    a share of requests over the threshold that the samples were counted by, or the gate's own bound in seconds where that is
+    the threshold; a score; a burn rate. Earlier windows tell how scores vary; they are not judged.
 
     Raises ValueError for a gate of kind health, or samples that do not fit the kind.
     """
@@ -92,6 +93,8 @@ def judge_bound(gate: Gate, windows: Sequence[Window], bound: float, critical_ga
                 before.add(*map(np.asarray, (scores.count, scores.total, scores.squares)))
         return _bound_mean(gate, [_moments(sample) for _, sample in alone], bound, before, critical_gates)
     share = bound * (1 - gate.objective) if gate.kind is GateKind.BURN else bound
+    if gate.kind is GateKind.LATENCY and bound == gate.bound:
+        share = floor_of(gate)
     samples = [_count(gate, sample) for _, sample in alone]
     return _bound_count(gate, [w for w, _ in alone], samples, share, critical_gates)
 
