@@ -8,6 +8,15 @@ from typing import Any
 from turnout_components.standby import Launch, time_back
 
 IN_SERVICE = "InService"
+_HAVE_STICKINESS = ("HTTP", "HTTPS")
+"""Protocols of the listeners whose forward action can be sticky: an application load balancer's."""
+_MUST_STAY_STICKY = ("InvalidLoadBalancerAction", "InvalidConfigurationRequest")
+STAYS_STICKY = (
+    "clients with a stickiness cookie may still go to the environment that was left: AWS demands target group stickiness while "
+    "a target group has sticky sessions of its own; set its stickiness.enabled to false, then Enabled of the listener's "
+    "TargetGroupStickinessConfig"
+)
+"""What an operator is told where new weights do not reach every client."""
 WARMED = ("Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated")
 
 
@@ -38,14 +47,19 @@ class LiveCloud:
         self._elbv2 = elbv2
         self._autoscaling = autoscaling
         self._read: dict[str, dict[str, Any]] = {}
-        """The action of each listener as it was read last."""
+        """Each listener as it was read last."""
 
     def weights(self, listener: str) -> dict[str, int] | None:
         """Weight by target group ARN of the listener's default action; None when the listener is gone."""
-        action = self._forward(listener)
-        if action is None:
+        found = self._listener(listener)
+        if found is None:
             return None
-        return {group["TargetGroupArn"]: group.get("Weight", 1) for group in _target_groups(action)}
+        return {group["TargetGroupArn"]: group.get("Weight", 1) for group in _target_groups(_forward(found))}
+
+    def is_sticky(self, listener: str) -> bool:
+        """Whether target group stickiness is on in the listener's default action."""
+        config = _forward(self._listener(listener) or {}).get("ForwardConfig", {})
+        return bool(config.get("TargetGroupStickinessConfig", {}).get("Enabled"))
 
     def listener_of(self, target_groups: Collection[str]) -> str | None:
         """The listener that forwards to just these target groups, or None."""
@@ -62,18 +76,34 @@ class LiveCloud:
                     return str(listener["ListenerArn"])
         return None
 
-    def set_weights(self, listener: str, weights: Mapping[str, int], *, at_once: bool = False) -> None:
-        """Puts these weights (by target group ARN) in force and leaves the rest of the action as it is; `at_once`: as it was
-        read last, which saves a call.
+    def set_weights(self, listener: str, weights: Mapping[str, int], *, at_once: bool = False) -> bool:
+        """Puts these weights (by target group ARN) in force, ends target group stickiness with the same call, and leaves the
+        rest of the action as it is; `at_once`: as it was read last, which saves a call.
+
+        A stickiness cookie comes before the weights, also before 0 ("Action types for listener rules", User Guide for
+        Application Load Balancers). AWS demands stickiness while a target group has sticky sessions of its own (same page):
+        then it stays, with the shortest duration, and the answer is False: clients with a cookie need not follow the weights.
 
         Raises `LookupError` when the listener is gone."""
-        action = self._read.get(listener) if at_once else None
-        action = action if action is not None else self._forward(listener)
-        if action is None:
+        found = self._read.get(listener) if at_once else None
+        found = found if found is not None else self._listener(listener)
+        if found is None:
             raise LookupError(f"listener {listener} is gone")
-        config = action.get("ForwardConfig", {})
         groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
-        forward = {**config, "TargetGroups": groups}
+        forward = {**_forward(found).get("ForwardConfig", {}), "TargetGroups": groups}
+        if found.get("Protocol") not in _HAVE_STICKINESS:
+            self._put(listener, forward)
+            return True
+        try:
+            self._put(listener, {**forward, "TargetGroupStickinessConfig": {"Enabled": False}})
+        except self._elbv2.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in _MUST_STAY_STICKY:
+                raise
+            self._put(listener, {**forward, "TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 1}})
+            return False
+        return True
+
+    def _put(self, listener: str, forward: Mapping[str, Any]) -> None:
         self._elbv2.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": forward}])
 
     def group(self, name: str) -> Group | None:
@@ -144,17 +174,22 @@ class LiveCloud:
         found = self._elbv2.describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
         return [Target(t["Target"]["Id"], t["TargetHealth"]["State"], t["TargetHealth"].get("Reason", "")) for t in found]
 
-    def _forward(self, listener: str) -> dict[str, Any] | None:
+    def _listener(self, listener: str) -> dict[str, Any] | None:
         try:
-            found = self._elbv2.describe_listeners(ListenerArns=[listener])["Listeners"]
+            (found,) = self._elbv2.describe_listeners(ListenerArns=[listener])["Listeners"]
         except self._elbv2.exceptions.ListenerNotFoundException:
             return None
-        self._read[listener] = next((a for a in found[0]["DefaultActions"] if a["Type"] == "forward"), {})
+        self._read[listener] = found
         return self._read[listener]
 
 
 def _from_warm_pool(activity: Mapping[str, Any]) -> bool:
     return "from warm pool" in activity["Description"]
+
+
+def _forward(listener: Mapping[str, Any]) -> dict[str, Any]:
+    """The listener's forward action, or nothing."""
+    return next((action for action in listener.get("DefaultActions", []) if action["Type"] == "forward"), {})
 
 
 def _target_groups(action: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from turnout_components.items import RecordError
-from turnout_components.live import LiveCloud, ready_targets, shares, utc_now, way_back
+from turnout_components.live import STAYS_STICKY, LiveCloud, ready_targets, shares, utc_now, way_back
 from turnout_components.resolve import SwitchRefused
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Operator, RecordStore, SwitchRecord, Traffic
@@ -54,8 +54,10 @@ def rollback(
     record = _without_a_dead_claim(record, cloud, clock())
     to, left = _target(record)
     _wait_for_capacity(record, cloud, to, now_at_any_size, timeout, step_downs, notify, clock, sleep)
-    cloud.set_weights(listener, {record.environments[name].target_group: w for name, w in to.weights.items()})
+    followed = cloud.set_weights(listener, {record.environments[name].target_group: w for name, w in to.weights.items()})
     seconds = time.monotonic() - began
+    if not followed:
+        notify(STAYS_STICKY)
     _clear(step_downs, record.environments[to.active].group, notify)
     state = record.environments.get(left)
     bad = state.release if state else None

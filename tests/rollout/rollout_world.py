@@ -46,10 +46,11 @@ class TrackedCloud(FakeCloud):
         self.history: list[tuple[datetime, int]] = [(datetime.min.replace(tzinfo=clock.now.tzinfo), 0)]
         self.before_weights: Callable[[dict[str, int]], None] = lambda weights: None
 
-    def set_weights(self, listener: str, weights: dict[str, int], *, at_once: bool = False) -> None:
+    def set_weights(self, listener: str, weights: dict[str, int], *, at_once: bool = False) -> bool:
         self.before_weights(weights)
-        super().set_weights(listener, weights)
+        followed = super().set_weights(listener, weights)
         self.history.append((self._clock(), weights[GREEN_TG]))
+        return followed
 
     def share(self, start: datetime, end: datetime) -> float:
         """The candidate's mean share of a stretch of time, 0 to 1."""

@@ -225,6 +225,26 @@ def test_an_abort_moves_traffic_before_it_writes() -> None:
     assert world.cloud.weights_put == [0, 5, 0]
 
 
+def test_a_rollout_does_not_begin_while_stickiness_is_on() -> None:
+    world = World()
+    world.cloud.sticky = True
+    with pytest.raises(SwitchRefused, match="TargetGroupStickinessConfig"):
+        world.start(**CANARY)
+    assert world.record().rollout is None
+    assert world.cloud.weights_put == [0]
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_return_that_leaves_clients_with_cookies_behind_says_so(follows: bool) -> None:
+    world = World()
+    rollout, controller = world.start(**CANARY), world.controller()
+    controller.tick(rollout)
+    world.cloud.follows = follows
+    assert world.controller().abort(rollout, "enough").state is State.TAKEN_BACK
+    assert world.cloud.weights_put == [0, 5, 0]
+    assert any("stickiness cookie" in line for line in world.told) is not follows
+
+
 def test_two_rollouts_never_run_at_once() -> None:
     world = World()
     world.start(**CANARY)

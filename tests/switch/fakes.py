@@ -61,6 +61,10 @@ class FakeCloud:
     """Launches under way: whether each comes from the warm pool."""
     failures: dict[str, str] = field(default_factory=dict)
     on_set_minimum: Callable[[str, int], None] | None = None
+    sticky: bool = False
+    """Target group stickiness of the listener."""
+    follows: bool = True
+    """Whether AWS lets stickiness end with new weights."""
 
     def weights(self, listener: str) -> dict[str, int] | None:  # noqa: ARG002
         return self.listener_weights
@@ -68,9 +72,13 @@ class FakeCloud:
     def listener_of(self, target_groups: list[str]) -> str | None:
         return LISTENER if self.listener_weights is not None and set(target_groups) == set(self.listener_weights) else None
 
-    def set_weights(self, listener: str, weights: dict[str, int], *, at_once: bool = False) -> None:  # noqa: ARG002
+    def set_weights(self, listener: str, weights: dict[str, int], *, at_once: bool = False) -> bool:  # noqa: ARG002
         self.calls.append(f"weights {dict(weights)}")
         self.listener_weights = dict(weights)
+        return self.follows
+
+    def is_sticky(self, listener: str) -> bool:  # noqa: ARG002
+        return self.sticky
 
     def group(self, name: str) -> Group | None:
         return self.groups.get(name)

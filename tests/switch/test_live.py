@@ -1,9 +1,9 @@
 """The calls that change a group or a listener, against clients that remember them."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from turnout_components.live import Group, LiveCloud
 
 
@@ -47,34 +47,74 @@ def test_what_was_raised_is_given_back_unless_somebody_wants_more_meanwhile(now,
     assert autoscaling.updates == [{"AutoScalingGroupName": "g", **update}]
 
 
-def test_new_weights_leave_the_rest_of_the_action_as_it_is():
-    sticky = {"Enabled": True, "DurationSeconds": 60}
-    forward = {"TargetGroups": [{"TargetGroupArn": "a", "Weight": 100}], "TargetGroupStickinessConfig": sticky}
-    calls: list[Any] = []
-    elbv2 = SimpleNamespace(
-        exceptions=SimpleNamespace(ListenerNotFoundException=KeyError),
-        describe_listeners=lambda **_: {"Listeners": [{"DefaultActions": [{"Type": "forward", "ForwardConfig": forward}]}]},
-        modify_listener=lambda **call: calls.append(call),
-    )
-    LiveCloud(elbv2, None).set_weights("l", {"a": 0, "b": 100})
+GROUPS = [{"TargetGroupArn": "a", "Weight": 100}]
+OFF, SHORT = {"Enabled": False}, {"Enabled": True, "DurationSeconds": 1}
+
+
+class Elbv2:
+    """One listener with a forward action; `refuses`: the error code of a call that switches stickiness off."""
+
+    class exceptions:
+        ListenerNotFoundException = KeyError
+        ClientError = ClientError
+
+    def __init__(self, config: dict[str, Any], protocol: str = "HTTP", refuses: str = "") -> None:
+        self._listener = {"Protocol": protocol, "DefaultActions": [{"Type": "forward", "ForwardConfig": config}]}
+        self._refuses = refuses
+        self.reads = 0
+        self.written: list[dict[str, Any]] = []
+
+    def describe_listeners(self, **_: Any) -> Any:
+        self.reads += 1
+        return {"Listeners": [self._listener]}
+
+    def modify_listener(self, **call: Any) -> None:
+        config = call["DefaultActions"][0]["ForwardConfig"]
+        if self._refuses and not config.get("TargetGroupStickinessConfig", OFF)["Enabled"]:
+            raise ClientError({"Error": {"Code": self._refuses}}, "ModifyListener")
+        self.written.append(call)
+
+    @property
+    def stickiness(self) -> list[Any]:
+        return [call["DefaultActions"][0]["ForwardConfig"].get("TargetGroupStickinessConfig") for call in self.written]
+
+
+@pytest.mark.parametrize("before", [{"Enabled": True, "DurationSeconds": 60}, OFF, None])
+def test_new_weights_end_stickiness_and_leave_the_rest_of_the_action_as_it_is(before):
+    config = {"TargetGroups": GROUPS, "Later": "of AWS", **({"TargetGroupStickinessConfig": before} if before else {})}
+    elbv2 = Elbv2(config)
+    cloud = LiveCloud(elbv2, None)
+    assert cloud.is_sticky("l") is bool(before and before["Enabled"])
+    assert cloud.set_weights("l", {"a": 0, "b": 100})
     wanted = [{"TargetGroupArn": "a", "Weight": 0}, {"TargetGroupArn": "b", "Weight": 100}]
-    action = {"Type": "forward", "ForwardConfig": {"TargetGroups": wanted, "TargetGroupStickinessConfig": sticky}}
-    assert calls == [{"ListenerArn": "l", "DefaultActions": [action]}]
+    forward = {"TargetGroups": wanted, "Later": "of AWS", "TargetGroupStickinessConfig": OFF}
+    assert elbv2.written == [{"ListenerArn": "l", "DefaultActions": [{"Type": "forward", "ForwardConfig": forward}]}]
+
+
+def test_a_network_load_balancers_action_is_told_nothing_of_stickiness():
+    elbv2 = Elbv2({"TargetGroups": GROUPS}, protocol="TLS")
+    assert LiveCloud(elbv2, None).set_weights("l", {"a": 0})
+    assert elbv2.stickiness == [None]
+
+
+@pytest.mark.parametrize("code", ["InvalidLoadBalancerAction", "InvalidConfigurationRequest"])
+def test_where_aws_demands_stickiness_the_weights_go_through_and_the_caller_hears_of_it(code):
+    elbv2 = Elbv2({"TargetGroups": GROUPS}, refuses=code)
+    assert not LiveCloud(elbv2, None).set_weights("l", {"a": 0})
+    assert elbv2.stickiness == [SHORT]
+
+
+def test_any_other_refusal_of_new_weights_is_the_callers():
+    elbv2 = Elbv2({"TargetGroups": GROUPS}, refuses="Throttling")
+    with pytest.raises(ClientError, match="Throttling"):
+        LiveCloud(elbv2, None).set_weights("l", {"a": 0})
+    assert not elbv2.written
 
 
 def test_weights_at_once_take_one_call_once_the_action_is_known():
-    read: list[Any] = []
-    forward = {"TargetGroups": [{"TargetGroupArn": "a", "Weight": 100}], "TargetGroupStickinessConfig": {"Enabled": True}}
-    written: list[Any] = []
-
-    def described(**_: Any) -> Any:
-        read.append(1)
-        return {"Listeners": [{"DefaultActions": [{"Type": "forward", "ForwardConfig": forward}]}]}
-
-    elbv2 = SimpleNamespace(describe_listeners=described, modify_listener=lambda **call: written.append(call))
+    elbv2 = Elbv2({"TargetGroups": GROUPS, "TargetGroupStickinessConfig": {"Enabled": True}})
     cloud = LiveCloud(elbv2, None)
     cloud.set_weights("l", {"a": 50}, at_once=True)
     cloud.set_weights("l", {"a": 0}, at_once=True)
-    assert len(read) == 1
-    kept = [call["DefaultActions"][0]["ForwardConfig"]["TargetGroupStickinessConfig"] for call in written]
-    assert kept == [{"Enabled": True}] * 2
+    assert elbv2.reads == 1
+    assert elbv2.stickiness == [OFF] * 2

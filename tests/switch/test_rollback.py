@@ -118,6 +118,13 @@ def test_now_moves_at_once_with_one_healthy_target(flipped):
     assert flipped.cloud.calls == [f"weights { ({BLUE_TG: 100, GREEN_TG: 0}) }"]
 
 
+@pytest.mark.parametrize("follows", [True, False])
+def test_clients_that_stay_behind_with_their_cookies_are_told_of(flipped, follows):
+    flipped.cloud.follows = follows
+    assert back(flipped).after == BLUE
+    assert any("stickiness cookie" in line for line in flipped.said) is not follows
+
+
 def test_without_a_record_it_says_that_nothing_is_deployed():
     world = World()
     world.store = RecordStore(FakeDynamoDB(), "turnout-switch", "s", "dev")

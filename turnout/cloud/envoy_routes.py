@@ -4,13 +4,16 @@ Sources: "Listener rules for your Application Load Balancer", "Condition types f
 listener rules", User Guide for Application Load Balancers.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from turnout.cloud.world import FixedResponse, Forward, Listener, Redirect, Rule
+from turnout.cloud.world import Action, FixedResponse, Forward, Listener, Redirect, Rule
 
 _REDIRECT_CODES = {"HTTP_301": "MOVED_PERMANENTLY", "HTTP_302": "FOUND"}
+
+_COOKIE = "AWSALBTG"
 
 _CLIENT_ADDRESS = {
     "header": {"key": "x-forwarded-for", "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"},
@@ -39,7 +42,8 @@ def route_configuration(listener: Listener) -> dict[str, Any]:
     routes = []
     for rule in listener.rules:
         try:
-            routes.append({"match": _match(rule.conditions), **_action(rule)})
+            match = _match(rule.conditions)
+            routes += [*_sticky_routes(match, rule.action), {"match": match, **_action(rule)}]
         except UnsupportedRule as error:
             if not rule.conditions:
                 routes.append({"match": {"prefix": "/"}, **_direct(501, str(error))})
@@ -71,14 +75,54 @@ def unsupported(listener: Listener) -> list[str]:
 
 def forwarded(listener: Listener) -> frozenset[str]:
     """ARNs of the target groups that the listener's routes name."""
-    forwards = [rule.action for rule in listener.rules if isinstance(rule.action, Forward)]
-    return frozenset(arn for action in forwards for arn, weight in action.weights if weight)
+    return frozenset(arn for rule in listener.rules if isinstance(rule.action, Forward) for arn in rule.action.reached)
+
+
+def cookie_value(target_group_arn: str) -> str:
+    """What the stickiness cookies of a target group say. An ALB's are encrypted; clients are not to read either."""
+    return hashlib.sha256(target_group_arn.encode()).hexdigest()[:32]
+
+
+def _sticky_routes(match: dict[str, Any], action: Action) -> list[dict[str, Any]]:
+    """Clients with a cookie go to its target group whatever the weights are: "Requests that do not contain the stickiness
+    cookies are routed based on the weight of each target group" ("Action types for listener rules")."""
+    if not isinstance(action, Forward) or action.sticky is None:
+        return []
+    return [
+        {
+            "match": {**match, "headers": [*match.get("headers", []), _with_cookie(arn)]},
+            "route": {"timeout": "0s", "cluster": cluster_name(arn)},
+            "response_headers_to_add": _cookies(arn, action.sticky),
+        }
+        for arn, _ in action.weights
+    ]
+
+
+def _with_cookie(target_group_arn: str) -> dict[str, Any]:
+    return _header_match("cookie", rf"(.*;\s*)?{_COOKIE}(CORS)?={cookie_value(target_group_arn)}(\s*;.*)?")
+
+
+def _cookies(target_group_arn: str, seconds: int) -> list[dict[str, Any]]:
+    """Both cookies ("Action types for listener rules", sticky sessions): the second is for requests across origins."""
+    plain = f"={cookie_value(target_group_arn)}; Max-Age={seconds}; Path=/"
+    return [
+        {"header": {"key": "set-cookie", "value": value}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}
+        for value in (f"{_COOKIE}{plain}", f"{_COOKIE}CORS{plain}; SameSite=None; Secure")
+    ]
 
 
 def _action(rule: Rule) -> dict[str, Any]:
     match rule.action:
-        case Forward(weights):
-            carrying = [{"name": cluster_name(arn), "weight": weight} for arn, weight in weights if weight]
+        case Forward(weights, sticky):
+            carrying = [
+                {
+                    "name": cluster_name(arn),
+                    "weight": weight,
+                    **({} if sticky is None else {"response_headers_to_add": _cookies(arn, sticky)}),
+                }
+                for arn, weight in weights
+                if weight
+            ]
             if not carrying:
                 return _direct(503, "")
             return {"route": {"timeout": "0s", "weighted_clusters": {"clusters": carrying}}}

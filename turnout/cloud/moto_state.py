@@ -68,8 +68,9 @@ def _action(actions: list[Mapping[str, Any]]) -> Action:
         case "forward" if "TargetGroupArn" in last and "ForwardConfig" not in last:
             return Forward(((last["TargetGroupArn"], 1),))
         case "forward":
-            groups = last["ForwardConfig"].get("TargetGroups", [])
-            return Forward(tuple((group["TargetGroupArn"], int(group.get("Weight", 1))) for group in groups))
+            config = last["ForwardConfig"]
+            weights = tuple((group["TargetGroupArn"], int(group.get("Weight", 1))) for group in config.get("TargetGroups", []))
+            return Forward(weights, _sticky(config.get("TargetGroupStickinessConfig") or {}))
         case "fixed-response":
             config = last["FixedResponseConfig"]
             return FixedResponse(
@@ -79,6 +80,10 @@ def _action(actions: list[Mapping[str, Any]]) -> Action:
             return Redirect(last["RedirectConfig"])
         case other:
             return Unsupported(str(other))
+
+
+def _sticky(config: Mapping[str, Any]) -> int | None:
+    return int(config.get("DurationSeconds") or 0) if str(config.get("Enabled")).lower() == "true" else None
 
 
 def _target_group(group: Any, region: str, backend: Any) -> TargetGroup:

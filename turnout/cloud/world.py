@@ -7,9 +7,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Forward:
-    """A forward action: weight by target group (its ARN), in the API's order."""
+    """A forward action: weight by target group (its ARN), in the API's order. `sticky`: seconds for which a client stays with
+    its target group; None where target group stickiness is off."""
 
     weights: tuple[tuple[str, int], ...]
+    sticky: int | None = None
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """The target groups that requests can be sent to: a cookie leads to a group of weight 0 as well."""
+        return tuple(arn for arn, weight in self.weights if weight or self.sticky is not None)
 
 
 @dataclass(frozen=True)

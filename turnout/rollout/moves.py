@@ -5,7 +5,7 @@ from datetime import datetime
 
 from tenacity import Retrying, stop_after_attempt, wait_exponential
 from turnout_components.items import RecordError
-from turnout_components.live import Group, LiveCloud, ready_targets, shares
+from turnout_components.live import STAYS_STICKY, Group, LiveCloud, ready_targets, shares
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Claim, Floor, Operator, RecordStore, Retained, SwitchRecord, Traffic
 
@@ -139,7 +139,9 @@ class Moves:
         weights = _by_target_group(record, Traffic.all_to(status.stable, tuple(record.environments)))
         for attempt in Retrying(stop=stop_after_attempt(8), wait=wait_exponential(0.05, max=2), reraise=True):
             with attempt:
-                self._cloud.set_weights(record.listener, weights, at_once=True)
+                followed = self._cloud.set_weights(record.listener, weights, at_once=True)
+        if not followed:
+            self._notify(STAYS_STICKY)
 
     def record_return(self, status: RolloutStatus) -> None:
         """The record's part of a return, and the candidate's size; twice is as once."""

@@ -74,6 +74,11 @@ def _startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
     live = cloud.weights(record.listener)
     if live is None:
         raise SwitchRefused("the production listener is gone; run `turnout up`")
+    if cloud.is_sticky(record.listener):
+        raise SwitchRefused(
+            "target group stickiness is on at the production listener: its cookies come before the weights, and a return would "
+            "end its sessions; switch it off (TargetGroupStickinessConfig of the default action) and try again"
+        )
     recorded = {record.environments[name].target_group: weight for name, weight in record.traffic.weights.items()}
     if shares(live) != recorded:
         raise SwitchRefused("the load balancer's weights are not the recorded ones; run `turnout up`, which settles it")
