@@ -12,6 +12,7 @@ from turnout_components.rollout_spec import Analyze, Approve, Bake, GateKind, Se
 
 from turnout.analysis.measurement import Side
 from turnout.rollout.evidence import baked, failed, fits, frozen_bounds, judged, open_gates
+from turnout.rollout.opening import opens
 from turnout.rollout.status import RolloutStatus, Shift, State
 
 SICK_FOR = timedelta(seconds=30)
@@ -158,7 +159,11 @@ def _bad(status: RolloutStatus, seen: Seen, now: datetime) -> str | RolloutStatu
 
 
 def _step(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
-    step = status.current
+    step, until = status.current, opens(status, now, seen.weight)
+    if until is not None and seen.smoke is None:
+        return _closed(status, now, until)
+    if status.step_began > now:
+        status = status.changed(step_began=now)
     match step:
         case None:
             return _end(status, now)
@@ -174,6 +179,14 @@ def _step(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
             return _approve(status, step, now)
         case _:
             return take_back(status, now, f"step {step} is not known to this version of Turnout", unstable=False)
+
+
+def _closed(status: RolloutStatus, now: datetime, until: datetime) -> Decision:
+    """The step begins when its window opens: until then none of its deadlines runs, and it is told and written once."""
+    waits = f"{status.next_weight} % wait for their window, until {until:%Y-%m-%d %H:%M} UTC"
+    if status.step_began != until:
+        status = status.said(now, "outside the windows", waits).changed(step_began=until)
+    return Decision(status, waits=f"{waits}; `turnout rollout promote` goes on without it")
 
 
 def _end(status: RolloutStatus, now: datetime) -> Decision:

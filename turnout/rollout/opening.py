@@ -1,0 +1,19 @@
+"""Whether the time allows the step at work: weight is raised inside the windows of the spec, and taken back at any time."""
+
+from datetime import datetime
+
+from turnout_components.rollout_spec import Mirror, SetWeight, SmokeTest
+from turnout_components.time_windows import closed_until
+
+from turnout.rollout.status import RolloutStatus
+
+
+def opens(status: RolloutStatus, now: datetime, live: int | None = None) -> datetime | None:
+    """When the step at work may begin; None: it may go on now. What gives the candidate nothing more needs no window, nor does
+    a step that somebody has told to go on, nor a weight that is in force already (`live`, in percent) and not yet recorded."""
+    step = status.current
+    if status.state.is_over or status.is_approved or not isinstance(step, (SetWeight, SmokeTest, Mirror)):
+        return None
+    if isinstance(step, SetWeight) and (step.set_weight <= status.weight or (live is not None and live == status.moving)):
+        return None
+    return closed_until(status.spec.windows, status.spec.freeze, now)
