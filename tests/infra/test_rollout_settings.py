@@ -18,7 +18,8 @@ def test_windows_and_freezes_are_read(root: Path) -> None:
     [
         (
             {"windows": ["09:00-16:00", "Mon-Fry 09:00-16:00"]},
-            "turnout:rollout.windows.1 = \"Mon-Fry 09:00-16:00\": 'Fry' is no day; the days are Mon, Tue, Wed, Thu, Fri, Sat, Sun; "
+            'turnout:rollout.windows.1 = "Mon-Fry 09:00-16:00": '
+            "'Fry' is no day; the days are Mon, Tue, Wed, Thu, Fri, Sat, Sun; "
             'list texts such as "Mon-Fri 09:00-16:00 Europe/Berlin", or none for any time',
         ),
         (

@@ -45,7 +45,7 @@ def test_a_candidate_that_is_not_ready_in_its_window_goes_back() -> None:
     assert status.state is State.TAKEN_BACK
     assert "not ready in time" in status.cause
     assert status.ended is not None
-    assert status.ended - began > timedelta(minutes=35), "the time begins when the window opens"
+    assert status.ended - began > timedelta(minutes=33), "the time begins when the window opens"
     assert opened(status.ended)
 
 
