@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turnout.cli import rollout_view as view
 from turnout.cli.errors import CommandFailed, Exit
 from turnout.cli.session import Session, screen
+from turnout.closing import NOTE, checklist
 from turnout.cloud.client import CloudHandle
 from turnout.preflight import announce, preflight
 from turnout.rollout.status import RolloutStatus, State
@@ -92,7 +94,7 @@ def _drive(rollouts: Rollouts, rollout: str) -> None:
         waits = f"{tick.driven_by} drives it; this one takes over when it stops" if tick.driven_by else tick.waits
         said = _say(waits, said)
         if tick.is_done:
-            _finish(tick.status)
+            _finish(rollouts, tick.status)
             return
         time.sleep(LOOK)
 
@@ -103,8 +105,9 @@ def _say(line: str, said: str) -> str:
     return line
 
 
-def _finish(status: RolloutStatus) -> None:
+def _finish(rollouts: Rollouts, status: RolloutStatus) -> None:
     out = screen()
+    out.show(view.checklist(checklist(rollouts, status)))
     out.result(view.document(status))
     if status.state is State.PROMOTED:
         out.line(f"promoted: {status.candidate} has all traffic. Commit: turnout:traffic.active: {status.candidate}")
@@ -123,6 +126,7 @@ def show(stack: str, rollout: str | None, watch: bool) -> None:
         status = rollouts.store.read(found)
         out.result(view.document(status))
         out.show(view.status(status))
+        out.show(view.checklist(checklist(rollouts, status)))
         return
     from rich.live import Live
 
@@ -174,6 +178,15 @@ def promote(stack: str, rollout: str | None) -> None:
     screen().result(view.document(status))
 
 
+def note(stack: str, rollout: str | None, text: str) -> None:
+    """Writes down what people should know of a rollout."""
+    rollouts = opened(stack)
+    found = rollouts.current(rollout)
+    status = rollouts.store.update(found, lambda status: status.said(view.now(), NOTE, text))
+    screen().line(f"written down with rollout {found}")
+    screen().result(view.document(status))
+
+
 def abort(stack: str, rollout: str | None, reason: str) -> None:
     """Takes all traffic back now."""
     rollouts = opened(stack)
@@ -195,3 +208,21 @@ def history(stack: str) -> None:
             continue
     screen().result([view.document(status) for status in found])
     screen().show(view.history(found))
+
+
+def report(stack: str, rollout: str | None, html: Path | None) -> None:
+    """Writes a rollout's page; an older one in its place is replaced, any other file is left alone."""
+    from turnout.report.file import NotAReport, write
+    from turnout.report.page import page
+
+    rollouts = opened(stack)
+    status = rollouts.store.read(rollouts.current(rollout))
+    file = (html or Path(f"{status.id}.html")).absolute()
+    try:
+        write(file, page(status, rollouts.store.key, view.now()))
+    except NotAReport as error:
+        raise CommandFailed(Exit.REFUSED, str(error)) from None
+    except OSError as error:
+        raise CommandFailed(Exit.REFUSED, f"{file}: {error.strerror}; choose another file with --html") from None
+    screen().line(f"the report of {status.id} is in {file}")
+    screen().result({"file": str(file)})

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG001 -- `as_json` works by its callback
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -121,6 +122,19 @@ def rollout_promote(rollout: RolloutArgument = None, stack: StackOption = "local
     promote(stack, rollout)
 
 
+@rollouts.command("note")
+def rollout_note(
+    text: Annotated[str, typer.Argument(help="What people should know.")],
+    rollout: Annotated[str | None, typer.Option(help="The rollout; default: the one under way, or the newest.")] = None,
+    stack: StackOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Write down what happened and why: the checklist asks for it after a return."""
+    from turnout.cli.rollout import note
+
+    note(stack, rollout, text)
+
+
 @rollouts.command("abort")
 def rollout_abort(
     rollout: RolloutArgument = None,
@@ -140,3 +154,16 @@ def rollout_history(stack: StackOption = "local", as_json: JsonOption = False) -
     from turnout.cli.rollout import history
 
     history(stack)
+
+
+@rollouts.command("report")
+def rollout_report(
+    rollout: RolloutArgument = None,
+    html: Annotated[Path | None, typer.Option(help="The page's file; default: <rollout>.html in this folder.")] = None,
+    stack: StackOption = "local",
+    as_json: JsonOption = False,
+) -> None:
+    """Write a rollout as one page of HTML: what was measured, what the gates say, what was decided when and why."""
+    from turnout.cli.rollout import report
+
+    report(stack, rollout, html)

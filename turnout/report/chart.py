@@ -4,20 +4,20 @@ Every text goes through ElementTree, which escapes it.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+from turnout.report.columns import Column, Value, columns
 from turnout.report.series import Line, Panel, Stretch
 from turnout.report.words import elapsed, number
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 880.0, 62.0, 12.0, 26.0, 20.0
 HEIGHT = 190.0
 COLUMN = 6.0
-"""The least width that can be pointed at: windows that are narrower share a tooltip."""
-DOTS = 130
+"""The least width that can be seen and pointed at: narrower windows are drawn together."""
+DOTS = 80
 """More points than this in a line get no dots."""
 BADGES = 19.0
 """Marks that are nearer to each other share a badge."""
@@ -64,9 +64,10 @@ def draw(panel: Panel, span: tuple[datetime, datetime], marks: Sequence[Mark], l
     _bounds(svg, axes, panel)
     _steps(svg, axes, panel.declared)
     _decisions(svg, axes, marks)
-    for line in panel.lines:
-        _line(svg, axes, line)
-    _tooltips(svg, axes, panel)
+    found = columns(panel, lambda start, end: axes.x(end) - axes.x(start) >= COLUMN)
+    for index, line in enumerate(panel.lines):
+        _line(svg, axes, line, [(column, column.values[index]) for column in found])
+    _tooltips(svg, axes, panel, found)
     _badges(svg, axes, marks)
     return ET.tostring(svg, encoding="unicode")
 
@@ -116,11 +117,7 @@ def _bounds(svg: ET.Element, axes: Axes, panel: Panel) -> None:
         return
     if panel.worse:
         edge = TOP if panel.worse == "above" else HEIGHT - BOTTOM
-        area = "".join(
-            f"M{axes.x(each.start):.1f} {edge:g}V{axes.y(each.value):.1f}H{axes.x(each.end):.1f}V{edge:g}Z"
-            for each in panel.bounds
-        )
-        ET.SubElement(svg, "path", {"class": "worse", "d": area})
+        ET.SubElement(svg, "path", {"class": "worse", "d": _under(_stairs(axes, panel.bounds), edge)})
     bound = ET.SubElement(svg, "path", {"class": "bound", "d": _stairs(axes, panel.bounds)})
     ET.SubElement(bound, "title").text = panel.bound_name
     last = panel.bounds[-1]
@@ -138,38 +135,56 @@ def _steps(svg: ET.Element, axes: Axes, stretches: Sequence[Stretch]) -> None:
 def _stairs(axes: Axes, stretches: Sequence[Stretch]) -> str:
     """Levels, joined where one follows the other at once."""
     found: list[str] = []
-    before: Stretch | None = None
     for each in stretches:
-        joins = before is not None and before.end == each.start
-        found.append(f"V{axes.y(each.value):.1f}" if joins else f"M{axes.x(each.start):.1f} {axes.y(each.value):.1f}")
-        found.append(f"H{axes.x(each.end):.1f}")
-        before = each
+        left, right, y = f"{axes.x(each.start):.1f}", f"{axes.x(each.end):.1f}", f"{axes.y(each.value):.1f}"
+        if len(found) > 1 and found[-1] == f"H{left}":
+            level = found[-2].rpartition(" ")[2].removeprefix("V")
+            found[-1:] = [] if level == y else [found[-1], f"V{y}"]
+        else:
+            found.append(f"M{left} {y}")
+        found.append(f"H{right}")
     return "".join(found)
 
 
-def _line(svg: ET.Element, axes: Axes, line: Line) -> None:
-    """A path that breaks where nothing was measured, and a dot for each point where there is room; a point without
-    neighbours is always a dot."""
-    runs: list[list[str]] = [[]]
-    for before, point in pairwise([None, *line.points]):
-        assert point is not None
-        value = line.value([point])
-        if value is None or not math.isfinite(value):
+def _under(stairs: str, edge: float) -> str:
+    """The area between levels and an edge."""
+    flights = [flight.split(" ", 1) for flight in stairs.split("M") if flight]
+    return "".join(f"M{left} {edge:g}V{rest}V{edge:g}Z" for left, rest in flights)
+
+
+def _line(svg: ET.Element, axes: Axes, line: Line, values: Iterable[tuple[Column, Value | None]]) -> None:
+    """A path that breaks where nothing was measured, a dot for each point where there is room and for each that stands alone;
+    where windows are drawn together also the band between their lowest and highest."""
+    runs: list[list[tuple[Column, Value]]] = [[]]
+    for column, value in values:
+        if runs[-1] and (value is None or runs[-1][-1][0].end != column.start):
             runs.append([])
-            continue
-        if before is not None and before.end != point.start:
-            runs.append([])
-        runs[-1].append(f"{axes.x(point.start + (point.end - point.start) / 2):.1f} {axes.y(value):.1f}")
+        if value is not None:
+            runs[-1].append((column, value))
     drawn = [run for run in runs if run]
     if not drawn:
         return
-    style = f"{line.side.value} quiet" if line.quiet else line.side.value
-    path = ET.SubElement(svg, "path", {"class": f"line {style}", "d": "".join("M" + "L".join(run) for run in drawn)})
-    ET.SubElement(path, "title").text = line.name
-    many = sum(map(len, drawn)) > DOTS
-    dots = [place for run in drawn for place in run if not (many or line.quiet) or len(run) == 1]
+    style = f"{line.side.value} {line.drawn}".strip()
+    band = "".join(_band(axes, run) for run in drawn if any(column.windows > 1 for column, _ in run))
+    if band and line.drawn != "quiet":
+        ET.SubElement(svg, "path", {"class": f"band {style}", "d": band})
+    if line.drawn != "alone":
+        path = "".join("M" + "L".join(_place(axes, column, value.value) for column, value in run) for run in drawn)
+        ET.SubElement(ET.SubElement(svg, "path", {"class": f"line {style}", "d": path}), "title").text = line.name
+    many = line.drawn == "quiet" or (sum(map(len, drawn)) > DOTS and line.drawn != "alone")
+    dots = [_place(axes, column, value.value) for run in drawn for column, value in run if not many or len(run) == 1]
     if dots:
         ET.SubElement(svg, "path", {"class": f"dots {style}", "d": "".join(f"M{place}h0" for place in dots)})
+
+
+def _band(axes: Axes, run: Sequence[tuple[Column, Value]]) -> str:
+    highs = [_place(axes, column, value.high) for column, value in run]
+    lows = [_place(axes, column, value.low) for column, value in reversed(run)]
+    return f"M{'L'.join([*highs, *lows])}Z"
+
+
+def _place(axes: Axes, column: Column, value: float) -> str:
+    return f"{axes.x(column.middle):.1f} {axes.y(value):.1f}"
 
 
 def _decisions(svg: ET.Element, axes: Axes, marks: Sequence[Mark]) -> None:
@@ -199,36 +214,21 @@ def _badges(svg: ET.Element, axes: Axes, marks: Sequence[Mark]) -> None:
         ET.SubElement(badge, "title").text = "\n".join(f"{m.number}. {m.at:%H:%M:%S} {m.said}" for m in group)
 
 
-def _tooltips(svg: ET.Element, axes: Axes, panel: Panel) -> None:
-    for column in _columns(axes, panel):
-        start, end = panel.lines[0].points[column[0]].start, panel.lines[0].points[column[-1]].end
-        lines = [_times(start, end)]
-        for line in panel.lines:
-            points = [line.points[index] for index in column]
-            value = line.value(points)
-            of = f" of {sum(point.whole for point in points):,.0f} {line.of}" if line.of and value is not None else ""
-            lines.append(f"{line.name}: {'not measured' if value is None else number(value, panel.unit)}{of}")
+def _tooltips(svg: ET.Element, axes: Axes, panel: Panel, found: Sequence[Column]) -> None:
+    for column in found:
+        lines = [f"{_times(column.start, column.end)}{f', {column.windows} windows' if column.windows > 1 else ''}"]
+        lines += [_read(panel, line, value, column) for line, value in zip(panel.lines, column.values, strict=True)]
         for name, held in ((panel.bound_name, panel.bounds), ("declared", panel.declared)):
-            lines += [f"{name}: {number(each.value, panel.unit)}" for each in held if each.start < end <= each.end][:1]
-        _box(svg, "hover", axes.x(start), TOP, axes.x(end), HEIGHT - BOTTOM, "\n".join(lines))
+            lines += [f"{name}: {number(each.value, panel.unit)}" for each in held if each.start < column.end <= each.end][:1]
+        _box(svg, "hover", axes.x(column.start), TOP, axes.x(column.end), HEIGHT - BOTTOM, "\n".join(lines))
 
 
-def _columns(axes: Axes, panel: Panel) -> Iterator[list[int]]:
-    """Neighbouring windows, by index, that are wide enough together to be pointed at; what was measured and what was not
-    never share one."""
-    column: list[int] = []
-    points = panel.lines[0].points if panel.lines else ()
-    seen = [tuple(line.points[index].whole > 0 for line in panel.lines) for index in range(len(points))]
-    for index, point in enumerate(points):
-        if column:
-            first, last = points[column[0]], points[column[-1]]
-            wide = axes.x(last.end) - axes.x(first.start) >= COLUMN
-            if wide or last.end != point.start or seen[column[-1]] != seen[index]:
-                yield column
-                column = []
-        column.append(index)
-    if column:
-        yield column
+def _read(panel: Panel, line: Line, value: Value | None, column: Column) -> str:
+    if value is None:
+        return f"{line.name}: not measured"
+    of = f" of {value.whole:,.0f} {line.of}" if line.of else ""
+    each = f" ({number(value.low, panel.unit)} to {number(value.high, panel.unit)})" if column.windows > 1 else ""
+    return f"{line.name}: {number(value.value, panel.unit)}{of}{each}"
 
 
 def _box(svg: ET.Element, name: str, left: float, top: float, right: float, bottom: float, title: str) -> None:

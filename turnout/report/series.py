@@ -21,25 +21,27 @@ SHOWN_QUIET = "p50"
 
 @dataclass(frozen=True)
 class Point:
-    """What was measured from `start` to `end`: `part` of `whole`, so that neighbours can be added up. Nothing where `whole`
-    is 0."""
+    """What was measured in a window: `part` of `whole`, so that neighbours can be added up. Nothing where `whole` is 0.
+    `weight`: the candidate's declared share, in percent."""
 
     start: datetime
     end: datetime
+    weight: int
     part: float = 0.0
     whole: float = 0.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart. Its values are `scale` x part / whole; `of` names what `whole` counts, where it counts something."""
+    """One line of a chart. Its values are `scale` x part / whole; `of` names what `whole` counts, where it counts something.
+    `drawn`: as a line, as a thin one (quiet), or as dots alone."""
 
     name: str
     side: Side
     points: tuple[Point, ...]
     scale: float = 1.0
     of: str = ""
-    quiet: bool = False
+    drawn: str = ""
 
     def value(self, points: Sequence[Point]) -> float | None:
         """Of one point, or of several together; None where nothing was measured."""
@@ -105,13 +107,13 @@ def weights(status: RolloutStatus) -> tuple[Stretch, ...]:
 
 
 def _weights(status: RolloutStatus) -> Panel:
-    points = tuple(Point(w.start, w.end, w.requests.get(Side.CANDIDATE, 0), sum(w.requests.values())) for w in status.windows)
+    points = tuple(_point(w, w.requests.get(Side.CANDIDATE, 0), sum(w.requests.values())) for w in status.windows)
     return Panel(
         key="weight",
         title=f"Weight of {status.candidate}",
         about="the declared weight as steps, the observed share of each window's requests as squares",
         unit=Unit.SHARE,
-        lines=(Line("observed", Side.CANDIDATE, points, of="requests"),),
+        lines=(Line("observed", Side.CANDIDATE, points, of="requests", drawn="alone"),),
         declared=weights(status),
         gaps=_gaps(status, lambda window: sum(window.requests.values()) > 0),
     )
@@ -120,7 +122,9 @@ def _weights(status: RolloutStatus) -> Panel:
 def _requests(status: RolloutStatus) -> Panel:
     def line(side: Side) -> Line:
         points = tuple(
-            Point(w.start, w.end, w.requests[side], w.seconds) if side in w.requests else Point(w.start, w.end)
+            Point(w.start, w.end, w.weight, w.requests[side], w.seconds)
+            if side in w.requests
+            else Point(w.start, w.end, w.weight)
             for w in status.windows
         )
         return Line(side.value, side, points)
@@ -171,7 +175,11 @@ def _of_kind(gate: Gate, status: RolloutStatus) -> tuple[str, Unit, float]:
 
 def _sampled(gate: Gate, side: Side, window: Window) -> Point:
     sample = window.samples.get(gate.name, {}).get(side)
-    return Point(window.start, window.end, *(_of(sample) if sample is not None else (0.0, 0.0)))
+    return _point(window, *_of(sample)) if sample is not None else _point(window)
+
+
+def _point(window: Window, part: float = 0.0, whole: float = 0.0) -> Point:
+    return Point(window.start, window.end, window.weight, part, whole)
 
 
 def _of(sample: Sample) -> tuple[float, float]:
@@ -190,9 +198,14 @@ def _allowed(gate: Gate, status: RolloutStatus, scale: float) -> Iterator[Stretc
                 part, whole = part + more, whole + of
             allowed = _margin(gate, scale, part / whole) if whole else None
         elif window.weight == 100:
-            allowed = status.bounds.get(gate.name)
+            allowed = _frozen(gate, status.bounds.get(gate.name))
         if allowed is not None:
             yield Stretch(window.start, window.end, allowed)
+
+
+def _frozen(gate: Gate, bound: float | None) -> float | None:
+    """What holds after the full switch, in the chart's unit: a latency bound in seconds is the threshold itself."""
+    return floor_of(gate) if gate.kind is GateKind.LATENCY and bound is not None and bound == gate.bound else bound
 
 
 def _margin(gate: Gate, scale: float, active: float) -> float:
@@ -213,10 +226,12 @@ def _shown(status: RolloutStatus) -> Iterator[Panel]:
     def line(name: str, side: Side) -> Line:
         values = [(w, w.shown.get(name, {}).get(side)) for w in status.windows]
         points = tuple(
-            Point(w.start, w.end) if value is None or not math.isfinite(value) else Point(w.start, w.end, value, 1.0)
+            Point(w.start, w.end, w.weight)
+            if value is None or not math.isfinite(value)
+            else Point(w.start, w.end, w.weight, value, 1.0)
             for w, value in values
         )
-        return Line(f"{name} {side.value}", side, points, quiet=name == SHOWN_QUIET)
+        return Line(f"{name} {side.value}", side, points, drawn="quiet" if name == SHOWN_QUIET else "")
 
     first, last = extent(status)
     limits = {limit for gate, limit in status.thresholds.items() if any(each.name == gate for each in status.gates)}

@@ -34,14 +34,16 @@ def number(value: float, unit: Unit) -> str:
             return f"{value:,.0f}"
         case Unit.SCORE:
             return f"{value:.4g}"
-    return f"{value:.3g}"
+    return _short(value)
 
 
 def _short(value: float) -> str:
-    """Three digits that count, never in powers of ten."""
-    if value == 0 or abs(value) >= 100:
+    """Three digits that count, never in powers of ten, with a true minus."""
+    if value < 0:
+        return f"−{_short(-value)}"
+    if value == 0 or value >= 100:
         return f"{value:,.0f}"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    digits = max(0, 2 - math.floor(math.log10(value)))
     text = f"{value:.{min(digits, 6)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
