@@ -64,7 +64,7 @@ def plan(found: Preflight) -> RenderableType:
     gates = Table(box=None, pad_edge=False, show_header=False)
     for gate in status.gates:
         gates.add_row(f"  gate {gate.name}", gate_name(gate, status))
-    return Group(head, steps, gates, _budget(found), *_nodes(found.capacity), _checklist(found.checklist))
+    return Group(head, steps, gates, _budget(found), *_nodes(found.capacity), checklist(found.checklist))
 
 
 def _budget(found: Preflight) -> Table:
@@ -97,7 +97,8 @@ def _nodes(capacity: Capacity) -> list[RenderableType]:
     return list(lines)
 
 
-def _checklist(results: Iterable[Result]) -> Table:
+def checklist(results: Iterable[Result]) -> Table:
+    """Items of the checklist with their outcomes."""
     table = Table(title="checklist", title_justify="left", box=None, pad_edge=False, show_header=False)
     for each in results:
         table.add_row(Text(each.outcome.value, style=_OUTCOMES[each.outcome]), each.text, Text(each.said, style="dim"))
