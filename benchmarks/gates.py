@@ -108,13 +108,6 @@ def summary(studied: Sequence[Service]) -> list[Row]:
             (good if enough else good_elsewhere)[f"{s.name}, {name}"] = 1 - s.nulls[name]["promoted"]
     worlds = [name for name in NULLS if name not in ("plain", "better", "with quality")]
     disturbed = {f"{s.name}, {name}": 1 - s.nulls[name]["promoted"] for s in studied for name in worlds if s.suffices}
-    ratios = {
-        f"{s.name}, {name}": s.bad[name]["ours"] / max(1e-9, min(s.bad[name][o] for o in OTHERS))
-        for s in studied
-        for name in COMPARED
-    }
-    halved = sum(ratio <= AIM for ratio in ratios.values())
-    lost = [name for name, ratio in ratios.items() if ratio > 1]
     rows = [
         _target("false rollbacks a rollout, effect at most 1x", false, FALSE_AT_MOST),
         _target("the same with twice the noise that is granted", stressed, None),
@@ -124,17 +117,25 @@ def summary(studied: Sequence[Service]) -> list[Row]:
         _target("the same elsewhere", good_elsewhere, None),
         _target("the same with noise and blips, where the budget suffices", disturbed, None),
     ]
-    mean = math.exp(sum(math.log(max(r, 1e-9)) for r in ratios.values()) / len(ratios))
-    rows.append(
-        {
-            "figure": "bad answers, ours over the best of three (geometric mean)",
-            "mean": f"{mean:.2f}",
-            "worst": f"{max(ratios.values()):.2f}",
-            "where": max(ratios, key=lambda name: ratios[name]),
-            "target": f"at most {AIM:g}: in {halved} of {len(ratios)} cases; lost: {len(lost)}",
-        }
-    )
+    for enough, where in ((True, "where the budget suffices"), (False, "elsewhere (most go back undecided, good ones too)")):
+        chosen = [s for s in studied if s.suffices is enough]
+        if chosen:
+            rows.append(_cost(f"bad answers, ours over the best of three, {where}", chosen))
     return rows
+
+
+def _cost(figure: str, studied: Sequence[Service]) -> Row:
+    """The mean is geometric."""
+    ratios = {
+        f"{s.name}, {name}": max(s.bad[name]["ours"], 1e-9) / max(1e-9, min(s.bad[name][other] for other in OTHERS))
+        for s in studied
+        for name in COMPARED
+    }
+    worst = max(ratios, key=lambda name: ratios[name])
+    kept, lost = (sum(map(test, ratios.values())) for test in (lambda r: round(r, 2) <= AIM, lambda r: round(r, 2) > 1))
+    mean = math.exp(sum(map(math.log, ratios.values())) / len(ratios))
+    target = f"at most {AIM:g}: in {kept} of {len(ratios)} cases; lost: {lost}"
+    return {"figure": figure, "mean": f"{mean:.2f}", "worst": f"{ratios[worst]:.2f}", "where": worst, "target": target}
 
 
 def _target(figure: str, shares: dict[str, float], most: float | None) -> Row:
