@@ -225,7 +225,7 @@ def _tooltips(svg: ET.Element, axes: Axes, panel: Panel, found: Sequence[Column]
 
 def _read(panel: Panel, line: Line, value: Value | None, column: Column) -> str:
     if value is None:
-        return f"{line.name}: not measured"
+        return f"{line.name}: {'not measured' if column.loads(line.side) else 'no traffic'}"
     of = f" of {value.whole:,.0f} {line.of}" if line.of else ""
     each = f" ({number(value.low, panel.unit)} to {number(value.high, panel.unit)})" if column.windows > 1 else ""
     return f"{line.name}: {number(value.value, panel.unit)}{of}{each}"

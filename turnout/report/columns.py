@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from turnout.analysis.measurement import Side
 from turnout.report.series import Line, Panel, Point
 
 
@@ -19,12 +20,17 @@ class Value:
 
 @dataclass(frozen=True)
 class Column:
-    """So many windows from `start` to `end`, with each line's value; None where nothing was measured."""
+    """So many windows from `start` to `end` at one declared weight, with each line's value; None where nothing was measured."""
 
     start: datetime
     end: datetime
+    weight: int
     windows: int
     values: tuple[Value | None, ...]
+
+    def loads(self, side: Side) -> bool:
+        """Whether that side had traffic."""
+        return self.weight > 0 if side is Side.CANDIDATE else self.weight < 100
 
     @property
     def middle(self) -> datetime:
@@ -57,9 +63,9 @@ def _alike(panel: Panel, before: int, after: int) -> bool:
 
 
 def _column(panel: Panel, indexes: Sequence[int]) -> Column:
-    points = panel.lines[0].points
+    first, last = (panel.lines[0].points[index] for index in (indexes[0], indexes[-1]))
     values = tuple(_value(line, [line.points[index] for index in indexes]) for line in panel.lines)
-    return Column(points[indexes[0]].start, points[indexes[-1]].end, len(indexes), values)
+    return Column(first.start, last.end, first.weight, len(indexes), values)
 
 
 def _value(line: Line, points: Sequence[Point]) -> Value | None:
