@@ -4,6 +4,7 @@ import pytest
 from turnout_components.rollout_spec import Gate, GateKind, Metric
 
 from tests.analysis.test_gates import ERRORS, LATENCY, windows
+from turnout.analysis.counts import CountComparison
 from turnout.analysis.gates import ALPHA, decide, derive_bound, fail_at, floor_of, judge, judge_bound
 from turnout.analysis.history import worst_mean, worst_share
 from turnout.analysis.measurement import Count, Moments, Verdict
@@ -111,6 +112,18 @@ def test_a_bad_minute_takes_nobody_back_and_spoils_nothing() -> None:
     good, blip = (Count(30, 3000), Count(90, 9000)), (Count(900, 3000), Count(90, 9000))
     assert judge(ERRORS, windows([good] * 4 + [blip], weight=25), 50, 2).verdict is not Verdict.FAIL
     assert judge(ERRORS, windows([good] * 4 + [blip] + [good] * 4, weight=25), 50, 2).verdict is Verdict.PASS
+
+
+def test_worse_within_the_margin_is_no_reason_to_go_back() -> None:
+    test = windows([(Count(1450, 100000), Count(1000, 100000))] * 15, weight=50)
+    judged = judge(ERRORS, test, 100, 2)
+    assert judged.numbers["against"] > judged.numbers["against_needed"]
+    assert judged.verdict is Verdict.INCONCLUSIVE
+
+
+def test_being_right_by_ratio_and_by_share_counts_once() -> None:
+    test = CountComparison(0.05, 1.5, (100,))
+    assert float(test.pass_log(100)) == pytest.approx(0)
 
 
 def test_a_small_next_step_needs_less_than_the_last() -> None:
