@@ -66,6 +66,7 @@ switch = TrafficSwitch(
         "configured_active": settings.traffic.active,
         "configured_weights": settings.wanted_traffic().weights,
         "standby": settings.standby_args(),
+        "recreate": settings.recreate,
         "gate_timeout": settings.traffic.gate_timeout.total_seconds(),
     },
     on_aws,

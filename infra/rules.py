@@ -21,6 +21,7 @@ from turnout_components.durations import DURATION
 from turnout_components.network import Nat
 from turnout_components.release import ReleaseError
 from turnout_components.release import load as load_release
+from turnout_components.rollout_spec import RolloutSpec, StrategyName
 from turnout_components.user_data import render
 
 from infra.config import (
@@ -203,6 +204,12 @@ def _experiment_faults(experiment: Experiment | None, ingress: Ingress) -> Itera
         yield Fault("experiment", experiment.name, "needs request headers, which a network load balancer does not read", fix)
 
 
+def _downtime_faults(rollout: RolloutSpec, cloud: Cloud, ingress: Ingress) -> Iterable[Fault]:
+    if rollout.strategy is StrategyName.RECREATE:
+        faults = checks.downtime(cloud.value, ingress.deletion_protection, ingress.allowed_cidrs)
+        yield from checks.below("rollout.strategy", faults)
+
+
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("service",), _service_faults),
     (("network", "region"), _network_faults),
@@ -216,6 +223,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("health",), _health_faults),
     (("traffic", "environments"), _traffic_faults),
     (("experiment", "ingress"), _experiment_faults),
+    (("rollout", "cloud", "ingress"), _downtime_faults),
 )
 
 

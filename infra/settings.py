@@ -25,6 +25,7 @@ from turnout_components.network_load_balancer import NetworkLoadBalancerArgs
 from turnout_components.release import Release
 from turnout_components.release import load as load_release
 from turnout_components.resolve import EnvironmentConfig, Size, SwitchConfig
+from turnout_components.rollout_spec import StrategyName
 from turnout_components.scaling_rules import bounds_now
 from turnout_components.secret_rules import NOT_SHOWN
 from turnout_components.service_secrets import ServiceSecretsArgs
@@ -213,7 +214,13 @@ class Settings(StackConfig):
                 standby.discard,
                 timedelta(seconds=self.health.drain),
             ),
+            recreate=self.recreate,
         )
+
+    @property
+    def recreate(self) -> bool:
+        """Whether the active environment's release may be replaced in place (`rules` say in which stacks)."""
+        return self.rollout.strategy is StrategyName.RECREATE
 
 
 def load() -> Settings:

@@ -57,6 +57,18 @@ def vpc_cidr(cidr: str) -> list[Fault]:
     return [Fault("", cidr, "is no /16 to /23", "a VPC has at most a /16, and each subnet is a sixteenth of at least a /27")]
 
 
+def downtime(cloud: str, deletion_protection: bool, allowed_cidrs: Sequence[str]) -> list[Fault]:
+    """Whether a stack may replace its active servers in place, so that users get 503 for as long as it takes: only the local
+    cloud's, and one in AWS that guards nothing against deletion and is closed to the internet (ADR 0022)."""
+    reasons = []
+    if cloud != "local" and deletion_protection:
+        reasons.append("ingress.deletion_protection says that it is to stay up")
+    if cloud != "local" and any(ipaddress.ip_network(cidr).prefixlen == 0 for cidr in allowed_cidrs if not ipv4_block(cidr)):
+        reasons.append("ingress.allowed_cidrs lets the whole internet use it")
+    fix = "write canary, blue-green or direct: recreate is for development"
+    return [Fault("", "recreate", f"takes the service down, and {' and '.join(reasons)}", fix)] if reasons else []
+
+
 def ipv4_block(cidr: str) -> list[Fault]:
     """An IPv4 block without host bits."""
     try:

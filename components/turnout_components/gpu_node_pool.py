@@ -150,8 +150,8 @@ class GpuNodePool(pulumi.ComponentResource):
 
     An instance is in service when its release answers, and ends when it has drained: it completes the group's two lifecycle
     hooks by itself. A new release is a new auto scaling group under a new name: the old one is deleted first, for it carries
-    no traffic (`TrafficSwitch` refuses otherwise). Resources in `opts.depends_on`, such as the environment's test rule, come
-    before the group. Raises `ValueError` for capacity that AWS refuses.
+    no traffic (`TrafficSwitch` refuses otherwise, unless downtime is accepted). Resources in `opts.depends_on`, such as the
+    environment's test rule, come before the group. Raises `ValueError` for capacity that AWS refuses.
     """
 
     group_name: pulumi.Output[str]

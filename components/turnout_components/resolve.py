@@ -45,6 +45,8 @@ class SwitchConfig:
     traffic: Traffic
     environments: Mapping[str, EnvironmentConfig]
     standby: StandbyPolicy = field(default_factory=StandbyPolicy)
+    recreate: bool = False
+    """A release may be replaced under traffic, in place, while its users get 503 (ADR 0022)."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,9 @@ def resolve(config: SwitchConfig, record: SwitchRecord | None, live: Live, now: 
     if not moves:
         settled = settled.retaining(config.standby.retain_for)
     sizes = {name: _size(name, config, settled, traffic, moves, now) for name in config.environments}
+    for name in replaced_in_place(config, settled):
+        release = config.environments[name].release
+        reason += f"; DOWNTIME: {name} is replaced in place, its users get 503 until {release} is healthy"
     return Decision(traffic, moves, reason, sizes, None if settled == record else settled)
 
 
@@ -107,6 +112,17 @@ def parity(weights: Mapping[str, int], carrying: Mapping[str, int], in_service: 
     total = sum(in_service.get(name, 0) for name, weight in carrying.items() if weight > 0)
     gaining = [name for name, weight in weights.items() if weight > carrying.get(name, 0)]
     return {name: math.ceil(weights[name] * total / 100) for name in gaining}
+
+
+def replaced_in_place(config: SwitchConfig, record: SwitchRecord) -> list[str]:
+    """Environments that carry traffic and are to run another release than they do."""
+    carrying = record.traffic.weights if record.traffic else {}
+    deployed = {name: state.release for name, state in record.environments.items()}
+    return [
+        name
+        for name, wanted in config.environments.items()
+        if carrying.get(name, 0) > 0 and deployed.get(name) is not None and _digest(deployed[name]) != _digest(wanted.release)
+    ]
 
 
 def _first(config: SwitchConfig, record: SwitchRecord | None) -> Decision:
@@ -194,6 +210,9 @@ def _check_releases(config: SwitchConfig, record: SwitchRecord, traffic: Traffic
             )
         if deployed is None or _digest(deployed) == _digest(wanted.release):
             continue
+        if carrying.get(name, 0) > 0 and config.recreate:
+            _check_in_place(name, config, record, traffic)
+            continue
         if carrying.get(name, 0) > 0:
             other = next((n for n in config.environments if carrying.get(n, 0) == 0), "the standby")
             raise SwitchRefused(
@@ -201,6 +220,16 @@ def _check_releases(config: SwitchConfig, record: SwitchRecord, traffic: Traffic
                 f"Deploy {wanted.release} to the standby (turnout:environments.{other}.release) and flip"
             )
         _check_discard(name, deployed, config.standby, record, now)
+
+
+def _check_in_place(name: str, config: SwitchConfig, record: SwitchRecord, traffic: Traffic) -> None:
+    """One thing at a time: a replacement in place moves no traffic, and there is one environment to replace."""
+    if traffic != record.traffic or traffic.weights.get(name) != 100:
+        raise SwitchRefused(
+            f"{name} is to be replaced in place while traffic is at {record.traffic} and wanted at {traffic}; "
+            "give one environment all traffic first, and replace its release afterwards"
+        )
+    _refuse_unstable(name, config, record)
 
 
 def _check_discard(name: str, deployed: str, policy: StandbyPolicy, record: SwitchRecord, now: datetime) -> None:
@@ -218,13 +247,17 @@ def _check_discard(name: str, deployed: str, policy: StandbyPolicy, record: Swit
 
 def _check_unstable(config: SwitchConfig, record: SwitchRecord, traffic: Traffic, carrying: Mapping[str, int]) -> None:
     for name, weight in traffic.weights.items():
-        release = config.environments[name].release
-        mark = record.unstable.get(_digest(release) or "")
-        if mark is not None and weight > carrying.get(name, 0):
-            raise SwitchRefused(
-                f"{mark.release} was marked unstable on {mark.at:%Y-%m-%d %H:%M} UTC by {mark.by} ({mark.reason}) and gets no "
-                f"traffic. Deploy another release to {name}, or run `turnout releases accept {split_id(mark.release)[0]}`"
-            )
+        if weight > carrying.get(name, 0):
+            _refuse_unstable(name, config, record)
+
+
+def _refuse_unstable(name: str, config: SwitchConfig, record: SwitchRecord) -> None:
+    mark = record.unstable.get(_digest(config.environments[name].release) or "")
+    if mark is not None:
+        raise SwitchRefused(
+            f"{mark.release} was marked unstable on {mark.at:%Y-%m-%d %H:%M} UTC by {mark.by} ({mark.reason}) and gets no "
+            f"traffic. Deploy another release to {name}, or run `turnout releases accept {split_id(mark.release)[0]}`"
+        )
 
 
 def _size(name: str, config: SwitchConfig, record: SwitchRecord, traffic: Traffic, moves: bool, now: datetime) -> Size:

@@ -34,6 +34,7 @@ class StrategyName(StrEnum):
     BLUE_GREEN = "blue-green"
     CANARY = "canary"
     SHADOW = "shadow"
+    RECREATE = "recreate"
 
 
 class Source(StrEnum):
@@ -210,6 +211,15 @@ WindowText = Annotated[str, _that_reads(window)]
 FreezeText = Annotated[str, _that_reads(freeze)]
 
 
+class Compare(_Section):
+    """What of a mirrored answer is compared, and what of it may be shown in samples; the rest is never shown."""
+
+    fields: tuple[str, ...] | None = Field(default=None, description="list dotted paths of the answer, or null for all of it")
+    tolerance: float = Field(default=0.0, ge=0, description="write by how much two numbers may differ")
+    shown: tuple[str, ...] = Field(default=(), description="list paths whose values may stand in samples")
+    hashed: tuple[str, ...] = Field(default=(), description="list paths that stand in samples as hashes only")
+
+
 class RolloutSpec(_Section):
     """A strategy with its steps, and what judges them."""
 
@@ -222,6 +232,7 @@ class RolloutSpec(_Section):
     smoke_test: str | None = Field(default=None, description="write a command; $URL and $HEADER name the test listener's way")
     gates: tuple[Gate, ...] = Field(default=DEFAULT_GATES, description="list {name: …, kind: …}")
     metrics: Metrics = Field(default=Metrics(), description="write {source: …}")
+    compare: Compare = Field(default=Compare(), description="write {fields: […], shown: […]}: of a mirror")
     alerts: Alerts = Field(default=Alerts(), description="write {topic: …, webhook: …}")
     evaluation: dict[str, float] = Field(default={}, description="write least scores of a release's evaluation by name")
     runbook: str | None = Field(default=None, description="write a file of the project, or an address")
@@ -246,6 +257,8 @@ class RolloutSpec(_Section):
             raise ValueError(f"weights {weights} do not rise; list them from the smallest to the largest")
         if weights and weights[-1] != 100 and self.strategy in (StrategyName.CANARY, StrategyName.BLUE_GREEN):
             raise ValueError(f"weights {weights} end below 100; add 100, so that it is said how the rollout ends")
+        if self.strategy is StrategyName.RECREATE and (self.steps or self.increment):
+            raise ValueError("recreate replaces the active servers in place and has no steps; leave steps and increment out")
         if self.strategy is StrategyName.BLUE_GREEN and not self.steps and self.smoke_test is None:
             raise ValueError("blue-green has a smoke test before its switch; set smoke_test to its command")
         return self
@@ -259,7 +272,9 @@ class RolloutSpec(_Section):
 
     @property
     def judging(self) -> tuple[Gate, ...]:
-        """The gates that this strategy looks at: direct knows the health check only (seed 000)."""
+        """The gates that this strategy looks at: direct knows the health check only (seed 000), recreate has no other side."""
+        if self.strategy is StrategyName.RECREATE:
+            return ()
         if self.strategy is StrategyName.DIRECT:
             return tuple(gate for gate in self.gates if gate.kind is GateKind.HEALTH)
         return self.gates
@@ -295,4 +310,5 @@ _OWN_STEPS: dict[StrategyName, Callable[[RolloutSpec], tuple[Step, ...]]] = {
     StrategyName.BLUE_GREEN: _blue_green,
     StrategyName.DIRECT: _direct,
     StrategyName.SHADOW: _shadow,
+    StrategyName.RECREATE: lambda _: (),
 }

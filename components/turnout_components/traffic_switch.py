@@ -88,6 +88,8 @@ class TrafficSwitchArgs(TypedDict):
     """Seconds without a byte after which a network load balancer ends a TCP connection. Default 350."""
     standby: NotRequired[StandbyArgs]
     """How the standby is kept."""
+    recreate: NotRequired[pulumi.Input[bool]]
+    """The active environment's release may be replaced in place, with downtime. Default false: that is refused."""
     record_table: NotRequired[pulumi.Input[str]]
     """DynamoDB table of the switch record, made by `turnout init`. Default turnout-switch."""
     variants: NotRequired[Mapping[str, str]]
@@ -249,6 +251,7 @@ def switch_config(settings: dict[str, Any]) -> SwitchConfig:
             discard=standby.get("discard"),
             drain=timedelta(seconds=standby.get("drain", default.drain.total_seconds())),
         ),
+        recreate=bool(settings["recreate"]),
     )
 
 
@@ -277,6 +280,7 @@ def _gate_settings(
         gate_timeout=args.get("gate_timeout", 900),
         environments=dict(args["environments"]),
         standby=dict(args.get("standby", {})),
+        recreate=args.get("recreate", False),
         step_down_role_arn=role_arn,
         weights=weights,
         configured_active=configured,

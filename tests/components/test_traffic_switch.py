@@ -114,6 +114,7 @@ class Gate:
 RESOLVED: dict[str, Any] = {
     "environments": switch_args()["environments"],
     "weights": {"blue": 0, "green": 100},
+    "recreate": False,
     "standby": {"keep": "warm", "retain_for": 3600.0, "bake": 60.0, "warm_minimum": 2.0, "discard": None},
     "configured_active": "green",
     "configured_weights": {"blue": 0.0, "green": 100.0},
@@ -167,6 +168,7 @@ def test_the_gate_judges_what_config_wishes():
     assert config.standby.keep is Keep.WARM
     assert (config.standby.retain_for, config.standby.bake) == (timedelta(hours=1), timedelta(minutes=1))
     assert config.environments["blue"].release == RELEASE_ID
+    assert [switch_config({**RESOLVED, "recreate": accepted}).recreate for accepted in (False, True)] == [False, True]
     assert candidates(RESOLVED) == CANDIDATES
 
 
