@@ -17,9 +17,10 @@ from turnout.access import Access
 from turnout.cloud.client import CloudHandle
 from turnout.metrics.provider import MetricProvider
 from turnout.rollout import smoke
+from turnout.rollout.actions import RunSmokeTest
 from turnout.rollout.alerts import Alerter
 from turnout.rollout.controller import Controller
-from turnout.rollout.decide import RunSmokeTest
+from turnout.rollout.mirrors import Mirrors
 from turnout.rollout.sources import source
 from turnout.rollout.start import Start, begin, prepare
 from turnout.rollout.status import RolloutStatus
@@ -105,7 +106,13 @@ class Rollouts:
             smoke=self._smoke,
             notify=notify,
             operator=self.operator,
+            mirrors=self.mirrors(spec),
         )
+
+    def mirrors(self, spec: RolloutSpec) -> Mirrors:
+        """Who copies requests, and where the copies are compared."""
+        metrics = self.metrics(spec.metrics)
+        return Mirrors(self.access.client, self.store.key, metrics.period, metrics.delay)
 
     def current(self, rollout: str | None) -> str:
         """The rollout that is named, or under way, or the newest.

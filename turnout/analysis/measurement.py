@@ -45,6 +45,8 @@ class Window:
     requests: Mapping[Side, int] = field(default_factory=dict)
     samples: Mapping[str, Mapping[Side, Sample]] = field(default_factory=dict)
     shown: Mapping[str, Mapping[Side, float]] = field(default_factory=dict)
+    mirrored: bool = False
+    """The candidate answered copies of requests, which users did not see."""
 
     @property
     def seconds(self) -> float:
@@ -58,7 +60,7 @@ class Window:
             samples[gate] = {side: _sum([one[side] for one in both if side in one]) for side in both[0].keys() | both[1].keys()}
         sides = self.requests.keys() | later.requests.keys()
         requests = {side: self.requests.get(side, 0) + later.requests.get(side, 0) for side in sides}
-        return Window(self.start, later.end, self.weight, requests, samples, {**self.shown, **later.shown})
+        return Window(self.start, later.end, self.weight, requests, samples, {**self.shown, **later.shown}, self.mirrored)
 
 
 def _sum(samples: list[Sample]) -> Sample:

@@ -15,10 +15,13 @@ from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Operator, RecordStore, SwitchRecord
 
 from turnout.metrics.provider import MetricProvider, MetricsUnavailable
-from turnout.rollout.decide import Action, Decision, Finish, PutWeight, Raise, RunSmokeTest, TakeBack, decide, moved, take_back
+from turnout.rollout.actions import Action, Decision, Finish, PutMirror, PutWeight, Raise, RunSmokeTest, TakeBack
+from turnout.rollout.decide import decide
 from turnout.rollout.measuring import measure
+from turnout.rollout.mirrors import Mirrors
 from turnout.rollout.moves import LeaseLost, Moves
 from turnout.rollout.status import LEASE, Event, Lease, RolloutStatus
+from turnout.rollout.steps import moved, take_back
 from turnout.rollout.store import RolloutStore
 
 ACTIONS_A_TICK = 50
@@ -53,12 +56,14 @@ class Controller:
         notify: Callable[[str], None] = lambda line: None,
         operator: Operator | None = None,
         clock: Callable[[], datetime] = utc_now,
+        mirrors: Mirrors | None = None,
     ) -> None:
         self._rollouts, self._metrics = rollouts, metrics
         self._alert, self._smoke, self._notify = alert, smoke, notify
         self._operator, self._clock = operator or Operator.current(), clock
         self._token = uuid4().hex
-        self._moves = Moves(records, cloud, step_downs, self._operator, self._token, notify, clock)
+        self._moves = Moves(records, cloud, step_downs, self._operator, self._token, notify, clock, mirrors)
+        self._mirrors = mirrors
         self._last: tuple[RolloutStatus, SwitchRecord] | None = None
         """What was read at the last tick, for the case that the store is away at the next."""
 
@@ -160,6 +165,9 @@ class Controller:
             return status
         try:
             windows = measure(status, self._metrics, record, self._moves.key, self._clock())
+            if self._mirrors is not None and status.mirror:
+                copied, compared = self._mirrors.windows(status, self._clock())
+                status, windows = status.changed(compared=compared), (*windows, *copied)
         except MetricsUnavailable as error:
             return status.changed(unmeasured=f"metrics: {error}")
         return status.measured(windows).changed(unmeasured="")
@@ -203,6 +211,8 @@ class Controller:
                 after = moved(status, action.weight, self._clock())
                 self._say_new(status, after)
                 return self._written_or_corrected(after)
+            case PutMirror():
+                self._moves.put_mirror(status, action.share)
             case TakeBack():
                 self._moves.record_return(status)
             case Finish():

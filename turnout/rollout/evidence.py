@@ -28,9 +28,14 @@ def baked(status: RolloutStatus) -> timedelta:
     """How long the weight in force has been observed: the measured time since the first window that it fits.
 
     Windows without requests do not count, so a clock that jumps and a source of measurements that is silent bake nothing."""
-    own = [w for w in status.windows if w.start >= status.weight_since and w.weight == status.weight]
+    own = [w for w in status.windows if w.start >= status.weight_since and w.weight == status.weight and not w.mirrored]
     first = next((index for index, window in enumerate(own) if fits(window, status.weight)), len(own))
     return timedelta(seconds=sum(window.seconds for window in own[first:] if sum(window.requests.values())))
+
+
+def mirrored(status: RolloutStatus) -> timedelta:
+    """How long requests were compared that a mirror has copied."""
+    return timedelta(seconds=sum(window.seconds for window in status.windows if window.mirrored and window.requests))
 
 
 def judged(status: RolloutStatus) -> tuple[Judgement, ...]:
@@ -41,13 +46,18 @@ def judged(status: RolloutStatus) -> tuple[Judgement, ...]:
 
 
 def _judged(gate: Gate, status: RolloutStatus, critical: int) -> Judgement:
+    if status.mirror:
+        copied = [window for window in status.windows if window.mirrored]
+        return judge(gate, copied, status.next_weight, critical)
     if status.weight < 100:
-        both = [window for window in status.windows if 0 < window.weight < 100]
+        both = [window for window in status.windows if 0 < window.weight < 100 and not window.mirrored]
         return judge(gate, both, status.next_weight, critical)
     bound = status.bounds.get(gate.name)
     if bound is None:
         return Judgement(gate.name, Verdict.INCONCLUSIVE, f"{gate.name}: no bound was frozen before the full switch")
-    return judge_bound(gate, [window for window in status.windows if window.weight == 100], bound, critical)
+    return judge_bound(
+        gate, [window for window in status.windows if window.weight == 100 and not window.mirrored], bound, critical
+    )
 
 
 def frozen_bounds(gates: Sequence[Gate], windows: Sequence[Window]) -> dict[str, float]:

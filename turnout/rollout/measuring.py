@@ -32,7 +32,7 @@ def measure(
     """The windows that are whole by now and not in the status yet.
 
     Raises `MetricsUnavailable`."""
-    since = status.windows[-1].end if status.windows else status.began - BASELINE
+    since = status.measured_until or status.began - BASELINE
     spans = spans_between(since, now - metrics.delay, metrics.period)[:SPANS_A_LOOK]
     if not spans:
         return ()

@@ -6,11 +6,13 @@ from datetime import datetime
 from tenacity import Retrying, stop_after_attempt, wait_exponential
 from turnout_components.items import RecordError
 from turnout_components.live import STAYS_STICKY, Group, LiveCloud, ready_targets, shares
+from turnout_components.rollout_spec import Mirror
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Claim, Floor, Operator, RecordStore, Retained, SwitchRecord, Traffic
 
 from turnout.analysis.measurement import Side
-from turnout.rollout.decide import Seen
+from turnout.rollout.actions import Seen
+from turnout.rollout.mirrors import Mirrors
 from turnout.rollout.status import LEASE, RolloutStatus
 
 
@@ -30,9 +32,11 @@ class Moves:
         token: str,
         notify: Callable[[str], None],
         clock: Callable[[], datetime],
+        mirrors: Mirrors | None = None,
     ) -> None:
         self._records, self._cloud, self._step_downs = records, cloud, step_downs
         self._operator, self._token, self._notify, self._clock = operator, token, notify, clock
+        self._mirrors = mirrors
 
     @property
     def key(self) -> str:
@@ -66,7 +70,18 @@ class Moves:
             maximum=candidate.maximum if candidate else 0,
             smoke=smoke,
             claimed=self._foreign_claim(status, record),
+            mirror=self._mirrors.share(status, record) if self._mirrors and status.mirror else 0,
         )
+
+    def put_mirror(self, status: RolloutStatus, share: int) -> None:
+        """Has so many percent of live requests copied to the candidate's instances; 0: none."""
+        if self._mirrors is None:
+            raise RecordError("this driver cannot mirror requests: drive the rollout with `turnout rollout run`")
+        self._mirrors.put(status, self.record(), share)
+
+    def _end_mirror(self, status: RolloutStatus, record: SwitchRecord) -> None:
+        if self._mirrors is not None and any(isinstance(step, Mirror) for step in status.plan):
+            self._mirrors.put(status, record, 0)
 
     def raise_minimum(self, status: RolloutStatus, minimum: int) -> None:
         """The floor stands in the record before the group has it: an update in between must not take it away."""
@@ -157,6 +172,10 @@ class Moves:
             return back.changed(floors={status.stable: floor})
 
         record = self._records.update(returned)
+        self._end_mirror(status, record)
+        self._give_back_size(status, record)
+
+    def _give_back_size(self, status: RolloutStatus, record: SwitchRecord) -> None:
         size, group = status.sizes.get(status.candidate), record.environments[status.candidate].group
         if size is not None and group is not None:
             self._cloud.restore(Group(group, size.minimum, size.maximum, size.desired, frozenset()))
@@ -169,11 +188,15 @@ class Moves:
         def ended(record: SwitchRecord) -> SwitchRecord:
             if record.rollout != status.id:
                 return record
-            floors = {status.candidate: group.minimum} if group else {}
+            floors = {status.candidate: group.minimum} if group and status.weight else {}
             until = now + status.standby.bake
-            return record.ended(floors, until, now, str(self._operator), "promote", f"rollout {status.id}")
+            kind = "promote" if status.weight else "rollout"
+            return record.ended(floors, until, now, str(self._operator), kind, f"{status.state.value}: {status.id}")
 
         record = self._records.update(ended)
+        self._end_mirror(status, record)
+        if not status.weight:
+            self._give_back_size(status, record)
         if self._step_downs is not None:
             for line in self._step_downs.tend(record, status.standby):
                 self._notify(line)

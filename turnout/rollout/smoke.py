@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from turnout.rollout.decide import RunSmokeTest
+from turnout.rollout.actions import RunSmokeTest
 
 TEST_HEADER = "x-turnout-environment"
 _TOLD = 600

@@ -28,10 +28,12 @@ class State(StrEnum):
     PAUSED = "paused"
     PROMOTED = "promoted"
     TAKEN_BACK = "taken back"
+    FINISHED = "finished"
+    """To its end, without any traffic for the candidate: a mirror alone."""
 
     @property
     def is_over(self) -> bool:
-        return self in (State.PROMOTED, State.TAKEN_BACK)
+        return self in (State.PROMOTED, State.TAKEN_BACK, State.FINISHED)
 
 
 class Event(_Frozen):
@@ -55,6 +57,27 @@ class Shift(_Frozen):
 
     at: datetime
     weight: int
+
+
+class Compared(_Frozen):
+    """What a mirror has shown so far: requests that both answered, how many alike, and samples that may be shown."""
+
+    pairs: int = 0
+    same_status: int = 0
+    answered: int = 0
+    same_answer: int = 0
+    late: int = 0
+    missing: int = 0
+    samples: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def said(self) -> str:
+        """In one line."""
+        if not self.pairs:
+            return f"nothing was compared, {self.missing} copies are missing"
+        status, answers = 100 * self.same_status / self.pairs, 100 * self.same_answer / max(self.answered, 1)
+        late = f"{self.late} late, {self.missing} missing"
+        return f"{self.pairs:,} requests twice: status alike {status:.1f} %, answers alike {answers:.1f} %, {late}"
 
 
 class Size(_Frozen):
@@ -91,6 +114,10 @@ class RolloutStatus(_Frozen):
     """The share that is about to be put in force: written before it is."""
     approved: int = -1
     """The step (from 0) that somebody has approved, or wants to leave without waiting."""
+    mirror: int = 0
+    """The share of live requests that the candidate gets copies of, in percent."""
+    mirror_since: datetime | None = None
+    compared: Compared = Compared()
     sick_since: datetime | None = None
     """Since when the candidate has too few healthy targets."""
     windows: tuple[Window, ...] = ()
@@ -133,6 +160,11 @@ class RolloutStatus(_Frozen):
     def weight_since(self) -> datetime:
         """Since when that share is in force."""
         return self.shifts[-1].at if self.shifts else self.began
+
+    @property
+    def measured_until(self) -> datetime | None:
+        """The end of the last window that users had a part in."""
+        return next((window.end for window in reversed(self.windows) if not window.mirrored), None)
 
     def weight_at(self, moment: datetime) -> int:
         """The share at that time."""
@@ -177,6 +209,6 @@ def compacted(windows: tuple[Window, ...]) -> tuple[Window, ...]:
     merged: list[Window] = []
     for index in range(0, len(old), 2):
         pair = old[index : index + 2]
-        whole = len(pair) == 2 and pair[0].weight == pair[1].weight
+        whole = len(pair) == 2 and (pair[0].weight, pair[0].mirrored) == (pair[1].weight, pair[1].mirrored)
         merged += [pair[0].merged(pair[1])] if whole else pair
     return (*merged, *new)

@@ -1,0 +1,113 @@
+"""A rollout's mirror: asked for in Systems Manager, compared from both sides' logs."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from turnout_components.mirror import TIMEOUT, Mirror
+from turnout_components.mirror_setting import MirrorSetting, instances
+from turnout_components.rollout_spec import GateKind
+from turnout_components.switch_record import SwitchRecord
+
+from turnout.analysis.measurement import Count, Sample, Side, Window
+from turnout.analysis.shadow import Line, Rules, Shadow, compare
+from turnout.metrics.mirror_logs import MirrorLogs
+from turnout.metrics.provider import Span
+from turnout.rollout.measuring import SPANS_A_LOOK, spans_between
+from turnout.rollout.status import Compared, RolloutStatus
+
+SAMPLES = 20
+"""Samples that a status keeps."""
+
+
+class Mirrors:
+    """The mirror of one service. `client` makes clients of AWS's services; `key`: `<service>/<stack>`."""
+
+    def __init__(self, client: Callable[[str], Any], key: str, period: timedelta, delay: timedelta) -> None:
+        self._client, self._key, self._period, self._delay = client, key, period, delay
+
+    def share(self, status: RolloutStatus, record: SwitchRecord) -> int:
+        """What is copied to all of the candidate's instances as they are now, in percent; 0 where the setting is another."""
+        found = self._setting(status, record).read()
+        if found is None:
+            return 0
+        return int(found.share) if found.targets == self._targets(status, record) else -1
+
+    def put(self, status: RolloutStatus, record: SwitchRecord, share: int) -> None:
+        """Asks for copies of this share; 0 for none."""
+        setting = self._setting(status, record)
+        if share:
+            setting.put(Mirror(share, self._targets(status, record)))
+        else:
+            setting.clear()
+
+    def windows(self, status: RolloutStatus, now: datetime) -> tuple[tuple[Window, ...], Compared]:
+        """What was compared since the last look, and all that was compared so far.
+
+        Raises `MetricsUnavailable`."""
+        last = next((window.end for window in reversed(status.windows) if window.mirrored), None)
+        since = last or status.mirror_since or now
+        late = timedelta(seconds=TIMEOUT) + self._delay
+        found: list[Window] = []
+        total = status.compared
+        for span in spans_between(since, now - late, self._period)[:SPANS_A_LOOK]:
+            live, copies = self._lines(status, span)
+            shadow = compare(live, copies, self._rules(status), (span.end + late).timestamp() + 1)
+            found.append(_window(status, span, shadow, live, copies))
+            total = _added(total, shadow)
+        return tuple(found), total
+
+    def _lines(self, status: RolloutStatus, span: Span) -> tuple[list[Line], list[Line]]:
+        """The requests that the stable side answered in the span, and their copies, answered before or after."""
+        near = timedelta(seconds=TIMEOUT)
+        found = self._logs(status.stable).lines(span.start, span.end)
+        live = [line for line in found if not line.copy and span.start.timestamp() <= line.at < span.end.timestamp()]
+        ids = {line.id for line in live}
+        copies = self._logs(status.candidate).lines(span.start - near, span.end + near) if live else []
+        return live, [line for line in copies if line.copy and line.id in ids]
+
+    def _logs(self, environment: str) -> MirrorLogs:
+        return MirrorLogs(self._client("logs"), f"/turnout/{self._key}/{environment}")
+
+    def _rules(self, status: RolloutStatus) -> Rules:
+        wanted = status.spec.compare
+        return Rules(
+            fields=wanted.fields,
+            tolerance=wanted.tolerance,
+            shown=wanted.shown,
+            hashed=wanted.hashed,
+            samples=SAMPLES,
+            patience=self._delay.total_seconds(),
+            salt=status.id,
+        )
+
+    def _setting(self, status: RolloutStatus, record: SwitchRecord) -> MirrorSetting:
+        return MirrorSetting(self._client("ssm"), str(record.environments[status.stable].group))
+
+    def _targets(self, status: RolloutStatus, record: SwitchRecord) -> tuple[tuple[str, int], ...]:
+        state = record.environments[status.candidate]
+        group = self._client("elbv2").describe_target_groups(TargetGroupArns=[state.target_group])["TargetGroups"][0]
+        return instances(self._client("autoscaling"), self._client("ec2"), str(state.group), int(group["Port"]))
+
+
+def _window(status: RolloutStatus, span: Span, shadow: Shadow, live: list[Line], copies: list[Line]) -> Window:
+    samples: dict[str, dict[Side, Sample]] = {}
+    for gate in status.gates:
+        if shadow.pairs and gate.kind is GateKind.ERRORS:
+            samples[gate.name] = dict(shadow.failed)
+        elif shadow.pairs and gate.kind is GateKind.LATENCY and gate.metric is None:
+            limit = status.thresholds[gate.name]
+            sides = {Side.ACTIVE: live, Side.CANDIDATE: copies}
+            samples[gate.name] = {
+                side: Count(sum(each.seconds > limit for each in own), len(own)) for side, own in sides.items()
+            }
+    shown = {f"p{name}": {side: times[name] for side, times in shadow.seconds.items()} for name in (50, 95) if shadow.seconds}
+    requests = dict.fromkeys(Side, shadow.pairs) if shadow.pairs else {}
+    return Window(span.start, span.end, status.weight, requests, samples, shown, mirrored=True)
+
+
+def _added(total: Compared, shadow: Shadow) -> Compared:
+    names = ("pairs", "same_status", "answered", "same_answer", "late", "missing")
+    samples = (*total.samples, *(asdict(sample) for sample in shadow.samples))[:SAMPLES]
+    return Compared(**{name: getattr(total, name) + getattr(shadow, name) for name in names}, samples=samples)
