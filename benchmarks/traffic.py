@@ -35,10 +35,12 @@ class Load:
         """Seconds from the load's start, the time of its rows."""
         return unix - float(self.result["started_at"])
 
-    def sent_at(self, version: str) -> np.ndarray:
-        """When the requests were really sent that this version answered."""
+    def sent_at(self, version: str, sticky: bool = False) -> np.ndarray:
+        """When the requests were really sent that this version answered; `sticky`: only those of clients that keep cookies."""
         names = list(self.rows["versions"])
         chosen = self.rows["release"] == (names.index(version) if version in names else -1)
+        if sticky:
+            chosen &= self.rows["client"] >= 0
         return np.sort(self.rows["at"][chosen] + self.rows["lag"][chosen])
 
     @property
@@ -49,13 +51,20 @@ class Load:
 
 @contextmanager
 def load(
-    url: str, rate: float, out: Path, slow_share: float = 0.05, new_connection_share: float = 0.2, feedback: str | None = None
+    url: str,
+    rate: float,
+    out: Path,
+    slow_share: float = 0.05,
+    new_connection_share: float = 0.2,
+    feedback: str | None = None,
+    sticky_share: float = 0.0,
 ) -> Iterator[Load]:
     """Sends `rate` requests a second to `url` while the block runs, then waits for what is in flight. `feedback`: where scores
-    of the answers are published."""
+    of the answers are published; `sticky_share`: the share of requests from clients that keep cookies."""
     table = out.with_suffix(".npz")
     options = {"--url": url, "--rate": rate, "--slow-share": slow_share, "--new-connection-share": new_connection_share}
     options |= {"--feedback": feedback} if feedback else {}
+    options |= {"--sticky-share": sticky_share} if sticky_share else {}
     command = [sys.executable, "-m", "examples.digits.load", *(str(part) for option in options.items() for part in option)]
     process = subprocess.Popen(
         [*command, "--progress", "--out", str(out), "--rows", str(table)],

@@ -28,6 +28,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=number(0.01, 86400), help="length of the schedule (default: until stopped)")
     parser.add_argument("--slow-share", type=number(0, 1), default=0.05, help="share of requests that take a second")
     parser.add_argument("--new-connection-share", type=number(0, 1), default=0.2, help="share on a connection of their own")
+    parser.add_argument("--sticky-share", type=number(0, 1), default=0.0, help="share sent by clients that keep cookies")
+    parser.add_argument("--sticky-clients", type=number(1, 10000), default=20, help="how many clients keep cookies")
     parser.add_argument("--poisson", action="store_true", help="exponential gaps instead of equal ones")
     parser.add_argument("--seed", type=int, default=1, help="seed of the schedule")
     parser.add_argument("--timeout", type=number(0.1, 600), default=10.0, help="seconds after which an answer is lost")
@@ -39,7 +41,16 @@ def arguments() -> argparse.Namespace:
 
 async def run(args: argparse.Namespace) -> dict[str, object]:
     images, labels = heldout(HELDOUT)
-    plan = Plan(args.rate, args.seconds, args.slow_share, args.new_connection_share, args.poisson, args.seed)
+    plan = Plan(
+        args.rate,
+        args.seconds,
+        args.slow_share,
+        args.new_connection_share,
+        args.poisson,
+        args.seed,
+        args.sticky_share,
+        int(args.sticky_clients),
+    )
     pool = Pool(args.url.hostname, args.url.port, args.timeout)
     path = (args.url.path.rstrip("/") or "") + "/v1/predict"
     feedback = None
@@ -50,7 +61,8 @@ async def run(args: argparse.Namespace) -> dict[str, object]:
     await driven(generator, args.interval if args.progress else None)
     published = {"feedback": await feedback.close()} if feedback else {}
     if args.rows is not None:
-        np.savez(args.rows, **generator.record.rows()._asdict(), versions=np.array(generator.record.releases.names))
+        rows, versions = generator.record.rows()._asdict(), np.array(generator.record.releases.names)
+        np.savez(args.rows, **rows, client=np.array(generator.clients), versions=versions)
     return {"url": f"http://{args.url.netloc}", **generator.result(), **published}
 
 

@@ -9,7 +9,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httptools
@@ -19,7 +19,8 @@ Done = Callable[["Exchange"], None]
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and what became of it: a `status` and `body`, or a `lost` kind. `tag` is the caller's."""
+    """One request and what became of it: a `status` and `body`, or a `lost` kind. `tag` is the caller's; `cookies`: the
+    answer's Set-Cookie headers."""
 
     payload: bytes
     keep: bool
@@ -31,6 +32,7 @@ class Exchange:
     lost: str | None = None
     finished: bool = False
     connection: "Connection | None" = None
+    cookies: list[bytes] = field(default_factory=list)
 
 
 class Connection(asyncio.Protocol):
@@ -68,6 +70,10 @@ class Connection(asyncio.Protocol):
             return
         if self._whole:
             self._complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"set-cookie" and self._exchange is not None:
+            self._exchange.cookies.append(value)
 
     def on_body(self, body: bytes) -> None:
         self._parts.append(body)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import time
+from array import array
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from examples.digits.load.client import Exchange, Pool
+from examples.digits.load.cookies import Jar
 from examples.digits.load.schedule import Ask, Plan
 from examples.loading.record import FAST, LOST, RIGHT, WRONG, Record, percentiles_ms, result, warm_up
 
@@ -61,6 +63,9 @@ class Generator:
             for new in (False, True)
         }
         self.record = Record()
+        self.clients = array("h")
+        """Beside the record's rows: which of the clients that keep cookies sent the request, or -1."""
+        self._jars = [Jar() for _ in range(plan.sticky_clients)]
         self._phase = self.record.phases.number(FIRST_PHASE)
         self._spans: defaultdict[str, float] = defaultdict(float)
         self._stop = asyncio.Event()
@@ -111,6 +116,8 @@ class Generator:
             new_connection_share=self._plan.new_connection_share,
             poisson=self._plan.poisson,
             seed=self._plan.seed,
+            sticky_share=self._plan.sticky_share,
+            sticky_clients=self._plan.sticky_clients,
             connections_opened=self._pool.opened,
         )
 
@@ -147,7 +154,8 @@ class Generator:
 
     def _send(self, ask: Ask) -> None:
         body = self._bodies[ask.image]
-        payload = b"%b%d\r\n\r\n%b" % (self._heads[ask.slow, ask.new_connection], len(body), body)
+        cookies = b"" if ask.client < 0 else self._jars[ask.client].header()
+        payload = b"%b%d\r\n%b\r\n%b" % (self._heads[ask.slow, ask.new_connection], len(body), cookies, body)
         self.record.sent += 1
         lag = time.perf_counter() - self._begin - ask.at
         self._pool.send(payload, not ask.new_connection, Sent(ask, lag, self._phase), self._done)
@@ -155,9 +163,13 @@ class Generator:
     def _done(self, exchange: Exchange) -> None:
         sent: Sent = exchange.tag
         ask, latency = sent.ask, time.perf_counter() - self._begin - sent.ask.at
+        if ask.client >= 0:
+            for cookie in exchange.cookies:
+                self._jars[ask.client].take(cookie)
         answer = self._read(exchange)
         right = answer.digit == self._labels[ask.image]
         outcome = LOST if answer.lost else RIGHT if right else WRONG
+        self.clients.append(ask.client)
         self.record.finished(ask.at, latency, sent.lag, ask.slow, sent.phase, outcome, answer.version, answer.lost)
         if self._judged is not None and answer.release is not None and not answer.lost:
             self._judged(answer.release, float(right))
