@@ -62,7 +62,7 @@ def page(status: RolloutStatus, service: str, now: datetime) -> str:
     told = _without_secrets(status)
     marks = [_mark(number, event, told) for number, event in enumerate(told.events, 1)]
     span = extent(told)
-    shown = panels(told)
+    shown = panels(told)[: None if told.windows else 1]
     environment = Environment(
         loader=PackageLoader("turnout.report", "."),
         autoescape=True,
@@ -129,10 +129,10 @@ def _facts(status: RolloutStatus, now: datetime) -> list[tuple[str, str]]:
     running = [] if status.ended else [("so far", elapsed(now - status.began))]
     metrics = status.spec.metrics
     return [
-        ("rollout", status.id),
-        ("strategy", status.spec.strategy.value),
         (f"candidate, on {status.candidate}", status.releases[status.candidate]),
         (f"active, on {status.stable}", status.releases[status.stable]),
+        ("rollout", status.id),
+        ("strategy", status.spec.strategy.value),
         ("began by", status.by),
         ("began", moment(status.began)),
         *ended,
