@@ -5,7 +5,7 @@ The order matters: what takes traffic back comes before what moves it on, and no
 
 from datetime import datetime, timedelta
 
-from turnout_components.rollout_spec import GateKind
+from turnout_components.rollout_spec import GateKind, StrategyName
 
 from turnout.analysis.measurement import Side
 from turnout.rollout.actions import Decision, Finish, PutWeight, Seen, TakeBack
@@ -21,6 +21,8 @@ def decide(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
     """The next decision."""
     if status.state.is_over:
         return _after_the_end(status, seen)
+    if status.spec.strategy is StrategyName.RECREATE:
+        return Decision(status, waits="an update replaces servers in place; `turnout rollout run` takes it up in the project")
     if seen.weight is None:
         return _over_without_us(status, now, "the listener is gone: the stack was destroyed")
     if seen.rollout != status.id:

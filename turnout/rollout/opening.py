@@ -10,9 +10,11 @@ from turnout.rollout.status import RolloutStatus
 
 def opens(status: RolloutStatus, now: datetime, live: int | None = None) -> datetime | None:
     """When the step at work may begin; None: it may go on now. What gives the candidate nothing more needs no window, nor does
-    a step that somebody has told to go on, nor a weight that is in force already (`live`, in percent) and not yet recorded."""
+    a step that somebody has told to go on, a mirror that is on, nor a weight that is in force already (`live`, in percent) and not yet recorded."""
     step = status.current
     if status.state.is_over or status.is_approved or not isinstance(step, (SetWeight, SmokeTest, Mirror)):
+        return None
+    if isinstance(step, Mirror) and status.mirror:
         return None
     if isinstance(step, SetWeight) and (step.set_weight <= status.weight or (live is not None and live == status.moving)):
         return None

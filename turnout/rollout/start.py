@@ -35,7 +35,7 @@ def prepare(start: Start, records: RecordStore, cloud: LiveCloud, metrics: Metri
 
     Raises `SwitchRefused`, `MetricsUnavailable`."""
     record = records.read()
-    status = _begin(start, _startable(record, cloud), cloud)
+    status = _begin(start, startable(record, cloud), cloud)
     assert record is not None
     return _frozen(status, record, records.key, metrics)
 
@@ -46,7 +46,7 @@ def begin(status: RolloutStatus, rollouts: RolloutStore, records: RecordStore, c
     Raises `SwitchRefused` when somebody was faster."""
 
     def entered(record: SwitchRecord) -> SwitchRecord:
-        _startable(record, cloud)
+        startable(record, cloud)
         note = f"{status.id}: {split_id(status.releases[status.candidate])[0]} on {status.candidate}, {status.spec.strategy}"
         return record.beginning(status.id, {status.stable: status.total}, status.began, status.by, note)
 
@@ -59,7 +59,10 @@ def begin(status: RolloutStatus, rollouts: RolloutStore, records: RecordStore, c
     return written
 
 
-def _startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
+def startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
+    """The record, where nothing moves and one environment has all traffic.
+
+    Raises `SwitchRefused`."""
     if record is None or record.traffic is None or record.listener is None:
         raise SwitchRefused("nothing is deployed; run `turnout up`")
     if record.rollout is not None:

@@ -102,6 +102,10 @@ class RolloutStatus(_Frozen):
     began: datetime
     by: str
     standby: StandbyPolicy = StandbyPolicy()
+    before: str | None = None
+    """The release that a recreate replaces in its place."""
+    downtime: float | None = None
+    """Seconds for which a recreate left no healthy target."""
     total: int
     """Instances that served all traffic when it began."""
     sizes: dict[str, Size] = {}
