@@ -55,9 +55,7 @@ def _judged(gate: Gate, status: RolloutStatus, critical: int) -> Judgement:
     bound = status.bounds.get(gate.name)
     if bound is None:
         return Judgement(gate.name, Verdict.INCONCLUSIVE, f"{gate.name}: no bound was frozen before the full switch")
-    return judge_bound(
-        gate, [window for window in status.windows if window.weight == 100 and not window.mirrored], bound, critical
-    )
+    return judge_bound(gate, [window for window in status.windows if not window.mirrored], bound, critical)
 
 
 def frozen_bounds(gates: Sequence[Gate], windows: Sequence[Window]) -> dict[str, float]:

@@ -99,9 +99,8 @@ def _window(status: RolloutStatus, span: Span, shadow: Shadow, live: list[Line],
         elif shadow.pairs and gate.kind is GateKind.LATENCY and gate.metric is None:
             limit = status.thresholds[gate.name]
             sides = {Side.ACTIVE: live, Side.CANDIDATE: copies}
-            samples[gate.name] = {
-                side: Count(sum(each.seconds > limit for each in own), len(own)) for side, own in sides.items()
-            }
+            slow = {side: sum(each.seconds > limit for each in own) for side, own in sides.items()}
+            samples[gate.name] = {side: Count(slow[side], len(own)) for side, own in sides.items()}
     shown = {f"p{name}": {side: times[name] for side, times in shadow.seconds.items()} for name in (50, 95) if shadow.seconds}
     requests = dict.fromkeys(Side, shadow.pairs) if shadow.pairs else {}
     return Window(span.start, span.end, status.weight, requests, samples, shown, mirrored=True)
