@@ -2,14 +2,15 @@
 
 A good release is promoted by canary, one that fails and one that answers wrongly are taken back, all under load; then a bad
 release is taken back again and again. Printed: how each ended and after how long, requests lost, and the time from the gate's
-verdict until the load balancer's API has answered and until no request reaches the bad release any more.
+verdict until the load balancer's API has answered and until no request reaches the bad release any more. That again with
+clients that keep cookies, while somebody has switched target group stickiness on in the middle of the rollout.
 The cloud's minute lasts a second (`SPEED`), so CloudWatch has a value a second. Figures are of the local cloud.
 """
 
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ LOOK = 0.05
 """Seconds between two looks of the driver."""
 APART = 1.0
 """Seconds after a verdict in which the bad release's last request is looked for."""
+STICKY_SHARE = 0.5
+"""Share of the requests from clients that keep cookies, where stickiness is on."""
 QUALITY = {
     "name": "quality",
     "kind": "quality",
@@ -76,8 +79,8 @@ def rollouts(target: Service) -> Rollouts:
     return Rollouts(target._access, target.cloud)
 
 
-def roll_out(target: Service, spec: dict[str, Any]) -> Ended:
-    """Begins a rollout and drives it to its end."""
+def roll_out(target: Service, spec: dict[str, Any], between: Callable[[], None] = lambda: None) -> Ended:
+    """Begins a rollout and drives it to its end. `between`: called between two looks."""
     made = rollouts(target)
     chosen = made.spec(spec)
     began = time.monotonic()
@@ -85,6 +88,7 @@ def roll_out(target: Service, spec: dict[str, Any]) -> Ended:
     controller = made.controller(chosen, lambda line: None)
     timed = _Timed(controller)
     while not (tick := controller.tick(status.id)).is_done:
+        between()
         time.sleep(LOOK)
     return Ended(tick.status, time.monotonic() - began, timed.verdict, timed.answered)
 
@@ -149,23 +153,33 @@ def still(target: Service) -> Row:
     return {"release": "up after it scaled", "ended": ended, "by": "–", "seconds": round(time.monotonic() - began, 1)}
 
 
-def returns(target: Service, times: int) -> tuple[list[Ended], Load]:
-    """A bad release tried and taken back again and again, each with half of the requests."""
-    deploy(target, "3.0.0-bad")
-    accept(target)
+def stick(target: Service) -> None:
+    """Switches target group stickiness on, as somebody at the console might, once both sides carry weight."""
+    elbv2, listener = target.api("elbv2"), target.record().listener
+    (action,) = elbv2.describe_listeners(ListenerArns=[listener])["Listeners"][0]["DefaultActions"]
+    config = action["ForwardConfig"]
+    if all(group["Weight"] for group in config["TargetGroups"]) and not config["TargetGroupStickinessConfig"]["Enabled"]:
+        sticky = {**config, "TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 600}}
+        elbv2.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": sticky}])
+
+
+def returns(target: Service, times: int, sticky: bool = False) -> tuple[list[Ended], Load]:
+    """The bad release of the standby tried and taken back again and again, each with half of the requests; `sticky`: with
+    stickiness, and clients that keep cookies."""
     found = []
-    with target.load(RATE, slow_share=0.02) as load:
+    with target.load(RATE, slow_share=0.02, sticky_share=STICKY_SHARE if sticky else 0.0) as load:
         time.sleep(5)
         for _ in range(times):
-            found.append(roll_out(target, SHORT))
+            found.append(roll_out(target, SHORT, (lambda: stick(target)) if sticky else lambda: None))
             accept(target)
             time.sleep(2 * APART)
     return found, load
 
 
-def after_verdict(ended: list[Ended], load: Load) -> list[float]:
-    """Milliseconds from each verdict until the last request that the bad release answered was sent (negative: before)."""
-    sent = load.sent_at("3.0.0-bad")
+def after_verdict(ended: list[Ended], load: Load, sticky: bool = False) -> list[float]:
+    """Milliseconds from each verdict until the last request that the bad release answered was sent (negative: before);
+    `sticky`: of clients that keep cookies."""
+    sent = load.sent_at("3.0.0-bad", sticky)
     found = []
     for each in ended:
         last = sent[np.searchsorted(sent, load.at(each.verdict) + APART) - 1]
@@ -188,19 +202,24 @@ def main() -> None:
         lost = {kind: count for kind, count in load.lost.items() if count}
         sent = load.result["requests_sent"]
         show(f"Rollouts under {RATE:.0f} requests/s", rows, f"{sent} requests, lost: {lost or 'none'}")
+        deploy(target, "3.0.0-bad")
+        accept(target)
         ended, again = returns(target, args.returns)
+        stuck, cookies = returns(target, args.returns, sticky=True)
         api = [1000 * (each.answered - each.verdict) for each in ended]
-        plane = after_verdict(ended, again)
+        plane, sticky = after_verdict(ended, again), after_verdict(stuck, cookies, sticky=True)
         taken: list[Row] = [
-            {"from the verdict until": "the load balancer's API has answered", "median (range) ms": _spread(api)},
-            {
-                "from the verdict until": "the last request was sent that the bad release answered",
-                "median (range) ms": _spread(plane),
-            },
+            {"from the verdict until": what, "median (range) ms": _spread(values)}
+            for what, values in (
+                ("the load balancer's API has answered", api),
+                ("the last request was sent that the bad release answered", plane),
+                ("that of clients with a stickiness cookie", sticky),
+            )
         ]
-        losses = {kind: count for kind, count in again.lost.items() if count}
-        note = f"{len(ended)} returns from 50 %; {again.result['requests_sent']} requests, lost: {losses or 'none'}"
-        show("A bad release is taken back", taken, note, args.json, rollouts=rows, api_ms=api, plane_ms=plane)
+        losses = {kind: again.lost.get(kind, 0) + cookies.lost.get(kind, 0) for kind in again.lost.keys() | cookies.lost.keys()}
+        sent = again.result["requests_sent"] + cookies.result["requests_sent"]
+        note = f"{len(ended)} returns from 50 %, and as many with stickiness; {sent} requests, lost: {losses or 'none'}"
+        show("A bad release is taken back", taken, note, args.json, rollouts=rows, api_ms=api, plane_ms=plane, sticky_ms=sticky)
 
 
 if __name__ == "__main__":
