@@ -83,11 +83,10 @@ def test_the_lock_decides_the_versions_for_lambda_s_python() -> None:
     assert len(found) == len(PACKAGES)
     assert all("==" in line and "--hash=sha256:" in line for line in found)
     assert f"python{PYTHON}" == rollout_runner.RUNTIME
-    marked = (
-        "numpy==1.0 ; python_full_version < '3.12' \\\n    --hash=sha256:a\nnumpy==2.0 ; python_full_version >= '3.12' \\\n"
-    )
+    newer = "numpy==2.0 ; python_full_version >= '3.12' \\\n    --hash=sha256:b\n"
+    older = "numpy==1.0 ; python_full_version < '3.12' \\\n    --hash=sha256:a\n"
     others = "".join(f"{name}==1 \\\n    --hash=sha256:c\n" for name in PACKAGES if name != "numpy")
-    assert "numpy==2.0 --hash=sha256:b" in requirements(f"{marked}    --hash=sha256:b\n{others}")
+    assert "numpy==2.0 --hash=sha256:b" in requirements(newer + older + others)
 
 
 def test_a_package_that_the_lock_has_not_is_named() -> None:
