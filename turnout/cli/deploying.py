@@ -14,7 +14,14 @@ from turnout.deploy import Operation, Outcome, check, engine_of, run
 
 def deploy(stack: str, operation: Operation) -> None:
     """Runs the operation and ends the command with its exit code."""
-    finish(execute(Session(stack), operation))
+    session = Session(stack)
+    if operation == "up" and session.stack.config.get("rollout"):
+        from turnout.cli import recreating
+
+        if recreating.is_due(session):
+            recreating.up(session)
+            return
+    finish(execute(session, operation))
 
 
 def destroy(stack: str, yes: bool) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from turnout_components.rollout_spec import StrategyName
+
 from turnout.cli import rollout_view as view
 from turnout.cli.errors import CommandFailed, Exit
 from turnout.cli.session import Session, screen
@@ -34,16 +36,31 @@ def opened(stack: str) -> Rollouts:
 def check(stack: str, changes: Mapping[str, Any]) -> None:
     """Prints what a rollout would do, and everything that is looked at before; begins nothing and tells nobody."""
     rollouts = opened(stack)
-    found = preflight(rollouts, rollouts.spec(changes))
+    spec = rollouts.spec(changes)
+    if spec.strategy is StrategyName.RECREATE:
+        from turnout.cli.recreating import check as announce_downtime
+
+        announce_downtime(Session(stack), rollouts, changes)
+        return
+    found = preflight(rollouts, spec)
     screen().show(view.plan(found))
     screen().result(view.planned(found))
     found.refuse()
 
 
-def start(stack: str, changes: Mapping[str, Any], detach: bool) -> None:
-    """Prints what will be done and what can be seen of it, begins, and drives until the end unless detached."""
+def start(stack: str, changes: Mapping[str, Any], detach: bool, release: str | None = None) -> None:
+    """Prints what will be done and what can be seen of it, begins, and drives until the end unless detached. `release`: of a
+    recreate, which has no standby to take it from."""
     rollouts = opened(stack)
-    found = preflight(rollouts, rollouts.spec(changes))
+    spec = rollouts.spec(changes)
+    if spec.strategy is StrategyName.RECREATE:
+        from turnout.cli.recreating import start as recreate
+
+        recreate(Session(stack), rollouts, changes, release)
+        return
+    if release is not None:
+        raise CommandFailed(Exit.REFUSED, f"--release is of recreate; {spec.strategy} takes the standby's (`turnout up`)")
+    found = preflight(rollouts, spec)
     out = screen()
     out.show(view.plan(found))
     found = announce(rollouts, found)
@@ -61,6 +78,12 @@ def run(stack: str, rollout: str | None, once: bool) -> None:
     """Drives a rollout to its end; with `once` one tick."""
     rollouts = opened(stack)
     found = rollouts.current(rollout)
+    status = rollouts.store.read(found)
+    if status.spec.strategy is StrategyName.RECREATE and not status.state.is_over:
+        from turnout.cli.recreating import take_up
+
+        take_up(Session(stack), rollouts, status)
+        return
     if not once:
         _drive(rollouts, found)
         return

@@ -61,6 +61,7 @@ def rollout_start(
     extend: ExtendOption = None,
     smoke_test: SmokeOption = None,
     waive: WaiveOption = None,
+    release: Annotated[str | None, typer.Option(help="Of recreate: the release that takes the active one's place.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Begin only; another driver takes it on.")] = False,
     stack: StackOption = "local",
     as_json: JsonOption = False,
@@ -69,7 +70,7 @@ def rollout_start(
     from turnout.cli.rollout import start
 
     given = {"strategy": strategy, "increment": increment, "bake": bake, "observe": observe, "extend": extend}
-    start(stack, _spec_changes(weights, waive, smoke_test=smoke_test, **given), detach)
+    start(stack, _spec_changes(weights, waive, smoke_test=smoke_test, **given), detach, release)
 
 
 @rollouts.command("run")

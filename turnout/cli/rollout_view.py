@@ -172,8 +172,14 @@ def history(found: Iterable[RolloutStatus]) -> Table:
         took = written(each.ended - each.began) if each.ended else "–"
         state = Text(each.state.value, style=_STATES[each.state])
         release = f"{_short(each.releases[each.candidate])} on {each.candidate}"
-        table.add_row(each.id, each.spec.strategy.value, release, f"{each.began:%Y-%m-%d %H:%M}", took, state, each.cause)
+        table.add_row(each.id, each.spec.strategy.value, release, f"{each.began:%Y-%m-%d %H:%M}", took, state, _why(each))
     return table
+
+
+def _why(status: RolloutStatus) -> str:
+    """Why it ended; of a recreate also for how long nothing served."""
+    down = [f"no healthy target for {status.downtime:.1f} s"] if status.downtime is not None else []
+    return "; ".join([*([status.cause] if status.cause else []), *down])
 
 
 def _short(release: str) -> str:

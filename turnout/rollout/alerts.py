@@ -29,7 +29,7 @@ def document(key: str, status: RolloutStatus, event: Event) -> dict[str, Any]:
         "state": status.state.value,
         "traffic": {status.stable: 100 - status.weight, status.candidate: status.weight}
         if not status.state.is_over or status.state.value == "promoted"
-        else {status.stable: 100, status.candidate: 0},
+        else {status.stable: 100, **({status.candidate: 0} if status.candidate != status.stable else {})},
         "releases": status.releases,
         "gates": [
             {"gate": each.gate, "verdict": each.verdict.value, "said": each.said, "numbers": dict(each.numbers)}

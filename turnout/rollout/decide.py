@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from turnout_components.rollout_spec import GateKind, StrategyName
 
 from turnout.analysis.measurement import Side
-from turnout.rollout.actions import Decision, Finish, PutWeight, Seen, TakeBack
+from turnout.rollout.actions import Decision, Finish, PutMirror, PutWeight, Seen, TakeBack
 from turnout.rollout.evidence import failed, judged
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.steps import needed, step, take_back
@@ -40,7 +40,10 @@ def decide(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
 
 
 def _after_the_end(status: RolloutStatus, seen: Seen) -> Decision:
-    """A driver that was killed between the status and the record left the record's part."""
+    """A driver that was killed between the status and the record left the record's part; whoever ended it from outside knew
+    nothing of a mirror."""
+    if seen.rollout != status.id and seen.mirror:
+        return Decision(status, PutMirror(0))
     if seen.rollout != status.id or seen.weight is None:
         return Decision(status)
     return Decision(status, TakeBack() if status.state is State.TAKEN_BACK else Finish())
@@ -48,7 +51,7 @@ def _after_the_end(status: RolloutStatus, seen: Seen) -> Decision:
 
 def _over_without_us(status: RolloutStatus, now: datetime, cause: str) -> Decision:
     over = status.said(now, "ended from outside", cause, alert=True)
-    return Decision(over.changed(state=State.TAKEN_BACK, cause=cause, ended=now, moving=None))
+    return Decision(over.changed(state=State.TAKEN_BACK, cause=cause, ended=now, moving=None), goes_on=True)
 
 
 def _elsewhere(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:

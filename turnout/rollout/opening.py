@@ -10,7 +10,8 @@ from turnout.rollout.status import RolloutStatus
 
 def opens(status: RolloutStatus, now: datetime, live: int | None = None) -> datetime | None:
     """When the step at work may begin; None: it may go on now. What gives the candidate nothing more needs no window, nor does
-    a step that somebody has told to go on, a mirror that is on, nor a weight that is in force already (`live`, in percent) and not yet recorded."""
+    a step that somebody has told to go on, a mirror that is on, or a weight that is in force already (`live`, in percent)
+    and not yet recorded."""
     step = status.current
     if status.state.is_over or status.is_approved or not isinstance(step, (SetWeight, SmokeTest, Mirror)):
         return None
