@@ -30,6 +30,9 @@ COMPONENT_MODULES = (
 """Modules of turnout_components that import Pulumi; all others are plain."""
 COMPONENTS = tuple(f"turnout_components.{name}" for name in COMPONENT_MODULES)
 OURS = ("benchmarks", "examples", "infra", "tests", "tools", "turnout", "turnout_components")
+DELIVERY = ("turnout.rollout", "turnout.analysis", "turnout.metrics")
+DECISIONS = tuple(f"turnout.rollout.{name}" for name in ("actions", "decide", "evidence", "opening", "status", "steps"))
+"""The pure part of rollouts: no source of measurements, no store, no effects."""
 PULUMI = ("pulumi", "pulumi_aws")
 
 
@@ -63,6 +66,13 @@ RULES = (
         but=("turnout.providers", "turnout.engine.provider", "turnout.engine.values"),
     ),
     Rule(of=("turnout.cloud",), never=("turnout",), but=("turnout.cloud",)),
+    Rule(of=("turnout.analysis",), never=("turnout",), but=("turnout.analysis",)),
+    Rule(of=("turnout.metrics",), never=("turnout",), but=("turnout.metrics", "turnout.analysis")),
+    Rule(of=("turnout.rollout",), never=("turnout",), but=(*DELIVERY, "turnout.releasing", "turnout.cloud.images")),
+    Rule(
+        of=DECISIONS, never=("turnout.metrics", "turnout.rollout.moves", "turnout.rollout.store", "turnout.rollout.controller")
+    ),
+    Rule(of=("turnout.report",), never=("turnout",), but=("turnout.report", "turnout.rollout", "turnout.analysis")),
     Rule(of=OURS, never=("turnout.cli",), besides=("turnout.cli", "turnout.__main__", "tests")),
     Rule(of=OURS, never=("turnout.demo",), besides=("turnout.cli", "turnout.demo", "tests")),
 )
