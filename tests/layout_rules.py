@@ -33,6 +33,7 @@ OURS = ("benchmarks", "examples", "infra", "tests", "tools", "turnout", "turnout
 DELIVERY = ("turnout.rollout", "turnout.analysis", "turnout.metrics")
 DECISIONS = tuple(f"turnout.rollout.{name}" for name in ("actions", "decide", "evidence", "opening", "status", "steps"))
 """The pure part of rollouts: no source of measurements, no store, no effects."""
+EFFECTS = tuple(f"turnout.rollout.{name}" for name in ("controller", "mirrors", "moves", "store"))
 PULUMI = ("pulumi", "pulumi_aws")
 
 
@@ -69,9 +70,7 @@ RULES = (
     Rule(of=("turnout.analysis",), never=("turnout",), but=("turnout.analysis",)),
     Rule(of=("turnout.metrics",), never=("turnout",), but=("turnout.metrics", "turnout.analysis")),
     Rule(of=("turnout.rollout",), never=("turnout",), but=(*DELIVERY, "turnout.releasing", "turnout.cloud.images")),
-    Rule(
-        of=DECISIONS, never=("turnout.metrics", "turnout.rollout.moves", "turnout.rollout.store", "turnout.rollout.controller")
-    ),
+    Rule(of=DECISIONS, never=("turnout.metrics", *EFFECTS)),
     Rule(of=("turnout.report",), never=("turnout",), but=("turnout.report", "turnout.rollout", "turnout.analysis")),
     Rule(of=OURS, never=("turnout.cli",), besides=("turnout.cli", "turnout.__main__", "tests")),
     Rule(of=OURS, never=("turnout.demo",), besides=("turnout.cli", "turnout.demo", "tests")),

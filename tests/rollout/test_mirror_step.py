@@ -114,6 +114,17 @@ def test_the_mirror_is_asked_for_again_when_its_targets_change_and_after_a_takeo
     assert second.tick(rollout).status.mirror == 30
 
 
+def test_a_rollback_by_hand_ends_the_mirror():
+    world, mirrors, rollout = world_with(**SHADOW)
+    driver = controller(world, mirrors)
+    world.drive(driver, rollout, seconds=120)
+    assert mirrors.on == 30
+    world.records.update(lambda record: record.changed(rollout=None))
+    status = driver.tick(rollout).status
+    assert status.state is State.TAKEN_BACK
+    assert mirrors.on == 0
+
+
 def test_no_mirror_without_instances_for_it():
     world, mirrors, rollout = world_with(**SHADOW)
     world.cloud.serve("g-green", GREEN_TG, 1, state="unhealthy")
