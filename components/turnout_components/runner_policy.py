@@ -48,7 +48,11 @@ def runner_policy(
     groups = f"{place}:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/{service}-{stack}-*"
     schedules = f"{place}:scheduler:{region}:*:schedule/default/{_schedule_prefix(service, stack)}*"
     log = f"{place}:logs:{region}:*:log-group:{log_group}"
-    keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{service}/{stack}", f"{service}/{stack}/*"]}}
+    # ForAllValues holds where the key is missing too ("Single-valued vs. multivalued context keys", IAM User Guide).
+    keys = {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{service}/{stack}", f"{service}/{stack}/*"]},
+        "Null": {"dynamodb:LeadingKeys": "false"},
+    }
     passed = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
     group_actions = ("UpdateAutoScalingGroup", "PutScheduledUpdateGroupAction", "DeleteScheduledAction", "DeleteWarmPool")
     return {
@@ -101,8 +105,8 @@ def invoke_policy(function_arn: str, queue_arn: str | None) -> dict[str, Any]:
 
 
 def assume_by_schedules_of(function_arn: str) -> str:
-    """The trust policy of the schedule's role, for schedules of the function's account only ("Confused deputy prevention in
-    EventBridge Scheduler")."""
+    """The trust policy of the schedule's role, for schedules of the function's account only (aws:SourceAccount, "AWS global
+    condition context keys", IAM User Guide)."""
     condition = {"StringEquals": {"aws:SourceAccount": function_arn.split(":")[4]}}
     (statement,) = ASSUME_BY_SCHEDULER["Statement"]
     return json.dumps({**ASSUME_BY_SCHEDULER, "Statement": [{**statement, "Condition": condition}]})  # type: ignore[dict-item]

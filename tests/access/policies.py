@@ -30,7 +30,7 @@ NEGATED = {"StringNotEquals": equal, "ArnNotEquals": like}
 
 def holds(operator: str, key: str, expected: Sequence[str], context: Context) -> bool:
     """One key of a condition: any of the values; a negated operator none of them, and true where the key is missing, as
-    ForAllValues is ("Set operators for multi-valued context keys"; a context here has one value a key)."""
+    ForAllValues is ("Single-valued vs. multivalued context keys"; a context here has one value a key)."""
     if operator == "Null":
         return (str(key not in context).lower()) in expected
     if operator.startswith(FOR_ALL):

@@ -118,7 +118,7 @@ def test_items_of_this_service_in_this_stack_only() -> None:
     found = statements(made(record_table="records"))["KeepOwnRecordAndRollouts"]
     assert found["Resource"] == ["arn:aws:dynamodb:us-east-1:*:table/records"]
     keys = {"dynamodb:LeadingKeys": [f"{SERVICE}/test", f"{SERVICE}/test/*"]}
-    assert found["Condition"] == {"ForAllValues:StringLike": keys}
+    assert found["Condition"] == {"ForAllValues:StringLike": keys, "Null": {"dynamodb:LeadingKeys": "false"}}
 
 
 def test_people_are_told_only_where_it_is_said() -> None:

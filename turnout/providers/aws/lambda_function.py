@@ -138,11 +138,11 @@ def _environment(inputs: Properties) -> Properties | None:
 
 
 def _check_environment(inputs: Properties) -> list[Fault]:
-    """ "Working with Lambda environment variables": names, those that are Lambda's own, and 4 KB of all."""
+    """ "Using Lambda environment variables": names, those that are Lambda's own, and 4 KB of all."""
     variables = rules.at(inputs, "environment.variables")
     if not isinstance(variables, dict):
         return []
-    source = "Working with Lambda environment variables"
+    source = "Using Lambda environment variables"
     own = sorted(name for name in variables if name.startswith("AWS_") or name.startswith("_"))
     faults = [Fault("environment.variables", f"{name} is Lambda's own ({source})") for name in own]
     if all(known(value) for value in variables.values()):
