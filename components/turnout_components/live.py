@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from turnout_components.standby import Launch, time_back
+from turnout_components.variant_rules import VariantRules
 
 IN_SERVICE = "InService"
 _HAVE_STICKINESS = ("HTTP", "HTTPS")
@@ -22,13 +23,19 @@ WARMED = ("Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated")
 
 @dataclass(frozen=True)
 class Group:
-    """An auto scaling group: its bounds and the instances in service."""
+    """An auto scaling group: its bounds, the instances in service, and how many boot or drain."""
 
     name: str
     minimum: int
     maximum: int
     desired: int
     in_service: frozenset[str]
+    moving: int = 0
+
+    @property
+    def present(self) -> int:
+        """Instances that take a place: in service, booting or draining."""
+        return len(self.in_service) + self.moving
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,14 @@ class LiveCloud:
     def _put(self, listener: str, forward: Mapping[str, Any]) -> None:
         self._elbv2.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": forward}])
 
+    def variants(self, listener: str) -> dict[str, str]:
+        """Target group by variant, where an experiment's rules send them past the weights."""
+        return VariantRules(self._elbv2, listener).standing()
+
+    def clear_variants(self, listener: str, first: str | None) -> bool:
+        """Takes an experiment's rules out, those to the target group `first` before the others; whether there were any."""
+        return bool(VariantRules(self._elbv2, listener).clear(first=first))
+
     def group(self, name: str) -> Group | None:
         """The group of that name, or None."""
         found = self._autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
@@ -113,7 +128,8 @@ class LiveCloud:
             return None
         group = found[0]
         ids = frozenset(i["InstanceId"] for i in group["Instances"] if i["LifecycleState"] == IN_SERVICE)
-        return Group(name, group["MinSize"], group["MaxSize"], group["DesiredCapacity"], ids)
+        present = sum(not i["LifecycleState"].startswith("Warmed") for i in group["Instances"])
+        return Group(name, group["MinSize"], group["MaxSize"], group["DesiredCapacity"], ids, present - len(ids))
 
     def set_minimum(self, name: str, minimum: int, maximum: int = 0) -> None:
         """Sets the group's minimum; a desired capacity or maximum below it follows, since AWS refuses a minimum above either
@@ -125,6 +141,15 @@ class LiveCloud:
         if group is not None and group.maximum < max(minimum, maximum):
             sizes["MaxSize"] = max(minimum, maximum)
         self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, **sizes)
+
+    def hold(self, name: str, size: int) -> None:
+        """Holds the group at just this size: its bounds and its desired capacity. What is too much drains before it ends."""
+        sizes = {"MinSize": size, "MaxSize": size, "DesiredCapacity": size}
+        self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, **sizes)
+
+    def let_scale(self, name: str, minimum: int, maximum: int) -> None:
+        """Lets a group that was held scale between these bounds again."""
+        self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MinSize=minimum, MaxSize=maximum)
 
     def restore(self, before: Group) -> None:
         """Gives a group its minimum back, and its desired capacity where that is still the one that `set_minimum` raised."""

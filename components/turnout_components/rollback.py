@@ -12,7 +12,7 @@ from turnout_components.items import RecordError
 from turnout_components.live import STAYS_STICKY, LiveCloud, ready_targets, shares, utc_now, way_back
 from turnout_components.resolve import SwitchRefused
 from turnout_components.step_down import StepDowns
-from turnout_components.switch_record import Operator, RecordStore, SwitchRecord, Traffic
+from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, SwitchRecord, Traffic
 
 POLL = 0.5
 
@@ -58,6 +58,7 @@ def rollback(
     seconds = time.monotonic() - began
     if not followed:
         notify(STAYS_STICKY)
+    _clear_variants(cloud, listener, record.environments.get(left), notify)
     _clear(step_downs, record.environments[to.active].group, notify)
     state = record.environments.get(left)
     bad = state.release if state else None
@@ -71,6 +72,17 @@ def rollback(
     before = record.claim.to if record.claim else record.traffic
     assert before is not None
     return RolledBack(before, to, record.environments[to.active].release, bad, seconds)
+
+
+def _clear_variants(
+    cloud: LiveCloud, listener: str, left: EnvironmentState | None, notify: Callable[[str], None]
+) -> None:
+    """An experiment's rules send variants past the weights: those to the side that was left go first."""
+    try:
+        if cloud.clear_variants(listener, left.target_group if left else None):
+            notify("the experiment's rules are taken out: every request follows the weights again")
+    except Exception as error:
+        notify(f"! the experiment's rules may still stand ({type(error).__name__}: {error}): run this again")
 
 
 def _clear(step_downs: StepDowns | None, group: str | None, notify: Callable[[str], None]) -> None:
@@ -101,7 +113,7 @@ def _target(record: SwitchRecord) -> tuple[Traffic, str]:
         left = next((n for n, w in record.claim.to.weights.items() if w > traffic.weights.get(n, 0)), record.claim.to.active)
         return traffic, left
     tried = next((name for name, weight in traffic.weights.items() if name != traffic.active and weight > 0), None)
-    if record.rollout is not None and tried is not None:
+    if tried is not None and (record.rollout is not None or record.retained is None):
         return Traffic.all_to(traffic.active, tuple(traffic.weights)), tried
     if record.retained is None:
         raise SwitchRefused(

@@ -269,3 +269,10 @@ def test_a_pool_that_cannot_grow_enough_is_said_and_nothing_moves_on() -> None:
     assert "turnout:pool.maximum" in status.cause
     assert not status.unstable
     assert world.cloud.weights_put == [0, 5, 25, 0]
+
+
+def test_while_an_experiments_rules_stand_no_rollout_begins() -> None:
+    world = World()
+    world.cloud.sent = {"treatment": GREEN_TG}
+    with pytest.raises(SwitchRefused, match="treatment past the weights"):
+        world.start(**CANARY)

@@ -60,6 +60,8 @@ class FakeCloud:
     under_way: dict[str, list[bool]] = field(default_factory=dict)
     """Launches under way: whether each comes from the warm pool."""
     failures: dict[str, str] = field(default_factory=dict)
+    sent: dict[str, str] = field(default_factory=dict)
+    """Target group by variant, where an experiment's rules stand."""
     on_set_minimum: Callable[[str, int], None] | None = None
     sticky: bool = False
     """Target group stickiness of the listener."""
@@ -79,6 +81,16 @@ class FakeCloud:
 
     def is_sticky(self, listener: str) -> bool:  # noqa: ARG002
         return self.sticky
+
+    def variants(self, listener: str) -> dict[str, str]:  # noqa: ARG002
+        return self.sent
+
+    def clear_variants(self, listener: str, first: str | None) -> bool:  # noqa: ARG002
+        if not self.sent:
+            return False
+        self.calls.append(f"clear variants, {first} first")
+        self.sent = {}
+        return True
 
     def group(self, name: str) -> Group | None:
         return self.groups.get(name)

@@ -10,7 +10,7 @@ from turnout_components.items import RecordError
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollback import RolledBack, rollback
 from turnout_components.standby import Launch
-from turnout_components.switch_record import RecordStore, Retained
+from turnout_components.switch_record import RecordStore, Retained, Traffic
 
 
 @pytest.fixture
@@ -158,3 +158,14 @@ def test_a_cold_standby_gets_its_maximum_back_and_says_how_long_it_takes(flipped
     assert flipped.cloud.groups["g-blue"].maximum == 6
     assert "ready in about 120 s (2 from nothing; median of 1)" in flipped.said[0]
     assert flipped.step_downs.calls[0] == "clear g-blue"
+
+
+def test_split_traffic_goes_back_to_the_active_side_and_an_experiments_rules_go(flipped):
+    split = Traffic(active="blue", weights={"blue": 90, "green": 10})
+    flipped.store.update(lambda r: r.changed(traffic=split, retained=None))
+    flipped.cloud.listener_weights = {BLUE_TG: 90, GREEN_TG: 10}
+    flipped.cloud.sent = {"treatment": GREEN_TG}
+    done = back(flipped)
+    assert (done.after, done.unstable) == (BLUE, TWO)
+    assert flipped.cloud.calls == [f"weights { ({BLUE_TG: 100, GREEN_TG: 0}) }", f"clear variants, {GREEN_TG} first"]
+    assert flipped.cloud.sent == {}

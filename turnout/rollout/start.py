@@ -9,7 +9,7 @@ from turnout_components.release import split_id
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollout_spec import GateKind, RolloutSpec, SetWeight
 from turnout_components.standby import StandbyPolicy
-from turnout_components.switch_record import Operator, RecordStore, SwitchRecord
+from turnout_components.switch_record import Floor, Operator, RecordStore, SwitchRecord
 
 from turnout.analysis.measurement import Side
 from turnout.metrics.provider import MetricProvider
@@ -48,7 +48,7 @@ def begin(status: RolloutStatus, rollouts: RolloutStore, records: RecordStore, c
     def entered(record: SwitchRecord) -> SwitchRecord:
         startable(record, cloud)
         note = f"{status.id}: {split_id(status.releases[status.candidate])[0]} on {status.candidate}, {status.spec.strategy}"
-        return record.beginning(status.id, {status.stable: status.total}, status.began, status.by, note)
+        return record.beginning(status.id, {status.stable: Floor(minimum=status.total)}, status.began, status.by, note)
 
     written = rollouts.create(status)
     record = records.update(entered)
@@ -74,6 +74,10 @@ def startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
         raise SwitchRefused(f"{record.claim.by} is moving traffic; wait until `turnout status` shows no move")
     if record.traffic.weights.get(record.traffic.active) != 100:
         raise SwitchRefused(f"traffic is split ({record.traffic}); give one environment all of it with `turnout flip`")
+    variants = cloud.variants(record.listener)
+    if variants:
+        names = ", ".join(sorted(variants))
+        raise SwitchRefused(f"an experiment sends {names} past the weights; end it (turnout:experiment: null, `turnout up`) first")
     live = cloud.weights(record.listener)
     if live is None:
         raise SwitchRefused("the production listener is gone; run `turnout up`")
