@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.rollouts import CANARY, GATES, RATE, deploy, deployed, rollouts, story
+from benchmarks.rollouts import CANARY, RATE, SURE, deploy, deployed, rollouts, story
 from benchmarks.service import ROOT, Service, wait_for
 from turnout.rollout.status import LEASE, State
 
@@ -40,7 +40,7 @@ def test_a_driver_that_is_killed_again_and_again_is_followed_by_another(target: 
     """kill -9 of the process that drives; the next one waits for its lease to end only where it cannot know that it is dead."""
     deploy(target, the_other(target))
     made = rollouts(target)
-    spec = made.spec({**CANARY, "steps": [50, 100], "gates": GATES, "bake": "4s", "observe": "4s"})
+    spec = made.spec({**CANARY, "steps": [50, 100], "gates": SURE, "bake": "4s", "observe": "4s"})
     with target.load(RATE, slow_share=0.02) as load:
         time.sleep(5)
         status = made.begin(made.prepare(spec))
@@ -65,7 +65,7 @@ def test_a_driver_that_is_killed_again_and_again_is_followed_by_another(target: 
 def test_a_stopped_driver_is_followed_and_moves_nothing_when_it_wakes(target: Service) -> None:
     deploy(target, the_other(target))
     made = rollouts(target)
-    spec = made.spec({**CANARY, "steps": [50, 100], "gates": GATES, "bake": "60s", "extend": "60s"})
+    spec = made.spec({**CANARY, "steps": [50, 100], "gates": SURE, "bake": "60s", "extend": "60s"})
     with target.load(RATE, slow_share=0.02):
         time.sleep(5)
         status = made.begin(made.prepare(spec))
