@@ -41,6 +41,7 @@ def test_where_downtime_is_accepted_the_active_release_is_replaced_and_nothing_m
         (config(recreate=False), record(), "its release stays"),
         (config(blue=None), record(), "has no release"),
         (config(GREEN), record(), "is to be replaced in place while"),  # a move at the same time
+        (config(), record(SPLIT), "is to be replaced in place while"),
         (config(SPLIT), record(SPLIT), "give one environment all traffic first"),
         (config(SPLIT, blue=ONE, green=THREE), record(SPLIT), "green is to be replaced in place"),
         (config(), record(unstable={"sha256:" + "3" * 64: MARK}), "was marked unstable"),
