@@ -19,6 +19,7 @@ from botocore.session import get_session
 from pydantic import BaseModel, ConfigDict
 from turnout_components.items import DEFAULT_TABLE
 from turnout_components.live import LiveCloud, utc_now
+from turnout_components.rollout_spec import Mirror
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Operator, RecordStore
 
@@ -34,6 +35,8 @@ LOOK = 5.0
 """Seconds between two looks. A schedule of EventBridge has minutes ("Schedule types in EventBridge Scheduler")."""
 CALL = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 3})
 """Bounds of one call, so that no call outlasts the invocation."""
+MIRRORED = "it mirrors requests, which this driver cannot: drive it with `turnout rollout run`"
+"""Why a rollout is left alone: neither compared nor ended are copies without the rights to read both sides' logs."""
 Say = Callable[..., None]
 
 
@@ -104,7 +107,11 @@ class Runner:
         if rollout is None:
             return {"rollout": None}
         say = functools.partial(say, rollout=rollout)
-        controller = self._controller(self._rollouts.read(rollout), operator, functools.partial(say, "info"))
+        status = self._rollouts.read(rollout)
+        if any(isinstance(step, Mirror) for step in status.plan):
+            say("warning", MIRRORED)
+            return {"rollout": rollout, "state": status.state.value, "weight": status.weight, "waits": MIRRORED, "looks": 0}
+        controller = self._controller(status, operator, functools.partial(say, "info"))
         try:
             tick, looks = self._drive(controller, rollout, remaining, say)
         finally:
