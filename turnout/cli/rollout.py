@@ -3,12 +3,13 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from turnout_components.rollout_spec import StrategyName
 
 from turnout.cli import rollout_view as view
 from turnout.cli.errors import CommandFailed, Exit
+from turnout.cli.rollout_drive import LOOK, controller, drive
 from turnout.cli.session import Session, screen
 from turnout.closing import NOTE, checklist
 from turnout.cloud.client import CloudHandle
@@ -16,14 +17,6 @@ from turnout.preflight import announce, preflight
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.store import NoRollout
 from turnout.rollouts import Rollouts
-
-if TYPE_CHECKING:
-    from turnout.rollout.controller import Controller
-
-LOOK = 1.0
-"""Seconds between two looks."""
-PATIENCE = 300.0
-"""Seconds for which a cloud that does not answer is asked again."""
 
 
 def opened(stack: str) -> Rollouts:
@@ -71,7 +64,7 @@ def start(stack: str, changes: Mapping[str, Any], detach: bool, release: str | N
         out.line("drive it with `turnout rollout run`, look with `turnout rollout status --watch`")
         out.result(view.document(status))
         return
-    _drive(rollouts, status.id)
+    drive(rollouts, status.id)
 
 
 def run(stack: str, rollout: str | None, once: bool) -> None:
@@ -85,59 +78,14 @@ def run(stack: str, rollout: str | None, once: bool) -> None:
         take_up(Session(stack), rollouts, status)
         return
     if not once:
-        _drive(rollouts, found)
+        drive(rollouts, found)
         return
-    tick = _controller(rollouts, found).tick(found)
+    tick = controller(rollouts, found).tick(found)
     if tick.driven_by is not None:
         screen().line(f"{tick.driven_by} drives {found}")
     else:
         screen().line(f"{found}: {tick.waits or tick.status.state.value}")
     screen().result(view.document(tick.status, tick.waits))
-
-
-def _controller(rollouts: Rollouts, rollout: str) -> "Controller":
-    return rollouts.controller(rollouts.store.read(rollout).spec, lambda line: screen().line(f"{view.clock()}  {line}"))
-
-
-def _drive(rollouts: Rollouts, rollout: str) -> None:
-    controller, said, trouble = _controller(rollouts, rollout), "", 0.0
-    while True:
-        try:
-            tick = controller.tick(rollout)
-            trouble = 0.0
-        except NoRollout:
-            raise
-        except Exception as error:
-            trouble = trouble or time.monotonic()
-            if time.monotonic() - trouble > PATIENCE:
-                raise
-            said = _say(f"! {type(error).__name__}: {error}; asked again", said)
-            time.sleep(LOOK)
-            continue
-        waits = f"{tick.driven_by} drives it; this one takes over when it stops" if tick.driven_by else tick.waits
-        said = _say(waits, said)
-        if tick.is_done:
-            _finish(rollouts, tick.status)
-            return
-        time.sleep(LOOK)
-
-
-def _say(line: str, said: str) -> str:
-    if line and line != said:
-        screen().line(f"{view.clock()}  … {line}")
-    return line
-
-
-def _finish(rollouts: Rollouts, status: RolloutStatus) -> None:
-    out = screen()
-    out.show(view.checklist(checklist(rollouts, status)))
-    out.result(view.document(status))
-    if status.state is State.PROMOTED:
-        out.line(f"promoted: {status.candidate} has all traffic. Commit: turnout:traffic.active: {status.candidate}")
-        return
-    if out.as_json:
-        raise SystemExit(int(Exit.TAKEN_BACK))
-    raise CommandFailed(Exit.TAKEN_BACK, f"taken back: {status.cause}")
 
 
 def show(stack: str, rollout: str | None, watch: bool) -> None:
@@ -215,7 +163,7 @@ def abort(stack: str, rollout: str | None, reason: str) -> None:
     rollouts = opened(stack)
     found = rollouts.current(rollout)
     began = time.monotonic()
-    status = _controller(rollouts, found).abort(found, reason)
+    status = controller(rollouts, found).abort(found, reason)
     screen().line(f"traffic is back at {status.stable} ({time.monotonic() - began:.2f} s): {status.cause}")
     screen().result(view.document(status))
 

@@ -123,8 +123,8 @@ def planned(found: Preflight) -> dict[str, Any]:
     }
 
 
-def status(status: RolloutStatus) -> RenderableType:
-    """Where a rollout stands."""
+def status(status: RolloutStatus, waits: str = "") -> RenderableType:
+    """Where a rollout stands, and what it waits for."""
     head = Text.assemble(
         (f"{status.id} ", "bold"),
         (status.state.value, _STATES[status.state]),
@@ -138,6 +138,10 @@ def status(status: RolloutStatus) -> RenderableType:
         parts.append(Text(f"observed for {baked(status).total_seconds():.0f} s of {written(status.current.bake)}"))
     if (until := opens(status, now())) is not None:
         parts.append(Text(f"outside the windows until {until:%Y-%m-%d %H:%M} UTC: nothing is raised", style="yellow"))
+    if waits:
+        parts.append(Text(f"waits: {waits}"))
+    if status.compared.pairs:
+        parts.append(Text(f"mirror: {status.compared.said}"))
     if status.unmeasured:
         parts.append(Text(f"! {status.unmeasured}", style="yellow"))
     parts += [_gates(status), _events(status)]
