@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.rollouts import CANARY, RATE, SURE, deploy, deployed, rollouts, story
+from benchmarks.rollouts import CANARY, RATE, SURE, deploy, deployed, roll_out, rollouts, story
 from benchmarks.service import ROOT, Service, wait_for
 from turnout.rollout.status import LEASE, State
 
@@ -33,6 +33,26 @@ def test_the_good_one_is_promoted_and_the_bad_ones_come_back_under_load(target: 
     assert set(lost) <= {"http_500"}, lost  # the bad release's own
     assert load.result["releases"]["2.0.0"]["lost"] == 0
     assert load.result["releases"]["1.0.0"]["lost"] == 0
+
+
+@pytest.mark.timeout(200)
+def test_a_mirror_compares_what_users_never_see(target: Service) -> None:
+    deploy(target, the_other(target))
+    before = target.weights()
+    spec = {"strategy": "shadow", "steps": [{"mirror": 30, "for": "8s"}], "compare": {"fields": ["digit"]}, "gates": SURE}
+    with target.load(200, slow_share=0.02) as load:
+        time.sleep(5)
+        ended = roll_out(target, spec)
+    assert ended.status.state is State.FINISHED, ended.status.cause
+    compared = ended.status.compared
+    assert compared.pairs > 200
+    assert 0.8 < compared.same_answer / compared.answered < 1
+    assert target.weights() == before
+    serving = target.record().environments[target.active].release
+    assert {version for version, found in load.result["releases"].items() if found["requests"]} == {
+        str(serving).partition("@")[0].removeprefix("digits-")
+    }
+    assert not {kind for kind, count in load.lost.items() if count}
 
 
 @pytest.mark.timeout(300)
