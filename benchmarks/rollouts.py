@@ -215,7 +215,7 @@ def main() -> None:
             for what, values in (
                 ("the load balancer's API has answered", api),
                 ("the last request was sent that the bad release answered", plane),
-                ("that of clients with a stickiness cookie", sticky),
+                ("the last one of a client with a stickiness cookie was sent", sticky),
             )
         ]
         losses = {kind: again.lost.get(kind, 0) + cookies.lost.get(kind, 0) for kind in again.lost.keys() | cookies.lost.keys()}
