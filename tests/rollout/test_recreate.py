@@ -12,6 +12,8 @@ from turnout_components.rollout_spec import RolloutSpec
 from turnout_components.standby import Launch, StandbyPolicy
 from turnout_components.switch_record import Traffic, Unstable
 
+from turnout.cli import rollout_view as view
+from turnout.report.page import page
 from turnout.rollout.alerts import document
 from turnout.rollout.recreate import Engine, Recreation, announcement, prepare, repeatedly
 from turnout.rollout.start import Start
@@ -260,3 +262,13 @@ def test_the_standby_is_not_touched(place: InPlace) -> None:
     place.replace()
     assert place.world.record().environments["green"].release == NEW
     assert not [call for call in place.world.cloud.calls if "green" in call]
+
+
+def test_status_history_and_report_show_the_downtime(place: InPlace) -> None:
+    place.sick = {NEXT}
+    status = place.replace()
+    head = str(view.status(status).renderables[0])  # type: ignore[attr-defined]  # a group of rich's
+    assert head.endswith("taken back  m-1 on blue is replaced in place by m-3; no healthy target for 160.0 s")
+    (why,) = view.history([status]).columns[-1].cells
+    assert str(why).endswith("0 of 4 targets of blue are healthy; no healthy target for 160.0 s")
+    assert "not healthy in time" in page(status, "svc/dev", place.world.clock())

@@ -125,12 +125,7 @@ def planned(found: Preflight) -> dict[str, Any]:
 
 def status(status: RolloutStatus, waits: str = "") -> RenderableType:
     """Where a rollout stands, and what it waits for."""
-    head = Text.assemble(
-        (f"{status.id} ", "bold"),
-        (status.state.value, _STATES[status.state]),
-        f"  {status.candidate} {status.weight if not status.state.is_over or status.state is State.PROMOTED else 0} %",
-        f"  step {min(status.step + 1, len(status.plan))} of {len(status.plan)}: {step_name(status.current)}",
-    )
+    head = Text.assemble((f"{status.id} ", "bold"), (status.state.value, _STATES[status.state]), f"  {_place(status)}")
     parts: list[RenderableType] = [head]
     if status.cause:
         parts.append(Text(f"why: {status.cause}", style="red"))
@@ -146,6 +141,17 @@ def status(status: RolloutStatus, waits: str = "") -> RenderableType:
         parts.append(Text(f"! {status.unmeasured}", style="yellow"))
     parts += [_gates(status), _events(status)]
     return Group(*parts)
+
+
+def _place(status: RolloutStatus) -> str:
+    """The candidate's share and the step; of a recreate what is replaced, and the downtime so far."""
+    if status.before is not None:
+        down = f"; no healthy target for {status.downtime:.1f} s" if status.downtime is not None else ""
+        new = _short(status.releases[status.candidate])
+        return f"{_short(status.before)} on {status.stable} is replaced in place by {new}{down}"
+    weight = status.weight if not status.state.is_over or status.state is State.PROMOTED else 0
+    step = f"step {min(status.step + 1, len(status.plan))} of {len(status.plan)}: {step_name(status.current)}"
+    return f"{status.candidate} {weight} %  {step}"
 
 
 def _gates(status: RolloutStatus) -> Table:
