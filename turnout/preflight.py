@@ -12,9 +12,9 @@ from turnout.analysis.budget import Line
 from turnout.rollout import capacity_reader, checklist_before, checklist_facts
 from turnout.rollout.capacity import Capacity, check
 from turnout.rollout.checklist import Item, Result, refused, waived
-from turnout.rollout.steps import needed
 from turnout.rollout.expected import expected
 from turnout.rollout.status import RolloutStatus
+from turnout.rollout.steps import needed
 from turnout.rollouts import Rollouts
 from turnout.stacks import StackError
 

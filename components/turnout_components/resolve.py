@@ -262,10 +262,11 @@ def _refuse_unstable(name: str, config: SwitchConfig, record: SwitchRecord) -> N
 
 def _size(name: str, config: SwitchConfig, record: SwitchRecord, traffic: Traffic, moves: bool, now: datetime) -> Size:
     carried = record.traffic.weights.get(name, 0) if record.traffic else 0
-    wanted = config.environments[name].carrying(max(traffic.weights.get(name, 0), carried))
+    wanted, floor = config.environments[name].carrying(max(traffic.weights.get(name, 0), carried)), record.floors.get(name)
+    if floor is not None and floor.whole is not None:
+        return Size(floor.minimum, floor.minimum)
     if traffic.weights.get(name, 0) == 0 and _is_retained(name, wanted, record):
         return _retained_size(wanted, config.standby, record, moves, now)
-    floor = record.floors.get(name)
     minimum = wanted.minimum
     if floor is not None and (floor.until is None or now < floor.until):
         minimum = max(minimum, floor.minimum)
@@ -285,7 +286,7 @@ def _is_retained(name: str, wanted: EnvironmentConfig, record: SwitchRecord) -> 
 def _retained_size(wanted: EnvironmentConfig, policy: StandbyPolicy, record: SwitchRecord, moves: bool, now: datetime) -> Size:
     """What the step-downs have made of it, so that an update after them finds no difference."""
     assert record.retained is not None
-    kept = record.retained.minimum
+    kept = record.retained.size
     held = moves or record.rollout is not None or record.flipped_at is None
     reached = Keep.FULL if held or record.flipped_at is None else level(policy, record.flipped_at, now)
     if reached is Keep.COLD:

@@ -245,6 +245,10 @@ class RolloutSpec(_Section):
     )
     headroom: float = Field(default=1.0, ge=1, le=3, description="write how many times its share a candidate is sized")
     ready_timeout: Duration = Field(default=timedelta(minutes=30), description=DURATION)
+    max_surge: int | None = Field(
+        default=None, ge=0, description="write how many nodes there may be beside today's, or null for twice as many"
+    )
+    surge_load: float = Field(default=1.1, ge=1, le=3, description="write how many times today's load a node may carry then")
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -261,7 +265,24 @@ class RolloutSpec(_Section):
             raise ValueError("recreate replaces the active servers in place and has no steps; leave steps and increment out")
         if self.strategy is StrategyName.BLUE_GREEN and not self.steps and self.smoke_test is None:
             raise ValueError("blue-green has a smoke test before its switch; set smoke_test to its command")
+        if self.max_surge is not None:
+            self._swaps_nodes()
         return self
+
+    def _swaps_nodes(self) -> None:
+        """What a swap of nodes asks of a strategy."""
+        steps = self.plan()
+        weights = [step.set_weight for step in steps if isinstance(step, SetWeight)]
+        if weights[-1:] != [100]:
+            raise ValueError(f"max_surge swaps nodes until all are swapped, and {self.strategy} ends below 100 %: leave it out")
+        if any(isinstance(step, Mirror) for step in steps):
+            raise ValueError("a mirror needs nodes beside all others: leave max_surge out")
+        if self.max_surge == 0 and not isinstance(steps[0], SetWeight):
+            raise ValueError(
+                "max_surge 0 leaves the candidate no node before its first weight: write 1, or begin with a weight"
+            )
+        if self.headroom > 1:
+            raise ValueError("headroom wants more nodes than max_surge has room for: leave one of them out")
 
     def plan(self) -> tuple[Step, ...]:
         """The steps, the strategy's own where none are listed; weights alone are baked and analysed."""

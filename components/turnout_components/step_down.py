@@ -60,7 +60,7 @@ class StepDowns:
             if kept is None or kept.environment != name or carries or record.flipped_at is None or record.rollout is not None:
                 self.clear(state.group)
             else:
-                done += self.arrange(state.group, policy, record.flipped_at, kept.minimum, due=due)
+                done += self.arrange(state.group, policy, record.flipped_at, kept.size, due=due)
         return done
 
     def arrange(self, group: str, policy: StandbyPolicy, flipped_at: datetime, at_flip: int, *, due: bool = True) -> list[str]:

@@ -74,20 +74,29 @@ def _is_zombie(pid: int) -> bool:
 
 
 class Floor(_Frozen):
-    """A minimum that an environment's pool must not fall below, until a time (None: until it is lifted)."""
+    """A minimum that an environment's pool must not fall below, until a time (None: until it is lifted). `whole`: a rollout
+    that swaps nodes holds the pool at just `minimum`, and all traffic needs so many."""
 
     minimum: int
     until: datetime | None = None
+    whole: int | None = None
 
 
 class Retained(_Frozen):
-    """The standby that is kept for rollback: its release, how many instances it had at the flip, and its maximum then."""
+    """The standby that is kept for rollback: its release, how many instances it had at the flip, and its maximum then.
+    `held`: what it is kept at, where it gave nodes up to the release that serves."""
 
     environment: str
     release: str
     minimum: int
     maximum: int = 0
     until: datetime | None = None
+    held: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Instances that it is kept at, until its step-downs."""
+        return self.minimum if self.held is None else self.held
 
 
 class EnvironmentState(_Frozen):
@@ -188,7 +197,7 @@ class SwitchRecord(_Frozen):
         active_changed = self.traffic is not None and self.traffic.active != claim.to.active
         until = None if claim.rollout else now + timedelta(seconds=claim.bake)
         kind = "create" if self.traffic is None else "flip" if active_changed else "weights"
-        kept = {name: floor for name, floor in self.floors.items() if claim.to.weights.get(name, 0) > 0}
+        kept = {n: floor for n, floor in self.floors.items() if claim.to.weights.get(n, 0) > 0 or floor.whole is not None}
         return self.changed(
             traffic=claim.to,
             config_base=self.config_base if claim.rollout else claim.to,
@@ -240,10 +249,9 @@ class SwitchRecord(_Frozen):
         mark = Unstable(release=release, at=now, by=by, reason=reason)
         return self.changed(unstable={**self.unstable, release.partition("@")[2]: mark}).noted(now, by, "blame", reason)
 
-    def beginning(self, rollout: str, floors: dict[str, int], now: datetime, by: str, note: str) -> "SwitchRecord":
+    def beginning(self, rollout: str, floors: dict[str, Floor], now: datetime, by: str, note: str) -> "SwitchRecord":
         """A rollout has begun: its floors hold until it ends. What was kept for rollback is the candidate now."""
-        held = {name: Floor(minimum=minimum) for name, minimum in floors.items()}
-        return self.changed(rollout=rollout, floors={**self.floors, **held}, retained=None).noted(now, by, "rollout", note)
+        return self.changed(rollout=rollout, floors={**self.floors, **floors}, retained=None).noted(now, by, "rollout", note)
 
     def ended(self, floors: dict[str, int], until: datetime, now: datetime, by: str, kind: str, note: str) -> "SwitchRecord":
         """The rollout is over and traffic stays where it is; these floors hold for a while, all others end."""

@@ -150,7 +150,7 @@ class World:
     def _grow(self, name: str, minimum: int) -> None:
         target_group = BLUE_TG if name == "g-blue" else GREEN_TG
         group = self.cloud.groups[name]
-        if len(group.in_service) < minimum:
+        if not minimum <= len(group.in_service) <= group.maximum:
             self.cloud.serve(name, target_group, minimum, minimum=group.minimum, maximum=group.maximum)
 
     def start(self, operator: Operator = ANNA, **spec: Any) -> str:

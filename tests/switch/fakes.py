@@ -114,6 +114,18 @@ class FakeCloud:
         if self.on_set_minimum:
             self.on_set_minimum(name, minimum)
 
+    def hold(self, name: str, size: int) -> None:
+        self.calls.append(f"hold {name} {size}")
+        group = self.groups[name]
+        self.groups[name] = Group(name, size, size, size, group.in_service, group.moving)
+        if self.on_set_minimum:
+            self.on_set_minimum(name, size)
+
+    def let_scale(self, name: str, minimum: int, maximum: int) -> None:
+        self.calls.append(f"let scale {name} {minimum} {maximum}")
+        group = self.groups[name]
+        self.groups[name] = Group(name, minimum, maximum, group.desired, group.in_service, group.moving)
+
     def restore(self, before: Group) -> None:
         self.calls.append(f"restore {before.name} {before.minimum}")
         self.groups[before.name] = before

@@ -94,7 +94,7 @@ def _retained(record: SwitchRecord, weights: Mapping[str, int] | None, cloud: Li
         return None
     ready = ready_targets(cloud, state.target_group, state.group)[0]
     group = cloud.group(state.group)
-    level = Keep.COLD if group is None or group.maximum == 0 else Keep.WARM if group.minimum < kept.minimum else Keep.FULL
+    level = Keep.COLD if group is None or group.maximum == 0 else Keep.WARM if group.minimum < kept.size else Keep.FULL
     return {
         **kept.model_dump(mode="json"),
         "level": level.value,

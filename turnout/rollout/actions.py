@@ -1,7 +1,7 @@
 """What a rollout's decision sees, and what it may ask for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from turnout.analysis.measurement import Side
@@ -23,6 +23,10 @@ class Seen:
     smoke: str | None = None
     claimed: str = ""
     """Who else is moving traffic."""
+    present: Mapping[Side, int] = field(default_factory=dict)
+    """Nodes that take a place: in service, booting or draining."""
+    held: int = 0
+    """The stable side's minimum."""
     mirror: int = 0
     """The share that is mirrored to all of the candidate's instances, in percent."""
 
@@ -35,6 +39,14 @@ class Raise:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """Hold this side at just so many nodes, in the record and in its group: what is too much drains."""
+
+    side: Side
+    size: int
+
+
+@dataclass(frozen=True)
 class PutWeight:
     """Put the candidate's share in force."""
 
@@ -43,7 +55,10 @@ class PutWeight:
 
 @dataclass(frozen=True)
 class TakeBack:
-    """Give all traffic to the stable environment: the load balancer first, then the status, then the record."""
+    """Give traffic back to the stable environment: the load balancer first, then the status, then the record. `weight`: what
+    the candidate keeps for now, in percent, where the stable side has too few nodes for all of it."""
+
+    weight: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ class PutMirror:
     share: int
 
 
-Action = Raise | PutWeight | PutMirror | TakeBack | RunSmokeTest | Finish
+Action = Raise | Hold | PutWeight | PutMirror | TakeBack | RunSmokeTest | Finish
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Operator, RecordStore, SwitchRecord
 
 from turnout.metrics.provider import MetricProvider, MetricsUnavailable
-from turnout.rollout.actions import Action, Decision, Finish, PutMirror, PutWeight, Raise, RunSmokeTest, TakeBack
+from turnout.rollout.actions import Action, Decision, Finish, Hold, PutMirror, PutWeight, Raise, RunSmokeTest, TakeBack
 from turnout.rollout.decide import decide
 from turnout.rollout.measuring import measure
 from turnout.rollout.mirrors import Mirrors
@@ -23,6 +23,7 @@ from turnout.rollout.moves import LeaseLost, Moves
 from turnout.rollout.status import LEASE, Event, Lease, RolloutStatus
 from turnout.rollout.steps import moved, take_back
 from turnout.rollout.store import RolloutStore
+from turnout.rollout.swap import kept
 
 ACTIONS_A_TICK = 50
 """More in one tick would be a defect: a decision that repeats itself."""
@@ -91,12 +92,13 @@ class Controller:
             return Tick(self._rollouts.read(rollout), waits=str(lost))
 
     def abort(self, rollout: str, reason: str) -> RolloutStatus:
-        """Takes all traffic back now, whoever drives: the load balancer first, then the status, then the record."""
+        """Takes all traffic back now, whoever drives: the load balancer first, then the status, then the record. Inside
+        `max_surge` as much as the stable side's nodes carry: the rest follows as whoever drives finds more of them."""
         status, record = self._rollouts.read(rollout), self._moves.record()
         if status.state.is_over:
             return status
         if record.rollout == status.id:
-            self._moves.put_back(status, record)
+            self._moves.put_back(status, record, self._kept(status, record))
 
         def aborted(found: RolloutStatus) -> RolloutStatus:
             if found.state.is_over:
@@ -105,8 +107,13 @@ class Controller:
             return take_back(found, self._clock(), cause, unstable=False).status.changed(lease=None)
 
         status = self._rollouts.update(rollout, aborted)
+        if not status.state.is_over:
+            return self.tick(rollout).status
         self._moves.record_return(status)
         return self._told(status)
+
+    def _kept(self, status: RolloutStatus, record: SwitchRecord) -> int:
+        return 0 if status.spec.max_surge is None else kept(status, self._moves.seen(status, record))
 
     def release(self, rollout: str) -> None:
         """Gives the lease up, where it is ours: the next driver need not wait until it ends."""
@@ -131,7 +138,7 @@ class Controller:
         decision = decide(status, self._moves.seen(status, record), self._clock())
         self._last = status, record
         if isinstance(decision.action, TakeBack):
-            self._moves.put_back(decision.status, record)
+            self._moves.put_back(decision.status, record, decision.action.weight)
             self._notify(f"traffic is back at {status.stable} while the store is away: {decision.status.cause}")
 
     def _leased(self, status: RolloutStatus) -> RolloutStatus:
@@ -178,7 +185,7 @@ class Controller:
             decision = decide(status, self._moves.seen(status, record, smoke), self._clock())
             smoke = None
             if isinstance(decision.action, TakeBack):
-                self._moves.put_back(decision.status, record)
+                self._moves.put_back(decision.status, record, decision.action.weight)
             self._say_new(status, decision.status)
             status = written = self._write(decision.status) if decision.status != written else written
             if decision.action is None and not decision.goes_on:
@@ -206,18 +213,25 @@ class Controller:
         match action:
             case Raise():
                 self._moves.raise_minimum(status, action.minimum)
+            case Hold():
+                self._moves.hold(status, action.side, action.size)
             case PutWeight():
-                self._moves.put_weight(status, action.weight)
-                after = moved(status, action.weight, self._clock())
-                self._say_new(status, after)
-                return self._written_or_corrected(after)
+                return self._put_weight(status, action.weight)
             case PutMirror():
                 self._moves.put_mirror(status, action.share)
             case TakeBack():
+                if not status.state.is_over:
+                    return self._put_weight(status, action.weight)
                 self._moves.record_return(status)
             case Finish():
                 self._moves.finish(status)
         return status
+
+    def _put_weight(self, status: RolloutStatus, weight: int) -> RolloutStatus:
+        self._moves.put_weight(status, weight)
+        after = moved(status, weight, self._clock())
+        self._say_new(status, after)
+        return self._written_or_corrected(after)
 
     def _written_or_corrected(self, status: RolloutStatus) -> RolloutStatus:
         try:

@@ -12,13 +12,20 @@ from turnout.rollout.actions import Decision, Finish, PutMirror, PutWeight, Seen
 from turnout.rollout.evidence import failed, judged
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.steps import needed, step, take_back
+from turnout.rollout.swap import back
 
 SICK_FOR = timedelta(seconds=30)
 """How long less than half of a candidate's targets may be healthy; with none at all traffic goes back at once."""
 
 
 def decide(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
-    """The next decision."""
+    """The next decision. A way back begins with what takes traffic back, not with a note that it is to begin."""
+    decision = _decide(status, seen, now)
+    begins = decision.status.back_since is not None and status.back_since is None
+    return back(decision.status, seen, now) if begins else decision
+
+
+def _decide(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
     if status.state.is_over:
         return _after_the_end(status, seen)
     if status.spec.strategy is StrategyName.RECREATE:
@@ -27,6 +34,8 @@ def decide(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
         return _over_without_us(status, now, "the listener is gone: the stack was destroyed")
     if seen.rollout != status.id:
         return _over_without_us(status, now, "the switch was rolled back or moved by hand: see `turnout status`")
+    if status.back_since is not None:
+        return back(status, seen, now)
     status = status.changed(judgements=judged(status)) if status.weight or status.mirror else status
     bad = _bad(status, seen, now)
     if isinstance(bad, str):

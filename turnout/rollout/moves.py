@@ -1,6 +1,6 @@
 """What a rollout does to the load balancer, to groups and to the switch record, and how it sees them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from tenacity import Retrying, stop_after_attempt, wait_exponential
@@ -70,6 +70,8 @@ class Moves:
             maximum=candidate.maximum if candidate else 0,
             smoke=smoke,
             claimed=self._foreign_claim(status, record),
+            present={side: group.present if group else 0 for side, group in groups.items()},
+            held=stable.minimum if (stable := groups[Side.ACTIVE]) else 0,
             mirror=self._mirrors.share(status, record) if self._mirrors and status.mirror else 0,
         )
 
@@ -85,20 +87,29 @@ class Moves:
 
     def raise_minimum(self, status: RolloutStatus, minimum: int) -> None:
         """The floor stands in the record before the group has it: an update in between must not take it away."""
+        self._cloud.set_minimum(self._floored(status, status.candidate, Floor(minimum=minimum)), minimum)
+        self._notify(f"{status.candidate}: minimum raised to {minimum}")
 
-        def raised(record: SwitchRecord) -> SwitchRecord:
+    def hold(self, status: RolloutStatus, side: Side, size: int) -> None:
+        """Holds one side at just this size, in the record first."""
+        environment = status.environments()[side]
+        self._cloud.hold(self._floored(status, environment, Floor(minimum=size, whole=status.total)), size)
+        self._notify(f"{environment}: held at {size} nodes")
+
+    def _floored(self, status: RolloutStatus, environment: str, floor: Floor) -> str:
+        """Writes the floor into the record; the name of the environment's group, which steps down no more."""
+
+        def floored(record: SwitchRecord) -> SwitchRecord:
             if record.rollout != status.id:
                 raise LeaseLost(f"rollout {status.id} was ended")
-            return record.changed(floors={**record.floors, status.candidate: Floor(minimum=minimum)})
+            return record.changed(floors={**record.floors, environment: floor})
 
-        record = self._records.update(raised)
-        group = record.environments[status.candidate].group
+        group = self._records.update(floored).environments[environment].group
         if group is None:
-            raise RecordError(f"{status.candidate} has no auto scaling group")
+            raise RecordError(f"{environment} has no auto scaling group")
         if self._step_downs is not None:
             self._step_downs.clear(group)
-        self._cloud.set_minimum(group, minimum)
-        self._notify(f"{status.candidate}: minimum raised to {minimum}")
+        return group
 
     def put_weight(self, status: RolloutStatus, weight: int) -> None:
         """The claim says what is about to happen, then it happens, then the record says so.
@@ -125,11 +136,7 @@ class Moves:
             raise
 
     def _claim(self, status: RolloutStatus, weight: int) -> Claim:
-        now, whole = self._clock(), weight == 100
-        to = Traffic(
-            active=status.candidate if whole else status.stable,
-            weights={status.stable: 100 - weight, status.candidate: weight},
-        )
+        now, whole, to = self._clock(), weight == 100, _traffic(status, weight)
         return Claim(
             token=self._token,
             by=self._operator,
@@ -147,11 +154,11 @@ class Moves:
         if record.traffic is not None and record.listener is not None:
             self._cloud.set_weights(record.listener, _by_target_group(record, record.traffic))
 
-    def put_back(self, status: RolloutStatus, record: SwitchRecord) -> None:
-        """All traffic to the stable environment, at once and insistently."""
+    def put_back(self, status: RolloutStatus, record: SwitchRecord, keeps: int = 0) -> None:
+        """All traffic to the stable environment, but for what the candidate `keeps` (percent); at once and insistently."""
         if record.listener is None:
             return
-        weights = _by_target_group(record, Traffic.all_to(status.stable, tuple(record.environments)))
+        weights = _by_target_group(record, _traffic(status, keeps))
         for attempt in Retrying(stop=stop_after_attempt(8), wait=wait_exponential(0.05, max=2), reraise=True):
             with attempt:
                 followed = self._cloud.set_weights(record.listener, weights, at_once=True)
@@ -171,14 +178,26 @@ class Moves:
             back = record.rolled_back(to, now, str(self._operator), bad, f"rollout {status.id}: {status.cause}", {})
             return back.changed(floors={status.stable: floor})
 
+        self._let_scale(status, {status.stable: status.total})
         record = self._records.update(returned)
         self._end_mirror(status, record)
         self._give_back_size(status, record)
 
     def _give_back_size(self, status: RolloutStatus, record: SwitchRecord) -> None:
         size, group = status.sizes.get(status.candidate), record.environments[status.candidate].group
-        if size is not None and group is not None:
+        if status.spec.max_surge is None and size is not None and group is not None:
             self._cloud.restore(Group(group, size.minimum, size.maximum, size.desired, frozenset()))
+
+    def _let_scale(self, status: RolloutStatus, minima: Mapping[str, int]) -> None:
+        """What a swap has held may scale as it did before; these minima stay. Before the record ends the rollout: who is killed
+        in between does both again."""
+        record = self.record()
+        if status.spec.max_surge is None or record.rollout != status.id:
+            return
+        for name, size in status.sizes.items():
+            group = record.environments[name].group
+            if group is not None:
+                self._cloud.let_scale(group, minima.get(name, size.minimum), size.maximum)
 
     def finish(self, status: RolloutStatus) -> None:
         """The record's part of a promotion; the candidate keeps its size for the bake, the standby's step-downs are made."""
@@ -193,6 +212,8 @@ class Moves:
             kind = "promote" if status.weight else "rollout"
             return record.ended(floors, until, now, str(self._operator), kind, f"{status.state.value}: {status.id}")
 
+        kept = self.record().retained
+        self._let_scale(status, {status.candidate: status.total, status.stable: kept.size if kept else 0})
         record = self._records.update(ended)
         self._end_mirror(status, record)
         if not status.weight:
@@ -202,13 +223,14 @@ class Moves:
                 self._notify(line)
 
     def _retained(self, status: RolloutStatus, now: datetime) -> Retained:
-        group = self._group(self.record(), status.stable)
+        group, swaps = self._group(self.record(), status.stable), status.spec.max_surge is not None
         return Retained(
             environment=status.stable,
             release=status.releases[status.stable],
             minimum=max(status.total, len(group.in_service) if group else 0),
-            maximum=group.maximum if group else 0,
+            maximum=status.sizes[status.stable].maximum if swaps else group.maximum if group else 0,
             until=now + status.standby.retain_for,
+            held=group.minimum if swaps and group else None,
         )
 
     def _group(self, record: SwitchRecord, environment: str) -> Group | None:
@@ -220,6 +242,12 @@ class Moves:
         if claim is None or claim.rollout == status.id or claim.expires <= self._clock() or claim.by.is_gone():
             return ""
         return str(claim.by)
+
+
+def _traffic(status: RolloutStatus, weight: int) -> Traffic:
+    """With this share for the candidate, in percent."""
+    weights = {status.stable: 100 - weight, status.candidate: weight}
+    return Traffic(active=status.candidate if weight == 100 else status.stable, weights=weights)
 
 
 def _by_target_group(record: SwitchRecord, traffic: Traffic) -> dict[str, int]:

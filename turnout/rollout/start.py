@@ -17,6 +17,8 @@ from turnout.rollout.evidence import STATISTICAL, frozen_bounds
 from turnout.rollout.measuring import BASELINE, measure, places
 from turnout.rollout.status import Event, RolloutStatus, Size
 from turnout.rollout.store import RolloutStore
+from turnout.rollout.surge import SurgeRefused
+from turnout.rollout.swap import stages
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,16 @@ def begin(status: RolloutStatus, rollouts: RolloutStore, records: RecordStore, c
     def entered(record: SwitchRecord) -> SwitchRecord:
         startable(record, cloud)
         note = f"{status.id}: {split_id(status.releases[status.candidate])[0]} on {status.candidate}, {status.spec.strategy}"
-        return record.beginning(status.id, {status.stable: Floor(minimum=status.total)}, status.began, status.by, note)
+        floor = Floor(minimum=status.total, whole=None if status.spec.max_surge is None else status.total)
+        return record.beginning(status.id, {status.stable: floor}, status.began, status.by, note)
 
     written = rollouts.create(status)
     record = records.update(entered)
     group = record.environments[status.stable].group
     found = cloud.group(group) if group else None
-    if found is not None and found.minimum < status.total:
+    if found is not None and status.spec.max_surge is not None:
+        cloud.hold(found.name, status.total)
+    elif found is not None and found.minimum < status.total:
         cloud.set_minimum(found.name, status.total)
     return written
 
@@ -77,7 +82,9 @@ def startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
     variants = cloud.variants(record.listener)
     if variants:
         names = ", ".join(sorted(variants))
-        raise SwitchRefused(f"an experiment sends {names} past the weights; end it (turnout:experiment: null, `turnout up`) first")
+        raise SwitchRefused(
+            f"an experiment sends {names} past the weights; end it (turnout:experiment: null, `turnout up`) first"
+        )
     live = cloud.weights(record.listener)
     if live is None:
         raise SwitchRefused("the production listener is gone; run `turnout up`")
@@ -117,7 +124,7 @@ def _begin(start: Start, record: SwitchRecord, cloud: LiveCloud) -> RolloutStatu
     if healthy < 1:
         raise SwitchRefused(f"{stable} has no healthy target: there is nothing to go back to")
     now = start.clock()
-    return RolloutStatus(
+    status = RolloutStatus(
         id=f"{split_id(state.release)[0]}-{now:%Y%m%d-%H%M%S}",
         spec=start.spec,
         plan=start.spec.plan(),
@@ -132,6 +139,30 @@ def _begin(start: Start, record: SwitchRecord, cloud: LiveCloud) -> RolloutStatu
         step_began=now,
         events=(Event(at=now, what="began", why=f"{start.spec.strategy} by {start.operator}"),),
     )
+    if start.spec.max_surge is not None:
+        _check_swap(status, start.spec.max_surge, found[stable], found[candidate])
+    return status
+
+
+def _check_swap(status: RolloutStatus, surge: int, stable: Group, candidate: Group) -> None:
+    """A plan fits, and the nodes that there are now are the ones that it begins with.
+
+    Raises `SwitchRefused`."""
+    try:
+        stages(status)
+    except SurgeRefused as refused:
+        raise SwitchRefused(f"turnout:rollout.max_surge: {refused}") from None
+    if stable.moving or stable.desired != status.total:
+        raise SwitchRefused(f"{status.stable} is scaling ({status.total} of {stable.desired} nodes serve); wait until it has")
+    has = max(candidate.present, candidate.desired)
+    if has > surge:
+        raise SwitchRefused(
+            f"{status.candidate} has {has} nodes and max_surge leaves room for {surge}: make its minimum smaller and run "
+            f"`turnout up`, or write max_surge: {has} or more"
+        )
+    if candidate.maximum < status.total:
+        fix = f"raise turnout:pool.maximum to {status.total} or more"
+        raise SwitchRefused(f"{status.candidate} is to have {status.total} nodes and its maximum is {candidate.maximum}: {fix}")
 
 
 def _size(group: Group) -> Size:

@@ -132,8 +132,12 @@ class RolloutStatus(_Frozen):
     judgements: tuple[Judgement, ...] = ()
     unmeasured: str = ""
     """Why the newest measurement failed."""
+    stage: int = 0
+    """How far a rollout inside `max_surge` has swapped nodes."""
+    back_since: datetime | None = None
+    """Since when such a rollout gives traffic back, as fast as the stable side's nodes come; `cause` says why."""
     cause: str = ""
-    """Why it ended."""
+    """Why it ended, or goes back."""
     unstable: bool = False
     """The candidate itself was found bad."""
     ended: datetime | None = None

@@ -11,6 +11,8 @@ from turnout.rollout.actions import Decision, Finish, PutMirror, PutWeight, Rais
 from turnout.rollout.evidence import baked, fits, frozen_bounds, mirrored, open_gates
 from turnout.rollout.opening import opens
 from turnout.rollout.status import RolloutStatus, Shift, State
+from turnout.rollout.surge import nodes
+from turnout.rollout.swap import forth
 
 
 def step(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
@@ -59,16 +61,18 @@ def _next(status: RolloutStatus, now: datetime, what: str, why: str) -> Decision
 
 
 def take_back(status: RolloutStatus, now: datetime, cause: str, *, unstable: bool) -> Decision:
-    """All traffic goes back. `unstable`: the candidate itself was found bad."""
-    what = f"traffic goes back to {status.stable}"
-    over = status.said(now, what, cause, alert=True).changed(
-        state=State.TAKEN_BACK, cause=cause, unstable=unstable, ended=now, moving=None
-    )
-    return Decision(over, TakeBack())
+    """All traffic goes back, inside `max_surge` as nodes come. `unstable`: the candidate itself was found bad."""
+    told = status.said(now, f"traffic goes back to {status.stable}", cause, alert=True)
+    told = told.changed(cause=cause, unstable=unstable, moving=None)
+    if status.spec.max_surge is not None:
+        return Decision(told.changed(back_since=now), goes_on=True)
+    return Decision(told.changed(state=State.TAKEN_BACK, ended=now), TakeBack())
 
 
 def needed(status: RolloutStatus, weight: int, serving: Mapping[Side, int]) -> int:
     """Instances that the candidate needs for this share of all traffic, in percent."""
+    if status.spec.max_surge is not None:
+        return max(1, nodes(weight, status.total, status.spec.surge_load))
     total = max(status.total, serving.get(Side.ACTIVE, 0))
     return max(1, math.ceil(round(weight / 100 * total * status.spec.headroom, 6)))
 
@@ -76,11 +80,25 @@ def needed(status: RolloutStatus, weight: int, serving: Mapping[Side, int]) -> i
 def _set_weight(status: RolloutStatus, weight: int, seen: Seen, now: datetime) -> Decision:
     if weight <= status.weight:
         return _next(status, now, f"{status.weight} % are in force", f"step {status.step + 1} asks for {weight} %")
+    if status.spec.max_surge is not None:
+        return _swap(status, weight, seen, now)
     unready = _unready(status, weight, seen, now)
     if unready is not None:
         return unready
     if seen.claimed:
         return Decision(status, waits=f"{seen.claimed} is moving traffic")
+    return _put(status, weight)
+
+
+def _swap(status: RolloutStatus, weight: int, seen: Seen, now: datetime) -> Decision:
+    """This weight, by way of the stages that swap nodes for it."""
+    decision = forth(status, seen, now, lambda share: _put(status, share))
+    if decision.action is None and not decision.goes_on and now - status.step_began > status.spec.ready_timeout:
+        return take_back(status, now, f"not ready in time for {weight} %: {decision.waits}", unstable=False)
+    return decision
+
+
+def _put(status: RolloutStatus, weight: int) -> Decision:
     if weight == 100 and not status.bounds:
         bounds = frozen_bounds(status.gates, status.windows)
         return Decision(status.changed(bounds=bounds, moving=weight), PutWeight(weight))
@@ -108,10 +126,15 @@ def _unready(status: RolloutStatus, weight: int, seen: Seen, now: datetime) -> D
 def moved(status: RolloutStatus, weight: int, now: datetime) -> RolloutStatus:
     """After the weight was put in force."""
     shifted = status.changed(shifts=(*status.shifts, Shift(at=now, weight=weight)), moving=None)
-    if status.moving is None:
+    if status.moving is None or status.back_since is not None:
         return shifted
-    on = shifted.changed(step=status.step + 1, step_began=now)
-    return on.said(now, f"{status.candidate} has {weight} % of requests")
+    what = f"{status.candidate} has {weight} % of requests"
+    if status.spec.max_surge is not None:
+        shifted = shifted.changed(stage=status.stage + 1)
+    if isinstance(status.current, SetWeight) and weight < status.current.set_weight:
+        why = f"on the way to {status.current.set_weight} %, while nodes are swapped: not baked"
+        return shifted.changed(step_began=now).said(now, what, why)
+    return shifted.changed(step=status.step + 1, step_began=now).said(now, what)
 
 
 def _bake(status: RolloutStatus, step: Bake, now: datetime) -> Decision:

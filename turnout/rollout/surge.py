@@ -40,7 +40,7 @@ def plan(total: int, max_surge: int, weights: Sequence[int], load: float = LOAD)
         raise ValueError(f"weights {list(weights)}: list percents from 1 to 100 that rise")
     found = _walk(total, max_surge, weights, load)
     if found is None:
-        surge = next(n for n in range(max_surge + 1, total + 1) if _walk(total, n, weights, load) is not None)
+        surge = smallest(total, weights, load)
         loads = (load + n / 100 for n in range(1, 101))
         enough = next((each for each in loads if _walk(total, max_surge, weights, each) is not None), None)
         instead = f", or let a node carry {enough:.2f} times what it carries today" if enough else ""
@@ -49,6 +49,11 @@ def plan(total: int, max_surge: int, weights: Sequence[int], load: float = LOAD)
             f"write max_surge: {surge} or more{instead}"
         )
     return found
+
+
+def smallest(total: int, weights: Sequence[int], load: float = LOAD) -> int:
+    """The smallest surge with which a plan fits; `total` always does."""
+    return next(surge for surge in range(total + 1) if _walk(total, surge, weights, load) is not None)
 
 
 def fits(stage: Stage, total: int, load: float) -> bool:
@@ -68,7 +73,7 @@ def _walk(total: int, surge: int, weights: Sequence[int], load: float) -> tuple[
         return moved
 
     for weight in weights:
-        wanted = total if weight == 100 else _nodes(weight, total, load)
+        wanted = total if weight == 100 else nodes(weight, total, load)
         while (now := stages[-1]).weight < weight or now.candidate < wanted:
             grown = max(now.candidate, min(wanted, total + surge - now.active))
             moved = to(Stage(grown, now.active, now.weight))
@@ -76,7 +81,7 @@ def _walk(total: int, surge: int, weights: Sequence[int], load: float) -> tuple[
             if share > now.weight:
                 moved |= to(Stage(grown, now.active, share, declared=share == weight))
             if share < weight or grown < wanted:
-                left = max(_nodes(100 - share, total, load), total + surge - wanted)
+                left = max(nodes(100 - share, total, load), total + surge - wanted)
                 moved |= to(Stage(grown, min(now.active, left), share))
             if not moved:
                 return None
@@ -87,6 +92,6 @@ def _numbers(stage: Stage) -> tuple[int, int, int]:
     return stage.candidate, stage.active, stage.weight
 
 
-def _nodes(share: int, total: int, load: float) -> int:
+def nodes(share: int, total: int, load: float) -> int:
     """The nodes that carry this share, in percent."""
     return math.ceil(share * total / (Fraction(load) * 100))
