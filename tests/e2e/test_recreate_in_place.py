@@ -169,6 +169,7 @@ def test_users_get_503_for_as_long_as_it_says_and_then_the_new_release(project: 
     assert len(project.document("rollout", "history")) == 1, "config says what serves: nothing is replaced"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_what_does_not_become_healthy_in_time_is_put_back(project: Project) -> None:
     slow = {"pool": {"boot": {"model": 600}}}
@@ -191,6 +192,7 @@ def test_what_does_not_become_healthy_in_time_is_put_back(project: Project) -> N
     assert 20 < seen.down <= newest["downtime"] + 2
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_a_run_that_is_killed_is_taken_up(project: Project) -> None:
     project.run("releases", "accept", OLD)

@@ -74,7 +74,7 @@ def story(name: str, rate: float = 3000) -> tuple[World, str]:
 def effects_of(name: str) -> int:
     world, rollout = story(name)
     made = kill_at(world, -1, after=False)
-    status = world.drive(world.controller(), rollout, every=30)
+    status = world.drive(world.controller(), rollout, every=60)
     assert (status.state, world.cloud.weights_put) == STORIES[name][2:], status.cause
     return made()
 
@@ -87,10 +87,10 @@ def test_a_kill_at_every_effect_changes_nothing_of_the_end(name: str, after: boo
         world, rollout = story(name)
         kill_at(world, at, after)
         try:
-            status = world.drive(world.controller(ANNA), rollout, every=30)
+            status = world.drive(world.controller(ANNA), rollout, every=60)
         except Killed:
             world.clock.sleep_now(3)
-            status = world.drive(world.controller(BERT), rollout, every=30)
+            status = world.drive(world.controller(BERT), rollout, every=60)
         told = f"killed {'after' if after else 'before'} effect {at}"
         assert (status.state, world.cloud.weights_put) == (state, weights), f"{told}: {status.cause}"
         assert_whole(world, status, told)
@@ -150,7 +150,7 @@ def test_a_stopped_driver_that_wakes_after_an_abort_puts_the_weights_right() -> 
             assert world.cloud.weights_put[-1] == 0
 
     world.cloud.before_weights = asleep
-    status = world.drive(sleeper, rollout, every=30)
+    status = world.drive(sleeper, rollout, every=60)
     assert status.state is State.TAKEN_BACK
     assert world.cloud.weights_put == [0, 5, 0, 50, 0]
     assert world.record().traffic == BLUE
@@ -165,10 +165,10 @@ def test_a_stopped_driver_that_wakes_after_a_takeover_does_not_move_on() -> None
         if max(weights.values()) == 50 and not other:
             other.append(world.controller(BERT))
             world.clock.sleep_now(LEASE.total_seconds() * 2)
-            world.drive(other[0], rollout, every=30)
+            world.drive(other[0], rollout, every=60)
 
     world.cloud.before_weights = asleep
-    status = world.drive(sleeper, rollout, every=30)
+    status = world.drive(sleeper, rollout, every=60)
     assert status.state is State.PROMOTED
     assert world.cloud.weights_put == [0, 5, 50, 100, 50, 100]
     assert world.record().traffic == GREEN
@@ -245,7 +245,7 @@ def test_a_clock_that_jumps_bakes_nothing(jump: float) -> None:
     controller.tick(rollout)
     assert world.cloud.weights_put[-1] in (0, 5)
     world.clock.now, world.metrics.known_until = real, None
-    status = world.drive(controller, rollout, every=30)
+    status = world.drive(controller, rollout, every=60)
     assert world.cloud.weights_put in ([0, 5, 100], [0, 5, 0]), status.cause
 
 

@@ -36,7 +36,7 @@ def _decide(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
         return _over_without_us(status, now, "the switch was rolled back or moved by hand: see `turnout status`")
     if status.back_since is not None:
         return back(status, seen, now)
-    status = status.changed(judgements=judged(status)) if status.weight or status.mirror else status
+    status = _judged(status)
     bad = _bad(status, seen, now)
     if isinstance(bad, str):
         return take_back(status, now, bad, unstable=True)
@@ -46,6 +46,14 @@ def _decide(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
     if status.state is State.PAUSED:
         return Decision(status, waits="paused; `turnout rollout resume` goes on")
     return step(status, seen, now)
+
+
+def _judged(status: RolloutStatus) -> RolloutStatus:
+    """With the gates' judgements of all that is measured; they are made again when anything of that has changed."""
+    if not (status.weight or status.mirror) or not status.windows:
+        return status
+    of = f"{status.windows[-1].end} {status.weight} {status.mirror} {status.step}"
+    return status if of == status.judged_of else status.changed(judgements=judged(status), judged_of=of)
 
 
 def _after_the_end(status: RolloutStatus, seen: Seen) -> Decision:

@@ -130,6 +130,8 @@ class RolloutStatus(_Frozen):
     bounds: dict[str, float] = {}
     """What holds after the full switch, by gate: frozen before it."""
     judgements: tuple[Judgement, ...] = ()
+    judged_of: str = ""
+    """What the judgements were made of: the newest window, the weight, the mirror, the step."""
     unmeasured: str = ""
     """Why the newest measurement failed."""
     stage: int = 0
