@@ -6,15 +6,16 @@ from datetime import timedelta
 
 from turnout_components.live import ready_targets, utc_now
 from turnout_components.resolve import SwitchRefused
-from turnout_components.rollout_spec import Analyze, Bake, RolloutSpec
+from turnout_components.rollout_spec import Analyze, Bake, RolloutSpec, SetWeight
 
 from turnout.analysis.budget import Line
-from turnout.rollout import capacity_reader, checklist_before, checklist_facts
+from turnout.rollout import capacity_reader, checklist_before, checklist_facts, surge
 from turnout.rollout.capacity import Capacity, check
 from turnout.rollout.checklist import Item, Result, refused, waived
 from turnout.rollout.expected import expected
 from turnout.rollout.status import RolloutStatus
 from turnout.rollout.steps import needed
+from turnout.rollout.swap import stages
 from turnout.rollouts import Rollouts
 from turnout.stacks import StackError
 
@@ -35,6 +36,7 @@ class Preflight:
         if self.capacity.missing:
             reasons += [f"{self.capacity.missing} of {self.capacity.wanted} nodes are missing"]
             reasons += [shortage.said for shortage in self.capacity.shortages]
+            reasons += _swap_instead(self.status, self.capacity)
         if reasons:
             fix = "an item of the checklist is let pass by turnout:rollout.waive or --waive ITEM=WHY"
             raise SwitchRefused("\n  ".join(["the rollout does not begin:", *reasons, fix]))
@@ -87,9 +89,25 @@ def _before(rollouts: Rollouts, status: RolloutStatus, tell: Callable[[], None] 
 def _capacity(rollouts: Rollouts, status: RolloutStatus) -> Capacity:
     record = rollouts.access.store.read()
     assert record is not None
-    wanted = needed(status, 100, {})
+    wanted = needed(status, 100, {}) if status.spec.max_surge is None else _most_beside(status)
     pool = capacity_reader.read(rollouts.access.client, str(record.environments[status.candidate].group), wanted)
     return check(pool, wanted, utc_now(), _length(status))
+
+
+def _most_beside(status: RolloutStatus) -> int:
+    """Nodes that a swap has beside today's at its fullest stage."""
+    return max(stage.candidate + stage.active for stage in stages(status)) - status.total
+
+
+def _swap_instead(status: RolloutStatus, capacity: Capacity) -> list[str]:
+    """What the nodes that can be had are enough for, where not all are missing."""
+    weights = [step.set_weight for step in status.plan if isinstance(step, SetWeight)]
+    if status.spec.max_surge is not None or weights[-1:] != [100]:
+        return []
+    smallest = surge.smallest(status.total, weights, status.spec.surge_load)
+    if smallest > capacity.possible:
+        return [f"nodes cannot be swapped either: the smallest turnout:rollout.max_surge that works is {smallest}"]
+    return [f"nodes can be swapped instead: the smallest turnout:rollout.max_surge that works is {smallest}"]
 
 
 def _length(status: RolloutStatus) -> timedelta:

@@ -43,7 +43,8 @@ def rollback(
 ) -> RolledBack:
     """Gives all traffic back to the environment that had it before, breaks any claim, marks the release that was left.
 
-    Waits until the standby has as many healthy targets as it had at the flip; with `now_at_any_size` one is enough.
+    Waits until the standby has as many healthy targets as it had at the flip; with `now_at_any_size` one is enough. A side that
+    gave nodes up to a rollout's swap gets all of it with `now_at_any_size` only, and then what nodes can be had.
     Raises `SwitchRefused` (nothing moved), `RecordError`.
     """
     began = time.monotonic()
@@ -53,6 +54,8 @@ def rollback(
     listener = record.listener
     record = _without_a_dead_claim(record, cloud, clock())
     to, left = _target(record)
+    if not now_at_any_size:
+        _refuse_a_side_that_gave_nodes_up(record, cloud, to)
     _wait_for_capacity(record, cloud, to, now_at_any_size, timeout, step_downs, notify, clock, sleep)
     followed = cloud.set_weights(listener, {record.environments[name].target_group: w for name, w in to.weights.items()})
     seconds = time.monotonic() - began
@@ -62,21 +65,50 @@ def rollback(
     _clear(step_downs, record.environments[to.active].group, notify)
     state = record.environments.get(left)
     bad = state.release if state else None
-    size = {to.active: _capacity(record, cloud, to.active)[0]}
+    whole = _whole(record, to.active)
+    size = {to.active: max(_capacity(record, cloud, to.active)[0], whole)}
     try:
         store.update(lambda r: r.rolled_back(to, clock(), str(operator), bad, reason, size))
     except RecordError as error:
         raise RecordError(
             f"traffic is back at {to}, but the record could not be written: {error}; the next `turnout up` settles it"
         ) from error
+    if whole:
+        _swap_back(record, cloud, to.active, left, whole, notify)
     before = record.claim.to if record.claim else record.traffic
     assert before is not None
     return RolledBack(before, to, record.environments[to.active].release, bad, seconds)
 
 
-def _clear_variants(
-    cloud: LiveCloud, listener: str, left: EnvironmentState | None, notify: Callable[[str], None]
-) -> None:
+def _whole(record: SwitchRecord, name: str) -> int:
+    """Nodes that all traffic needs, where a rollout swaps them; else 0."""
+    floor = record.floors.get(name)
+    return floor.whole or 0 if floor is not None and record.rollout is not None else 0
+
+
+def _refuse_a_side_that_gave_nodes_up(record: SwitchRecord, cloud: LiveCloud, to: Traffic) -> None:
+    ready, whole = _capacity(record, cloud, to.active)[0], _whole(record, to.active)
+    if ready < whole:
+        raise SwitchRefused(
+            f"{to.active} has {ready} healthy targets of {whole}: it gave the others up to rollout {record.rollout}. "
+            f"`turnout rollout abort` takes traffic back as fast as its nodes carry it; --now gives it all of it at once"
+        )
+
+
+def _swap_back(record: SwitchRecord, cloud: LiveCloud, to: str, left: str, whole: int, notify: Callable[[str], None]) -> None:
+    """The side that was left keeps one node to be looked at, the other gets back what it gave up."""
+    groups = [state.group for name in (left, to) if (state := record.environments.get(name)) is not None]
+    try:
+        for group, size in zip(groups, (1, whole), strict=False):
+            if group is not None:
+                cloud.hold(group, size)
+    except Exception as error:
+        notify(f"! nodes are not swapped back ({type(error).__name__}: {error}): run `turnout up` soon")
+        return
+    notify(f"{left} is held at one node and {to} at {whole} until the next `turnout up`")
+
+
+def _clear_variants(cloud: LiveCloud, listener: str, left: EnvironmentState | None, notify: Callable[[str], None]) -> None:
     """An experiment's rules send variants past the weights: those to the side that was left go first."""
     try:
         if cloud.clear_variants(listener, left.target_group if left else None):

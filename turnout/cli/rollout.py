@@ -164,7 +164,12 @@ def abort(stack: str, rollout: str | None, reason: str) -> None:
     found = rollouts.current(rollout)
     began = time.monotonic()
     status = controller(rollouts, found).abort(found, reason)
-    screen().line(f"traffic is back at {status.stable} ({time.monotonic() - began:.2f} s): {status.cause}")
+    took = f"({time.monotonic() - began:.2f} s): {status.cause}"
+    if status.weight and not status.state.is_over:
+        rest = f"{status.weight} % stay at {status.candidate} until {status.stable} has nodes for them"
+        screen().line(f"traffic goes back to {status.stable} {took}; {rest}: `turnout rollout run` stays with it")
+    else:
+        screen().line(f"traffic is back at {status.stable} {took}")
     screen().result(view.document(status))
 
 

@@ -25,6 +25,8 @@ class Seen:
     """Who else is moving traffic."""
     present: Mapping[Side, int] = field(default_factory=dict)
     """Nodes that take a place: in service, booting or draining."""
+    draining: Mapping[Side, int] = field(default_factory=dict)
+    """Those of them that are to end."""
     held: int = 0
     """The stable side's minimum."""
     mirror: int = 0

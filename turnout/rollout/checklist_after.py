@@ -102,6 +102,8 @@ def _way_back(facts: During) -> Result:
     status = facts.status
     if facts.stable_ready < status.total:
         fix = "see `turnout status`; abort gives traffic to the ones that are there"
+        if status.spec.max_surge is not None:
+            fix = "it gave nodes up inside max_surge; abort gives it what its nodes carry, and the rest as others boot"
         return refusal(Item.WAY_BACK, f"{status.stable} has {facts.stable_ready} of {status.total} healthy targets; {fix}")
     if not status.shifts:
         return Result(Item.WAY_BACK, Outcome.OPEN, "the load balancer has not taken a weight from here yet")

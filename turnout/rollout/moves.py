@@ -71,6 +71,7 @@ class Moves:
             smoke=smoke,
             claimed=self._foreign_claim(status, record),
             present={side: group.present if group else 0 for side, group in groups.items()},
+            draining={side: max(0, group.present - group.desired) if group else 0 for side, group in groups.items()},
             held=stable.minimum if (stable := groups[Side.ACTIVE]) else 0,
             mirror=self._mirrors.share(status, record) if self._mirrors and status.mirror else 0,
         )

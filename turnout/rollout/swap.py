@@ -38,9 +38,9 @@ def forth(status: RolloutStatus, seen: Seen, now: datetime, put: Callable[[int],
             )
         return _held(status, seen, now, Side.ACTIVE, then.active)
     if then.candidate > reached.candidate:
-        room = _limit(status) - seen.present.get(Side.ACTIVE, 0)
+        room = _room(status, seen, Side.CANDIDATE)
         if then.candidate > room:
-            return Decision(status, waits=f"{status.stable} drains: there is room for {room} of {then.candidate} nodes")
+            return Decision(status, waits=f"nodes drain: there is room for {room} of {then.candidate} at {status.candidate}")
         if ready < then.candidate and _is_held(seen, then.candidate):
             return Decision(status, waits=unready)
         return _held(status, seen, now, Side.CANDIDATE, then.candidate)
@@ -62,9 +62,11 @@ def _is_held(seen: Seen, size: int) -> bool:
     return (seen.minimum, seen.maximum) == (size, size)
 
 
-def _limit(status: RolloutStatus) -> int:
+def _room(status: RolloutStatus, seen: Seen, side: Side) -> int:
+    """Nodes that this side may have, beside the other's and its own that drain."""
     assert status.spec.max_surge is not None
-    return status.total + status.spec.max_surge
+    other = Side.ACTIVE if side is Side.CANDIDATE else Side.CANDIDATE
+    return status.total + status.spec.max_surge - seen.present.get(other, 0) - seen.draining.get(side, 0)
 
 
 def kept(status: RolloutStatus, seen: Seen) -> int:
@@ -98,7 +100,7 @@ def _nodes_back(status: RolloutStatus, seen: Seen, share: int) -> Action | None:
     keeps = max(nodes(share, status.total, status.spec.surge_load), began)
     if seen.maximum > keeps:
         return Hold(Side.CANDIDATE, keeps)
-    room = min(status.total, _limit(status) - seen.present.get(Side.CANDIDATE, 0))
+    room = min(status.total, _room(status, seen, Side.ACTIVE))
     return Hold(Side.ACTIVE, room) if seen.held < room else None
 
 
