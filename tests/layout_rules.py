@@ -31,7 +31,8 @@ COMPONENT_MODULES = (
 COMPONENTS = tuple(f"turnout_components.{name}" for name in COMPONENT_MODULES)
 OURS = ("benchmarks", "examples", "infra", "tests", "tools", "turnout", "turnout_components")
 DELIVERY = ("turnout.rollout", "turnout.analysis", "turnout.metrics")
-DECISIONS = tuple(f"turnout.rollout.{name}" for name in ("actions", "decide", "evidence", "opening", "status", "steps", "surge", "swap"))
+_PURE = ("actions", "decide", "evidence", "opening", "status", "steps", "surge", "swap")
+DECISIONS = tuple(f"turnout.rollout.{name}" for name in _PURE)
 """The pure part of rollouts: no source of measurements, no store, no effects."""
 EFFECTS = tuple(f"turnout.rollout.{name}" for name in ("controller", "mirrors", "moves", "store"))
 PULUMI = ("pulumi", "pulumi_aws")

@@ -16,8 +16,8 @@ from turnout_components.switch_record import EnvironmentState, Operator, RecordS
 
 from turnout.analysis.measurement import Count, Moments, Sample, Side
 from turnout.metrics.provider import MetricsUnavailable, Place, Reading, Span
-from turnout.rollout.controller import Controller, Tick
 from turnout.rollout.actions import RunSmokeTest
+from turnout.rollout.controller import Controller, Tick
 from turnout.rollout.start import Start, begin, prepare
 from turnout.rollout.status import Event, RolloutStatus
 from turnout.rollout.store import RolloutStore
