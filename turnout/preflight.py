@@ -89,13 +89,15 @@ def _before(rollouts: Rollouts, status: RolloutStatus, tell: Callable[[], None] 
 def _capacity(rollouts: Rollouts, status: RolloutStatus) -> Capacity:
     record = rollouts.access.store.read()
     assert record is not None
-    wanted = needed(status, 100, {}) if status.spec.max_surge is None else _most_beside(status)
+    wanted = nodes_wanted(status)
     pool = capacity_reader.read(rollouts.access.client, str(record.environments[status.candidate].group), wanted)
     return check(pool, wanted, utc_now(), _length(status))
 
 
-def _most_beside(status: RolloutStatus) -> int:
-    """Nodes that a swap has beside today's at its fullest stage."""
+def nodes_wanted(status: RolloutStatus) -> int:
+    """Nodes that there are to be beside today's: the candidate's all, or those of a swap's fullest stage."""
+    if status.spec.max_surge is None:
+        return needed(status, 100, {})
     return max(stage.candidate + stage.active for stage in stages(status)) - status.total
 
 
