@@ -220,7 +220,9 @@ def test_a_bad_one_goes_back_at_once_as_far_as_nodes_carry_and_then_as_they_boot
         world.clock.sleep_now(10)
     stable = len(world.cloud.groups["g-blue"].in_service)
     assert world.cloud.weights_put[-1] == max(0, 100 - int(stable * 27.5)) > 0
+    step = world.rollouts.read(rollout).step
     status, seen = seen_back(world, rollout, controller)
+    assert status.step == step, "a way back finishes no step"
     assert status.state is State.TAKEN_BACK
     assert status.unstable
     assert "errors" in status.cause
@@ -234,6 +236,15 @@ def test_a_bad_one_goes_back_at_once_as_far_as_nodes_carry_and_then_as_they_boot
     assert (record.traffic, record.rollout) == (BLUE, None)
     assert NEW in {mark.release for mark in record.unstable.values()}
     assert [event.what for event in world.alerts] == ["traffic goes back to blue", "all traffic is back at blue"]
+
+
+def test_no_node_is_given_up_while_another_of_its_side_is_sick() -> None:
+    world, rollout = swapped(limits=False)
+    controller = until_weight(world, rollout, 10)
+    world.cloud.health[BLUE_TG][0] = replace(world.cloud.health[BLUE_TG][0], state="unhealthy")
+    status = world.drive(controller, rollout, seconds=1500)
+    assert (world.cloud.weights_put[-1], len(world.cloud.groups["g-blue"].in_service)) == (27, 4), status.cause
+    assert "3 of 4 healthy targets of blue" in controller.tick(rollout).waits
 
 
 def test_while_the_stable_side_has_all_its_nodes_traffic_goes_back_whole() -> None:
