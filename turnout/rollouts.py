@@ -44,12 +44,14 @@ class Rollouts:
         return RolloutStore(self.access.client("dynamodb"), self.stack.record_table, self.stack.service, self.stack.name)
 
     def spec(self, changes: Mapping[str, Any]) -> RolloutSpec:
-        """The stack's `turnout:rollout` with these changes.
+        """The stack's `turnout:rollout` with these changes; another strategy than the stack's has steps of its own.
 
         Raises `StackError`."""
         given = self.stack.config.get("rollout") or {}
         if not isinstance(given, Mapping):
             raise StackError(f"{self.stack.config_file}: {self.stack.project}:rollout = {given!r}: give it its keys")
+        if changes.get("strategy", given.get("strategy")) != given.get("strategy"):
+            given = {key: value for key, value in given.items() if key not in ("steps", "increment")}
         try:
             return RolloutSpec.model_validate({**given, **changes})
         except ValidationError as error:
@@ -58,6 +60,12 @@ class Rollouts:
 
     def standby(self) -> StandbyPolicy:
         """How the stack keeps its standby."""
+        try:
+            return self._standby()
+        except (ValueError, TypeError) as error:
+            raise StackError(f"{self.stack.config_file}, turnout:traffic.standby: {error}; see docs/settings.md") from None
+
+    def _standby(self) -> StandbyPolicy:
         given = (self.stack.config.get("traffic") or {}).get("standby") or {}
         lengths = {key: duration(given[key]) for key in ("retain_for", "bake") if key in given}
         drain = (self.stack.config.get("health") or {}).get("drain", 30)

@@ -75,6 +75,7 @@ def rollback(
         ) from error
     if whole:
         _swap_back(record, cloud, to.active, left, whole, notify)
+    _insist(cloud, listener, {record.environments[name].target_group: w for name, w in to.weights.items()}, notify)
     before = record.claim.to if record.claim else record.traffic
     assert before is not None
     return RolledBack(before, to, record.environments[to.active].release, bad, seconds)
@@ -106,6 +107,14 @@ def _swap_back(record: SwitchRecord, cloud: LiveCloud, to: str, left: str, whole
         notify(f"! nodes are not swapped back ({type(error).__name__}: {error}): run `turnout up` soon")
         return
     notify(f"{left} is held at one node and {to} at {whole} until the next `turnout up`")
+
+
+def _insist(cloud: LiveCloud, listener: str, weights: dict[str, int], notify: Callable[[str], None]) -> None:
+    """A driver that was about to raise a weight may have written it in between; the record says no now, so it stops there."""
+    found = cloud.weights(listener)
+    if found is not None and shares(found) != shares(weights):
+        cloud.set_weights(listener, weights)
+        notify("somebody moved traffic in the same moment: it is put back once more")
 
 
 def _clear_variants(cloud: LiveCloud, listener: str, left: EnvironmentState | None, notify: Callable[[str], None]) -> None:
@@ -143,7 +152,8 @@ def _target(record: SwitchRecord) -> tuple[Traffic, str]:
     assert traffic is not None
     if record.claim is not None:
         left = next((n for n, w in record.claim.to.weights.items() if w > traffic.weights.get(n, 0)), record.claim.to.active)
-        return traffic, left
+        whole = record.claim.rollout is not None and left != traffic.active
+        return Traffic.all_to(traffic.active, tuple(traffic.weights)) if whole else traffic, left
     tried = next((name for name, weight in traffic.weights.items() if name != traffic.active and weight > 0), None)
     if tried is not None and (record.rollout is not None or record.retained is None):
         return Traffic.all_to(traffic.active, tuple(traffic.weights)), tried

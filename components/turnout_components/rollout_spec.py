@@ -259,10 +259,15 @@ class RolloutSpec(_Section):
         weights = [step.set_weight for step in self.steps if isinstance(step, SetWeight)]
         if any(after <= before for before, after in pairwise(weights)):
             raise ValueError(f"weights {weights} do not rise; list them from the smallest to the largest")
-        if weights and weights[-1] != 100 and self.strategy in (StrategyName.CANARY, StrategyName.BLUE_GREEN):
+        if weights and weights[-1] != 100 and self.strategy is not StrategyName.SHADOW:
             raise ValueError(f"weights {weights} end below 100; add 100, so that it is said how the rollout ends")
         if self.strategy is StrategyName.RECREATE and (self.steps or self.increment):
             raise ValueError("recreate replaces the active servers in place and has no steps; leave steps and increment out")
+        if self.strategy is not StrategyName.RECREATE and not any(gate.critical for gate in self.judging):
+            kind = " of kind health" if self.strategy is StrategyName.DIRECT else ""
+            raise ValueError(f"no critical gate{kind} could take the rollout back; add one to gates")
+        if weights and self.strategy is StrategyName.SHADOW:
+            raise ValueError("shadow gives the candidate no traffic; leave the weights out, or write strategy: canary")
         if self.strategy is StrategyName.BLUE_GREEN and not self.steps and self.smoke_test is None:
             raise ValueError("blue-green has a smoke test before its switch; set smoke_test to its command")
         if self.max_surge is not None:
@@ -285,11 +290,16 @@ class RolloutSpec(_Section):
             raise ValueError("headroom wants more nodes than max_surge has room for: leave one of them out")
 
     def plan(self) -> tuple[Step, ...]:
-        """The steps, the strategy's own where none are listed; weights alone are baked and analysed."""
+        """The steps, the strategy's own where none are listed. Every weight is baked and analysed, also where a list says only
+        the weight (direct: baked); a smoke test that is set and not listed comes first."""
         steps = self.steps or _OWN_STEPS[self.strategy](self)
-        if any(not isinstance(step, SetWeight) for step in steps):
-            return steps
-        return tuple(each for step in steps if isinstance(step, SetWeight) for each in self._judged(step))
+        starts = [place for place, step in enumerate(steps) if isinstance(step, SetWeight)]
+        ends = [*starts[1:], len(steps)][: len(starts)]
+        judged = [each for start, end in zip(starts, ends, strict=True) for each in self._judged(steps[start:end])]
+        before = steps[: starts[0] if starts else len(steps)]
+        tested = self.strategy in _UNTESTED or any(isinstance(step, SmokeTest) for step in steps)
+        first = () if tested or self.smoke_test is None else (SmokeTest(smoke_test=self.smoke_test),)
+        return (*first, *before, *judged)
 
     @property
     def judging(self) -> tuple[Gate, ...]:
@@ -300,9 +310,14 @@ class RolloutSpec(_Section):
             return tuple(gate for gate in self.gates if gate.kind is GateKind.HEALTH)
         return self.gates
 
-    def _judged(self, step: SetWeight) -> tuple[Step, ...]:
-        bake = self.observe if step.set_weight == 100 else self.bake
-        return step, Bake(bake=bake), Analyze(analyze=self.extend)
+    def _judged(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        """A weight and what is listed up to the next one, with what is missing for its evidence."""
+        weight, *others = steps
+        assert isinstance(weight, SetWeight)
+        bake = self.observe if weight.set_weight == 100 else self.bake
+        baked = () if any(isinstance(step, Bake) for step in others) else (Bake(bake=bake),)
+        analysed = self.strategy is StrategyName.DIRECT or any(isinstance(step, Analyze) for step in others)
+        return (weight, *baked, *others, *(() if analysed else (Analyze(analyze=self.extend),)))
 
 
 def _weights(*weights: int) -> tuple[Step, ...]:
@@ -326,6 +341,8 @@ def _shadow(spec: RolloutSpec) -> tuple[Step, ...]:
     return (Mirror.model_validate({"mirror": 100, "for": spec.observe}),)
 
 
+_UNTESTED = (StrategyName.DIRECT, StrategyName.RECREATE)
+"""Strategies that look at the health check only, or replace what they would test."""
 _OWN_STEPS: dict[StrategyName, Callable[[RolloutSpec], tuple[Step, ...]]] = {
     StrategyName.CANARY: _canary,
     StrategyName.BLUE_GREEN: _blue_green,

@@ -101,8 +101,8 @@ def test_what_could_not_be_told_is_told_at_the_next_look():
         world.alerts.append(event)
 
     controller._alert = alert
-    status = world.drive(controller, rollout, seconds=1200)
-    assert status.state.is_over
+    while not controller.tick(rollout).status.state.is_over:
+        world.clock.sleep_now(5)
     assert world.cloud.weights_put[-1] == 0
     assert not world.alerts
     assert not controller.tick(rollout).is_done
@@ -111,3 +111,17 @@ def test_what_could_not_be_told_is_told_at_the_next_look():
     assert [event.what for event in world.alerts] == ["traffic goes back to blue"]
     controller.tick(rollout)
     assert len(world.alerts) == 1
+
+
+def test_nobody_waits_for_ever_for_a_webhook_that_is_gone():
+    world = World()
+    world.metrics.candidate = Behaviour(errors=0.08)
+    rollout, controller = world.start(strategy="canary"), world.controller()
+
+    def deaf(_: RolloutStatus, event: Any) -> None:
+        raise AlertFailed(f"webhook answered 500 to {event.what}")
+
+    controller._alert = deaf
+    status = world.drive(controller, rollout)
+    assert status.alerts
+    assert controller.tick(rollout).is_done

@@ -7,11 +7,12 @@ from itertools import count, pairwise
 from typing import Any
 
 import pytest
-from fakes import ClientError
+from fakes import BLUE_TG, GREEN_TG, ClientError
 from rollout_world import ANNA, BERT, Behaviour, World
 from turnout_components.gate import observe
 from turnout_components.resolve import EnvironmentConfig, SwitchConfig, resolve
-from turnout_components.switch_record import Traffic
+from turnout_components.rollback import rollback
+from turnout_components.switch_record import Claim, Traffic
 
 from turnout.rollout.controller import Controller
 from turnout.rollout.status import LEASE, RolloutStatus, State
@@ -278,3 +279,108 @@ def test_an_update_after_a_promotion_moves_nothing() -> None:
 def config(traffic: Traffic, green: str = "m-2@sha256:" + "2" * 64) -> SwitchConfig:
     releases = {"blue": "m-1@sha256:" + "1" * 64, "green": green}
     return SwitchConfig(traffic, {name: EnvironmentConfig(release, 1, 10) for name, release in releases.items()})
+
+
+def test_an_abort_that_meets_a_raise_in_the_same_moment_still_ends_without_a_weight() -> None:
+    """The driver's call to the load balancer lands between the abort's own and its record, and the driver dies there."""
+    world = World(rate=3000)
+    rollout, driver = world.start(strategy="canary", steps=[5, 50, 100]), world.controller(ANNA)
+    world.drive(driver, rollout, seconds=120)
+    put, set_weights = world.dynamo.put_item, world.cloud.set_weights
+
+    def late(**kwargs: Any) -> None:
+        world.dynamo.put_item = put  # type: ignore[method-assign]
+        set_weights("l", {BLUE_TG: 50, GREEN_TG: 50})
+        put(**kwargs)
+
+    world.dynamo.put_item = late  # type: ignore[method-assign]
+    world.controller(BERT).abort(rollout, "enough")
+    assert world.cloud.weights_put[-1] == 0
+    assert world.record().traffic == BLUE
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_rollback_after_a_driver_died_in_a_raise_takes_everything(after: bool) -> None:
+    world = World(rate=3000)
+    rollout = world.start(strategy="canary", steps=[5, 50, 100])
+    driver = world.controller(ANNA)
+
+    def dies(weights: dict[str, int]) -> None:
+        if max(weights.values()) == 50:
+            world.cloud.before_weights = lambda _: None
+            if after:
+                world.cloud.set_weights("l", weights)
+            raise Killed
+
+    world.cloud.before_weights = dies
+    with pytest.raises(Killed):
+        world.drive(driver, rollout, every=30)
+    rollback(world.records, world.cloud, operator=BERT, clock=world.clock, sleep=world.clock.sleep_now)  # type: ignore[arg-type]
+    assert world.cloud.weights_put[-1] == 0
+    record = world.record()
+    assert (record.traffic, record.rollout) == (BLUE, None)
+    world.clock.sleep_now(LEASE.total_seconds() + 1)
+    assert world.controller(BERT).tick(rollout).status.state is State.TAKEN_BACK
+
+
+def test_what_an_operator_writes_while_the_driver_writes_is_kept() -> None:
+    world = World(rate=3000)
+    rollout, driver = world.start(strategy="canary", steps=[5, 100]), world.controller(ANNA)
+    driver.tick(rollout)
+
+    def noted() -> None:
+        world.rollouts.update(rollout, lambda found: found.said(world.clock(), "note", "users complain"))
+
+    world.clock.sleep_now(180)
+    world.dynamo.before_put = noted
+    driver.tick(rollout)
+    assert "users complain" in [event.why for event in world.rollouts.read(rollout).events]
+
+
+def test_somebody_elses_claim_is_waited_for() -> None:
+    world = World(rate=3000)
+    rollout, driver = world.start(strategy="canary", steps=[5, 100]), world.controller(ANNA)
+    now = world.clock()
+    claim = Claim(token="x", by=BERT, began=now, expires=now + timedelta(hours=1), to=GREEN, bake=60)
+    world.records.update(lambda record: record.changed(claim=claim))
+    assert "bert@ci-2" in driver.tick(rollout).waits
+    assert world.cloud.weights_put == [0]
+
+
+def test_weights_that_somebody_else_lowered_end_the_rollout_and_higher_ones_are_put_right() -> None:
+    world = World(rate=3000)
+    rollout, driver = world.start(strategy="canary", steps=[5, 50, 100]), world.controller(ANNA)
+    driver.tick(rollout)
+    world.cloud.set_weights("l", {BLUE_TG: 40, GREEN_TG: 60})
+    driver.tick(rollout)
+    assert world.cloud.weights_put[-1] == 5
+    world.cloud.set_weights("l", {BLUE_TG: 100, GREEN_TG: 0})
+    status = driver.tick(rollout).status
+    assert status.state is State.TAKEN_BACK
+    assert "somebody else took it back" in status.cause
+    assert not status.unstable
+
+
+def test_a_destroyed_stack_ends_the_rollout() -> None:
+    world = World(rate=3000)
+    rollout, driver = world.start(strategy="canary"), world.controller(ANNA)
+    driver.tick(rollout)
+    world.cloud.listener_weights = None
+    status = driver.tick(rollout).status
+    assert status.state is State.TAKEN_BACK
+    assert "destroyed" in status.cause
+
+
+def test_floors_of_a_rollout_hold_until_it_ends() -> None:
+    world = World(rate=3000)
+    rollout, driver = world.start(strategy="canary", steps=[50, 100]), world.controller(ANNA)
+    driver.tick(rollout)
+    floors = world.record().floors
+    assert {name: (floor.minimum, floor.until) for name, floor in floors.items()} == {"blue": (4, None), "green": (2, None)}
+
+
+def test_the_kept_release_is_not_rolled_out_by_mistake() -> None:
+    world = World(rate=3000)
+    world.drive(world.controller(ANNA), world.start(strategy="canary", steps=[5, 100]))
+    with pytest.raises(Exception, match="blue keeps m-1 for rollback"):
+        world.start(strategy="canary")

@@ -40,4 +40,4 @@ def test_a_refusal_names_the_smallest_surge_that_works() -> None:
 
 def test_nothing_is_said_of_a_swap_that_is_one_already_or_cannot_be_one() -> None:
     assert "swapped" not in refusal(prepared(max_surge=1), 0)
-    assert "swapped" not in refusal(prepared(strategy="direct", steps=[50]), 2)
+    assert "swapped" not in refusal(prepared(strategy="shadow"), 2)

@@ -37,8 +37,8 @@ def check(stack: str, changes: Mapping[str, Any]) -> None:
         return
     found = preflight(rollouts, spec)
     screen().show(view.plan(found))
-    screen().result(view.planned(found))
     found.refuse()
+    screen().result(view.planned(found))
 
 
 def start(stack: str, changes: Mapping[str, Any], detach: bool, release: str | None = None) -> None:
@@ -162,6 +162,10 @@ def abort(stack: str, rollout: str | None, reason: str) -> None:
     """Takes all traffic back now."""
     rollouts = opened(stack)
     found = rollouts.current(rollout)
+    before = rollouts.store.read(found)
+    if before.state.is_over:
+        fix = "; `turnout rollback` gives traffic back" if before.state is State.PROMOTED else ""
+        raise CommandFailed(Exit.SWITCH, f"rollout {found} is over: {before.state.value}{fix}")
     began = time.monotonic()
     status = controller(rollouts, found).abort(found, reason)
     took = f"({time.monotonic() - began:.2f} s): {status.cause}"

@@ -32,6 +32,7 @@ _SEEN = {
 }
 _OUTCOMES = {Outcome.CHECKED: "green", Outcome.REFUSED: "bold red", Outcome.OPEN: "", Outcome.WAIVED: "yellow"}
 _STATES = {State.PROMOTED: "bold green", State.TAKEN_BACK: "bold red", State.PAUSED: "yellow", State.RUNNING: "bold"}
+_STATES[State.FINISHED] = "bold green"
 
 
 def now() -> datetime:
@@ -46,7 +47,7 @@ def clock() -> str:
 
 def document(status: RolloutStatus, waits: str = "") -> dict[str, Any]:
     """A rollout as `--json` gives it (docs/cli.md)."""
-    found = status.model_dump(mode="json", exclude={"windows", "alerts", "lease"})
+    found = status.model_dump(mode="json", exclude={"windows": True, "alerts": True, "lease": True, "spec": {"alerts"}})
     return {**found, "weight": status.weight, "step_name": step_name(status.current), "waits": waits}
 
 
@@ -177,7 +178,7 @@ def history(found: Iterable[RolloutStatus]) -> Table:
     """Rollouts, the newest first."""
     table = Table()
     for column in ("rollout", "strategy", "candidate", "began", "took", "ended", "why"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="ellipsis" if column == "why" else "fold", no_wrap=column in ("rollout", "why"))
     for each in found:
         took = written(each.ended - each.began) if each.ended else "–"
         state = Text(each.state.value, style=_STATES[each.state])

@@ -25,6 +25,8 @@ from turnout.rollout.steps import moved, take_back
 from turnout.rollout.store import RolloutStore
 from turnout.rollout.swap import kept
 
+TELL_FOR = timedelta(minutes=1)
+"""How long after a rollout's end a driver tries to tell of it."""
 ACTIONS_A_TICK = 50
 """More in one tick would be a defect: a decision that repeats itself."""
 LEFT = "smoke test left to another driver"
@@ -86,10 +88,15 @@ class Controller:
             decision = self._advance(status, self._measured(status, record), record)
             self._last = decision.status, record
             status = self._told(decision.status)
-            return Tick(status, decision.waits, is_done=status.state.is_over and not status.alerts)
+            return Tick(status, decision.waits, is_done=self._is_done(status))
         except LeaseLost as lost:
             self._last = None
             return Tick(self._rollouts.read(rollout), waits=str(lost))
+
+    def _is_done(self, status: RolloutStatus) -> bool:
+        """Over, and people are told, or could not be for a while: nobody waits for ever for a webhook."""
+        late = status.ended is not None and self._clock() - status.ended > TELL_FOR
+        return status.state.is_over and (not status.alerts or late)
 
     def abort(self, rollout: str, reason: str) -> RolloutStatus:
         """Takes all traffic back now, whoever drives: the load balancer first, then the status, then the record. Inside
@@ -165,6 +172,8 @@ class Controller:
                 if not self._is_ours(found) or (found.state.is_over and not status.state.is_over):
                     raise LeaseLost(f"somebody else drives {status.id} or has ended it") from None
                 state = status.state if status.state.is_over else found.state
+                said = [event for event in found.events if event not in status.events]
+                status = status.changed(events=tuple(sorted([*status.events, *said], key=lambda event: event.at)))
                 status = status.changed(generation=found.generation, approved=found.approved, state=state)
 
     def _measured(self, status: RolloutStatus, record: SwitchRecord) -> RolloutStatus:

@@ -87,11 +87,11 @@ def _bad(status: RolloutStatus, seen: Seen, now: datetime) -> str | RolloutStatu
     if failing:
         return "; ".join(each.said for each in failing)
     health = any(gate.kind is GateKind.HEALTH and gate.critical for gate in status.gates)
-    if not status.weight or not health:
+    if not status.weight:
         return status.changed(sick_since=None)
     wanted = needed(status, status.weight, {})
     ready = seen.ready.get(Side.CANDIDATE, 0)
-    if 2 * ready >= wanted:
+    if 2 * ready >= wanted or (ready and not health):
         return status.changed(sick_since=None)
     since = status.sick_since or now
     if ready == 0 or now - since >= SICK_FOR:

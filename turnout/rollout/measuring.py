@@ -12,6 +12,8 @@ from turnout.rollout.status import RolloutStatus
 
 SPANS_A_LOOK = 60
 """How many spans are asked for at once: a driver that comes late catches up in several looks."""
+SPANS_BEFORE = 120
+"""How many of the time before a rollout are kept."""
 BASELINE = timedelta(minutes=10)
 """How much of the time before a rollout is measured, for thresholds and bounds."""
 
@@ -32,8 +34,23 @@ def measure(
     """The windows that are whole by now and not in the status yet.
 
     Raises `MetricsUnavailable`."""
-    since = status.measured_until or status.began - BASELINE
-    spans = spans_between(since, now - metrics.delay, metrics.period)[:SPANS_A_LOOK]
+    since = status.measured_until or status.began
+    return _windows(status, metrics, record, key, spans_between(since, now - metrics.delay, metrics.period)[:SPANS_A_LOOK])
+
+
+def baseline(
+    status: RolloutStatus, metrics: MetricProvider, record: SwitchRecord, key: str, since: datetime
+) -> tuple[Window, ...]:
+    """The windows from `since` until the rollout began: the newest, where they are many.
+
+    Raises `MetricsUnavailable`."""
+    spans = spans_between(since, status.began - metrics.delay, metrics.period)[-SPANS_BEFORE:]
+    return _windows(status, metrics, record, key, spans)
+
+
+def _windows(
+    status: RolloutStatus, metrics: MetricProvider, record: SwitchRecord, key: str, spans: list[Span]
+) -> tuple[Window, ...]:
     if not spans:
         return ()
     gates = [gate for gate in status.gates if gate.kind in STATISTICAL]

@@ -55,6 +55,8 @@ class Moves:
         weights = self._cloud.weights(record.listener) if record.listener is not None else None
         names = {state.target_group: name for name, state in record.environments.items()}
         live = None if weights is None else {names.get(arn, arn): w for arn, w in shares(weights).items()}
+        if live is None:
+            return Seen(weight=None, rollout=record.rollout, serving={}, ready={}, minimum=0, maximum=0)
         groups = {side: self._group(record, name) for side, name in status.environments().items()}
         ready = {}
         for side, name in status.environments().items():
@@ -62,7 +64,7 @@ class Moves:
             ready[side] = ready_targets(self._cloud, state.target_group, state.group)[0]
         candidate = groups[Side.CANDIDATE]
         return Seen(
-            weight=None if live is None else live.get(status.candidate, 0),
+            weight=live.get(status.candidate, 0),
             rollout=record.rollout,
             serving={side: len(group.in_service) if group else 0 for side, group in groups.items()},
             ready=ready,
@@ -181,8 +183,19 @@ class Moves:
 
         self._let_scale(status, {status.stable: status.total})
         record = self._records.update(returned)
+        self._insist(record)
         self._end_mirror(status, record)
         self._give_back_size(status, record)
+
+    def _insist(self, record: SwitchRecord) -> None:
+        """A driver that was about to raise the weight may have done so in between: the record says no now, so it does not
+        again."""
+        if record.listener is None or record.traffic is None:
+            return
+        found, wanted = self._cloud.weights(record.listener), _by_target_group(record, record.traffic)
+        if found is not None and shares(found) != shares(wanted):
+            self._cloud.set_weights(record.listener, wanted)
+            self._notify("somebody moved traffic in the same moment: it is put back once more")
 
     def _give_back_size(self, status: RolloutStatus, record: SwitchRecord) -> None:
         size, group = status.sizes.get(status.candidate), record.environments[status.candidate].group

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from turnout_components.live import Group, LiveCloud, ready_targets, shares
 from turnout_components.release import split_id
@@ -14,8 +14,8 @@ from turnout_components.switch_record import Floor, Operator, RecordStore, Switc
 from turnout.analysis.measurement import Side
 from turnout.metrics.provider import MetricProvider
 from turnout.rollout.evidence import STATISTICAL, frozen_bounds
-from turnout.rollout.measuring import BASELINE, measure, places
-from turnout.rollout.status import Event, RolloutStatus, Size
+from turnout.rollout.measuring import BASELINE, baseline, places
+from turnout.rollout.status import Event, RolloutStatus, Size, State
 from turnout.rollout.store import RolloutStore
 from turnout.rollout.surge import SurgeRefused
 from turnout.rollout.swap import stages
@@ -54,7 +54,12 @@ def begin(status: RolloutStatus, rollouts: RolloutStore, records: RecordStore, c
         return record.beginning(status.id, {status.stable: floor}, status.began, status.by, note)
 
     written = rollouts.create(status)
-    record = records.update(entered)
+    try:
+        record = records.update(entered)
+    except SwitchRefused as refused:
+        cause = f"it did not begin: {refused}"
+        rollouts.update(status.id, lambda found: found.changed(state=State.TAKEN_BACK, cause=cause, ended=status.began))
+        raise
     group = record.environments[status.stable].group
     found = cloud.group(group) if group else None
     if found is not None and status.spec.max_surge is not None:
@@ -70,6 +75,9 @@ def startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
     Raises `SwitchRefused`."""
     if record is None or record.traffic is None or record.listener is None:
         raise SwitchRefused("nothing is deployed; run `turnout up`")
+    live = cloud.weights(record.listener)
+    if live is None:
+        raise SwitchRefused("the production listener is gone; run `turnout up`")
     if record.rollout is not None:
         raise SwitchRefused(
             f"rollout {record.rollout} is under way and two never run at once; `turnout rollout status` shows it, "
@@ -85,9 +93,6 @@ def startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
         raise SwitchRefused(
             f"an experiment sends {names} past the weights; end it (turnout:experiment: null, `turnout up`) first"
         )
-    live = cloud.weights(record.listener)
-    if live is None:
-        raise SwitchRefused("the production listener is gone; run `turnout up`")
     if cloud.is_sticky(record.listener):
         raise SwitchRefused(
             "target group stickiness is on at the production listener: its cookies come before the weights, and a return would "
@@ -114,6 +119,13 @@ def _begin(start: Start, record: SwitchRecord, cloud: LiveCloud) -> RolloutStatu
     if mark is not None:
         name = split_id(mark.release)[0]
         raise SwitchRefused(f"{name} is marked unstable ({mark.reason}); run `turnout releases accept {name}` to try it again")
+    kept = record.retained
+    name = split_id(kept.release)[0] if kept is not None else ""
+    if kept is not None and kept.environment == candidate and start.standby.discard not in (kept.release, name):
+        raise SwitchRefused(
+            f"{candidate} keeps {name} for rollback, which a rollout of it would give up; deploy another release there, "
+            f"or set turnout:traffic.standby.discard to {name}"
+        )
     groups = {name: cloud.group(group) for name, group in ((candidate, state.group), (stable, other.group))}
     missing = [name for name, group in groups.items() if group is None]
     if missing:
@@ -174,20 +186,20 @@ def _frozen(status: RolloutStatus, record: SwitchRecord, key: str, metrics: Metr
     gates = [gate for gate in status.gates if gate.kind in STATISTICAL]
     if not gates:
         return status
-    both, since = places(status, record, key), status.began - BASELINE
+    both, since = places(status, record, key), max(status.began - BASELINE, _serving_since(status, record))
     faults = metrics.missing(gates, both, since, status.began)
     thresholds = {}
     for gate in gates:
         if gate.kind is GateKind.LATENCY and not faults:
             found = metrics.percentile(gate, both[Side.ACTIVE], since, status.began)
             if found is None:
-                faults.append(f"{gate.name}: {status.stable} has no response times in the last {BASELINE}; send it traffic")
+                faults.append(f"{gate.name}: {status.stable} has no response times since {since:%H:%M:%S} UTC; send it traffic")
             else:
                 thresholds[gate.name] = found * gate.allowed
     if faults:
         raise SwitchRefused("what cannot be measured is not rolled out:\n  " + "\n  ".join(faults))
     status = status.changed(thresholds=thresholds)
-    status = status.measured(measure(status, metrics, record, key, status.began))
+    status = status.measured(baseline(status, metrics, record, key, since))
     first = next((step.set_weight for step in status.plan if isinstance(step, SetWeight)), None)
     if first == 100:
         bounds = frozen_bounds(gates, status.windows)
@@ -198,3 +210,14 @@ def _frozen(status: RolloutStatus, record: SwitchRecord, key: str, metrics: Metr
                 f"to derive those of {', '.join(missing)}: send it traffic, or set turnout:rollout.gates[].bound"
             )
     return status
+
+
+def _serving_since(status: RolloutStatus, record: SwitchRecord) -> datetime:
+    """Since when the stable environment has served the release that it serves: what was measured of its target group before
+    was another's."""
+    since = datetime.min.replace(tzinfo=UTC)
+    for entry in record.history:
+        if entry.releases.get(status.stable) != status.releases[status.stable]:
+            since = entry.at
+    later = [entry.at for entry in record.history if entry.at > since]
+    return min(later, default=since) if since.year > 1 else since
