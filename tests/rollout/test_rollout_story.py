@@ -10,6 +10,7 @@ from turnout_components.resolve import SwitchRefused
 from turnout_components.rollback import rollback
 from turnout_components.switch_record import Traffic
 
+from turnout.rollout.evidence import baked, fits
 from turnout.rollout.status import State
 
 CANARY = {"strategy": "canary"}
@@ -276,3 +277,16 @@ def test_while_an_experiments_rules_stand_no_rollout_begins() -> None:
     world.cloud.sent = {"treatment": GREEN_TG}
     with pytest.raises(SwitchRefused, match="treatment past the weights"):
         world.start(**CANARY)
+
+
+def test_windows_without_requests_bake_nothing() -> None:
+    world = World()
+    rollout, controller = world.start(**CANARY), world.controller()
+    world.drive(controller, rollout, seconds=240)
+    before = baked(world.rollouts.read(rollout))
+    assert before > timedelta(0)
+    world.metrics.rate = 0
+    world.drive(controller, rollout, seconds=300)
+    status = world.rollouts.read(rollout)
+    assert baked(status) == before
+    assert not fits(status.windows[-1], status.weight)

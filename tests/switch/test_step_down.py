@@ -134,6 +134,14 @@ def test_who_carries_traffic_or_is_not_kept_steps_down_no_more(account, record, 
     assert account.has_warm_pool()
 
 
+def test_while_a_rollout_is_under_way_nothing_steps_down(account, record):
+    account.step_downs().tend(record, StandbyPolicy(keep=Keep.WARM, bake=BAKE))
+    assert account.actions("g-blue")
+    account.step_downs().tend(record.changed(rollout="m-2"), StandbyPolicy(keep=Keep.WARM, bake=BAKE))
+    assert account.actions("g-blue") == {}
+    assert account.schedules() == []
+
+
 def test_what_was_missed_is_done_at_once(account, record):
     account.now = FLIPPED + timedelta(days=2)
     said = account.step_downs().tend(record, StandbyPolicy(Keep.FULL))
