@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -114,7 +114,9 @@ class Driven:
     def start(self, standby: StandbyPolicy, **spec: Any) -> str:
         """Begins a rollout as an operator does."""
         given = RolloutSpec.model_validate({"strategy": "direct", "observe": "2m", **spec})
-        start = Start(given, standby, OPERATOR, lambda: self.now)
+        record = self.records.read()
+        kept = record.retained.release if record is not None and record.retained is not None else None
+        start = Start(given, replace(standby, discard=kept), OPERATOR, lambda: self.now)
         cloud = LiveCloud(self.api("elbv2"), self.api("autoscaling"))
         unasked: Any = None
         return begin(prepare(start, self.records, cloud, unasked), self.rollouts, self.records, cloud).id
