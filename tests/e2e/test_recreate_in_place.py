@@ -210,12 +210,14 @@ def test_a_run_that_is_killed_is_taken_up(project: Project) -> None:
 
 
 def test_a_stack_that_does_not_accept_downtime_is_left_alone(project: Project) -> None:
-    project.edit({"rollout": {"strategy": "canary"}, "environments": {"blue": {"release": release("1.0.0")}}})
+    serves = project.config["environments"]["blue"]["release"]
+    other = "2.0.0" if serves == release("1.0.0") else "1.0.0"
+    project.edit({"rollout": {"strategy": "canary"}})
     with users(project.url) as seen:
-        code, said = project.run("rollout", "start", "--strategy", "recreate", "--release", NEW)
+        code, said = project.run("rollout", "start", "--strategy", "recreate", "--release", f"digits-{other}")
         assert code == 2
         assert "does not accept downtime" in said
-        project.edit({"environments": {"blue": {"release": release("2.0.0")}}})
+        project.edit({"environments": {"blue": {"release": release(other)}}})
         code, said = project.run("up")
     assert code == 3
     assert "its release stays" in said
