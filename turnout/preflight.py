@@ -1,17 +1,18 @@
 """Everything that is looked at before a rollout's first step: what it compares, nodes, the checklist. Nothing is touched."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from turnout_components.live import ready_targets, utc_now
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollout_spec import Analyze, Bake, RolloutSpec, SetWeight
+from turnout_components.switch_record import SwitchRecord
 
 from turnout.analysis.budget import Line
-from turnout.rollout import capacity_reader, checklist_before, checklist_facts, surge
+from turnout.rollout import capacity_reader, checklist_facts, surge
 from turnout.rollout.capacity import Capacity, check
 from turnout.rollout.checklist import Item, Result, refused, waived
+from turnout.rollout.checklist_before import Before, before
 from turnout.rollout.expected import expected
 from turnout.rollout.status import RolloutStatus
 from turnout.rollout.steps import needed
@@ -22,10 +23,11 @@ from turnout.stacks import StackError
 
 @dataclass(frozen=True)
 class Preflight:
-    """A rollout that is about to begin: its status, what its gates will see, the checklist so far, and whether the candidate
-    can have its nodes."""
+    """A rollout that is about to begin: its status, what its gates will see, what the checklist asks and says so far, and
+    whether the candidate can have its nodes."""
 
     status: RolloutStatus
+    facts: Before
     budget: tuple[Line, ...]
     checklist: tuple[Result, ...]
     capacity: Capacity
@@ -47,11 +49,14 @@ def preflight(rollouts: Rollouts, spec: RolloutSpec) -> Preflight:
 
     Raises `SwitchRefused`, `StackError`, `ReleaseError`, `MetricsUnavailable`."""
     status = rollouts.prepare(spec)
+    record = rollouts.access.store.read()
+    assert record is not None
+    facts = _facts(rollouts, status, record)
     try:
-        checklist = waived(_before(rollouts, status, None), spec.waive)
+        checklist = waived(before(facts), spec.waive)
     except ValueError as error:
         raise StackError(f"turnout:rollout.waive: {error}") from None
-    return Preflight(status, expected(status), checklist, _capacity(rollouts, status))
+    return Preflight(status, facts, expected(status), checklist, _capacity(rollouts, status, record))
 
 
 def announce(rollouts: Rollouts, found: Preflight) -> Preflight:
@@ -60,20 +65,17 @@ def announce(rollouts: Rollouts, found: Preflight) -> Preflight:
     Raises `SwitchRefused` with what else stands in the way, before anybody is told."""
     others = tuple(result for result in found.checklist if result.item is not Item.NOTIFIED)
     replace(found, checklist=others).refuse()
-    if not checklist_facts.targets(found.status.spec.alerts):
-        return found
 
     def tell() -> None:
         rollouts.alerter(found.status.spec)(found.status, found.status.events[0])
 
-    return replace(found, checklist=waived(_before(rollouts, found.status, tell), found.status.spec.waive))
+    facts = replace(found.facts, told=checklist_facts.told(found.facts.targets, tell))
+    return replace(found, facts=facts, checklist=waived(before(facts), found.status.spec.waive))
 
 
-def _before(rollouts: Rollouts, status: RolloutStatus, tell: Callable[[], None] | None) -> tuple[Result, ...]:
-    record = rollouts.access.store.read()
-    assert record is not None
+def _facts(rollouts: Rollouts, status: RolloutStatus, record: SwitchRecord) -> Before:
     stable = record.environments[status.stable]
-    facts = checklist_facts.gather(
+    return checklist_facts.gather(
         status,
         rollouts.stack.releases,
         ready_targets(rollouts.access.live, stable.target_group, stable.group)[0],
@@ -81,14 +83,10 @@ def _before(rollouts: Rollouts, status: RolloutStatus, tell: Callable[[], None] 
         ecr=lambda region: rollouts.access.client("ecr", region),
         alerts=status.spec.alerts,
         thresholds=status.spec.evaluation,
-        tell=tell,
     )
-    return checklist_before.before(facts)
 
 
-def _capacity(rollouts: Rollouts, status: RolloutStatus) -> Capacity:
-    record = rollouts.access.store.read()
-    assert record is not None
+def _capacity(rollouts: Rollouts, status: RolloutStatus, record: SwitchRecord) -> Capacity:
     wanted = nodes_wanted(status)
     pool = capacity_reader.read(rollouts.access.client, str(record.environments[status.candidate].group), wanted)
     return check(pool, wanted, utc_now(), _length(status))

@@ -16,7 +16,7 @@ from turnout_components.release import ReleaseError, parse
 from turnout_components.rollout_spec import Alerts, RolloutSpec
 
 from turnout.cloud import images
-from turnout.rollout.checklist_facts import gather, runbook, silent, targets
+from turnout.rollout.checklist_facts import gather, runbook, silent, targets, told
 from turnout.rollout.status import RolloutStatus
 
 START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
@@ -115,15 +115,15 @@ def test_the_address_of_a_webhook_is_not_told() -> None:
 def test_who_was_told_that_it_begins_and_who_was_not(begun: tuple[RolloutStatus, Path]) -> None:
     alerts = Alerts(webhook="http://127.0.0.1:1/hook")
     called: list[str] = []
-    assert look(begun, alerts=alerts, tell=lambda: called.append("x")).told == {"webhook": ""}
+    assert told(look(begun, alerts=alerts).targets, lambda: called.append("x")) == {"webhook": ""}
     assert called == ["x"]
 
     def fail() -> None:
         raise OSError("webhook answered 500")
 
-    assert look(begun, alerts=alerts, tell=fail).told == {"webhook": "webhook answered 500"}
+    assert told(look(begun, alerts=alerts).targets, fail) == {"webhook": "webhook answered 500"}
     assert look(begun, alerts=alerts).told == {}
-    assert look(begun, tell=fail).told == {}, "nobody is there to be told"
+    assert told(look(begun).targets, fail) == {}, "nobody is there to be told"
 
 
 def test_a_runbooks_last_change_is_its_commit_and_else_its_files(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from turnout.rollout.capacity import Capacity, Shortage
 from turnout.rollout.start import Start, prepare
 from turnout.rollout.status import RolloutStatus
 
+UNASKED: Any = None
+
 
 def prepared(**spec: Any) -> RolloutStatus:
     """Four nodes serve; a rollout that could begin."""
@@ -24,7 +26,7 @@ def prepared(**spec: Any) -> RolloutStatus:
 def refusal(status: RolloutStatus, possible: int) -> str:
     capacity = Capacity(nodes_wanted(status), (Shortage(possible, "no vCPUs are free"),))
     with pytest.raises(SwitchRefused) as refused:
-        Preflight(status, (), (), capacity).refuse()
+        Preflight(status, UNASKED, (), (), capacity).refuse()
     return str(refused.value)
 
 

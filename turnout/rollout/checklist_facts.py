@@ -26,15 +26,13 @@ def gather(
     alerts: Alerts,
     thresholds: Mapping[str, float],
     unmeasurable: Sequence[str] = (),
-    tell: Callable[[], None] | None = None,
 ) -> Before:
     """What is known before the first step. `folder` holds the manifests; `client` makes clients of a service, `ecr` one of a
-    region; `tell` tells the alerts' targets that the rollout begins, and raises where it cannot: None tells nobody.
+    region. Nobody is told that the rollout begins: `told` does that.
 
     The stable model's files are not read again whole where their store keeps no hash: they may be large.
     Raises `ReleaseError` for a release without its manifest."""
     stable = status.releases[status.stable]
-    whom = targets(alerts)
     return Before(
         status=status,
         candidate=load(folder, status.releases[status.candidate]),
@@ -43,9 +41,8 @@ def gather(
         thresholds=thresholds,
         broken=wholeness.faults(stable, folder, s3=lambda: client("s3"), ecr=ecr, whole=False),
         unmeasurable=unmeasurable,
-        targets=whom,
+        targets=targets(alerts),
         silent=silent(alerts, client),
-        told=_told(whom, tell),
     )
 
 
@@ -90,8 +87,9 @@ def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _told(whom: Sequence[str], tell: Callable[[], None] | None) -> dict[str, str]:
-    if tell is None or not whom:
+def told(whom: Sequence[str], tell: Callable[[], None]) -> dict[str, str]:
+    """Tells the targets that the rollout begins, where there are any: by target "", or why it could not be told."""
+    if not whom:
         return {}
     try:
         tell()
