@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.common import Row, parser, show
 from benchmarks.service import Service, release, service, wait_for
 from benchmarks.traffic import Load
+from turnout.access import Access
 from turnout.rollout.controller import Controller
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollouts import Rollouts
@@ -77,8 +78,10 @@ class _Timed:
 
 
 def rollouts(target: Service) -> Rollouts:
-    """The rollouts of a service."""
-    return Rollouts(target._access, target.cloud)
+    """The rollouts of a service, without what its stack file says of them: its smoke test would find the bad release before it
+    has a request."""
+    stack = replace(target._access.stack, config={**target.config, "rollout": {}})
+    return Rollouts(Access(stack, target.cloud.endpoint), target.cloud)
 
 
 def roll_out(target: Service, spec: dict[str, Any], between: Callable[[], None] = lambda: None) -> Ended:

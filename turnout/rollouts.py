@@ -104,23 +104,19 @@ class Rollouts:
 
     def controller(self, spec: RolloutSpec, notify: Callable[[str], None]) -> Controller:
         """A driver."""
+        metrics = self.metrics(spec.metrics)
         return Controller(
             self.store,
             self.access.store,
             self.access.live,
-            self.metrics(spec.metrics),
+            metrics,
             step_downs=self.access.step_downs,
             alert=self.alerter(spec),
             smoke=self._smoke,
             notify=notify,
             operator=self.operator,
-            mirrors=self.mirrors(spec),
+            mirrors=Mirrors(self.access.client, self.store.key, metrics.period, metrics.delay),
         )
-
-    def mirrors(self, spec: RolloutSpec) -> Mirrors:
-        """Who copies requests, and where the copies are compared."""
-        metrics = self.metrics(spec.metrics)
-        return Mirrors(self.access.client, self.store.key, metrics.period, metrics.delay)
 
     def current(self, rollout: str | None) -> str:
         """The rollout that is named, or under way, or the newest.

@@ -238,10 +238,24 @@ def shares(weights: Mapping[str, int]) -> dict[str, int]:
 
 def ready_targets(cloud: LiveCloud, target_group: str, group: str | None) -> tuple[int, list[Target]]:
     """How many targets are healthy and belong to the group that was made for the release; and all targets."""
+    return ready_members(cloud, target_group, cloud.group(group) if group else None)
+
+
+def ready_members(cloud: LiveCloud, target_group: str, group: Group | None) -> tuple[int, list[Target]]:
+    """The same of a group that was looked up already; None: there is none."""
     targets = cloud.targets(target_group)
-    found = cloud.group(group) if group else None
-    members = found.in_service if found else frozenset()
+    members = group.in_service if group else frozenset()
     return sum(t.state == "healthy" and t.id in members for t in targets), targets
+
+
+def insist(cloud: LiveCloud, listener: str, weights: Mapping[str, int]) -> bool:
+    """Puts the weights in force again where others are found: a driver that was about to move traffic may have done so after
+    they were put. Whether that was so; once the record says no to it, it stops there."""
+    found = cloud.weights(listener)
+    if found is None or shares(found) == shares(weights):
+        return False
+    cloud.set_weights(listener, weights)
+    return True
 
 
 def way_back(cloud: LiveCloud, group: str | None, missing: int) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from turnout_components.items import RecordError
-from turnout_components.live import STAYS_STICKY, LiveCloud, ready_targets, shares, utc_now, way_back
+from turnout_components.live import STAYS_STICKY, LiveCloud, insist, ready_targets, shares, utc_now, way_back
 from turnout_components.resolve import SwitchRefused
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, SwitchRecord, Traffic
@@ -57,7 +57,7 @@ def rollback(
     if not now_at_any_size:
         _refuse_a_side_that_gave_nodes_up(record, cloud, to)
     _wait_for_capacity(record, cloud, to, now_at_any_size, timeout, step_downs, notify, clock, sleep)
-    followed = cloud.set_weights(listener, {record.environments[name].target_group: w for name, w in to.weights.items()})
+    followed = cloud.set_weights(listener, record.by_target_group(to))
     seconds = time.monotonic() - began
     if not followed:
         notify(STAYS_STICKY)
@@ -75,7 +75,8 @@ def rollback(
         ) from error
     if whole:
         _swap_back(record, cloud, to.active, left, whole, notify)
-    _insist(cloud, listener, {record.environments[name].target_group: w for name, w in to.weights.items()}, notify)
+    if insist(cloud, listener, record.by_target_group(to)):
+        notify("somebody moved traffic in the same moment: it is put back once more")
     before = record.claim.to if record.claim else record.traffic
     assert before is not None
     return RolledBack(before, to, record.environments[to.active].release, bad, seconds)
@@ -109,14 +110,6 @@ def _swap_back(record: SwitchRecord, cloud: LiveCloud, to: str, left: str, whole
     notify(f"{left} is held at one node and {to} at {whole} until the next `turnout up`")
 
 
-def _insist(cloud: LiveCloud, listener: str, weights: dict[str, int], notify: Callable[[str], None]) -> None:
-    """A driver that was about to raise a weight may have written it in between; the record says no now, so it stops there."""
-    found = cloud.weights(listener)
-    if found is not None and shares(found) != shares(weights):
-        cloud.set_weights(listener, weights)
-        notify("somebody moved traffic in the same moment: it is put back once more")
-
-
 def _clear_variants(cloud: LiveCloud, listener: str, left: EnvironmentState | None, notify: Callable[[str], None]) -> None:
     """An experiment's rules send variants past the weights: those to the side that was left go first."""
     try:
@@ -142,7 +135,7 @@ def _without_a_dead_claim(record: SwitchRecord, cloud: LiveCloud, now: datetime)
     if claim is None or record.traffic is None or not (claim.expires <= now or claim.by.is_gone()):
         return record
     live = cloud.weights(record.listener) if record.listener is not None else None
-    wanted = {record.environments[name].target_group: weight for name, weight in record.traffic.weights.items()}
+    wanted = record.by_target_group(record.traffic)
     return record.changed(claim=None) if live is not None and shares(live) == wanted else record
 
 

@@ -207,6 +207,10 @@ class SwitchRecord(_Frozen):
             claim=None,
         ).noted(now, str(claim.by), kind)
 
+    def by_target_group(self, traffic: Traffic) -> dict[str, int]:
+        """The weights as the load balancer has them: by target group ARN."""
+        return {self.environments[name].target_group: weight for name, weight in traffic.weights.items()}
+
     def retaining(self, retain_for: timedelta) -> "SwitchRecord":
         """With the retained standby, if there is one, kept for this long since the flip."""
         if self.retained is None or self.flipped_at is None:
@@ -231,9 +235,7 @@ class SwitchRecord(_Frozen):
         self, to: Traffic, now: datetime, by: str, bad: str | None, reason: str, floors: dict[str, int]
     ) -> "SwitchRecord":
         """Traffic is back; any claim is broken and the release that was left (id, or None) is marked unstable."""
-        unstable = dict(self.unstable)
-        if bad is not None:
-            unstable[bad.partition("@")[2]] = Unstable(release=bad, at=now, by=by, reason=reason)
+        unstable = self.unstable if bad is None else self._with_mark(bad, now, by, reason)
         return self.changed(
             traffic=to,
             flipped_at=now,
@@ -246,8 +248,10 @@ class SwitchRecord(_Frozen):
 
     def blamed(self, release: str, now: datetime, by: str, reason: str) -> "SwitchRecord":
         """The release (id) gets no traffic until it is accepted."""
-        mark = Unstable(release=release, at=now, by=by, reason=reason)
-        return self.changed(unstable={**self.unstable, release.partition("@")[2]: mark}).noted(now, by, "blame", reason)
+        return self.changed(unstable=self._with_mark(release, now, by, reason)).noted(now, by, "blame", reason)
+
+    def _with_mark(self, release: str, now: datetime, by: str, reason: str) -> dict[str, Unstable]:
+        return {**self.unstable, _digest(release): Unstable(release=release, at=now, by=by, reason=reason)}
 
     def beginning(self, rollout: str, floors: dict[str, Floor], now: datetime, by: str, note: str) -> "SwitchRecord":
         """A rollout has begun: its floors hold until it ends. What was kept for rollback is the candidate now."""

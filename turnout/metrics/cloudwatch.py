@@ -35,17 +35,7 @@ class CloudWatchMetrics:
     def __init__(self, client: Any, period: timedelta, delay: timedelta) -> None:
         if period < timedelta(seconds=1) or period % timedelta(seconds=1):
             raise ValueError(f"metrics.period is {period.total_seconds():g} s; CloudWatch has whole seconds: write 60s")
-        self._client, self._period, self._delay = client, period, delay
-
-    @property
-    def period(self) -> timedelta:
-        """The length of a span."""
-        return self._period
-
-    @property
-    def delay(self) -> timedelta:
-        """How long after its end a span's numbers are whole."""
-        return self._delay
+        self._client, self.period, self.delay = client, period, delay
 
     def missing(self, gates: Sequence[Gate], places: Mapping[Side, Place], since: datetime, now: datetime) -> list[str]:
         """A line for each gate whose active side has no value between `since` and what is whole at `now`.
@@ -67,7 +57,7 @@ class CloudWatchMetrics:
                 lines.append(f"{gate.name}: both sides are one metric; tell them apart by $environment, $group or $release")
             elif found:
                 named[gate.name] = found
-        start, end = self._whole(since, now - self._delay)
+        start, end = self._whole(since, now - self.delay)
         values = self._values({item for measure in named.values() for item in measure.statistics}, start, end, end - start)
         for name, measure in named.items():
             if not any(measure.sample(each) for each in values.values()):
@@ -101,15 +91,15 @@ class CloudWatchMetrics:
             return []
         asked = {side: _Asked.of(gates, thresholds, side, place) for side, place in places.items()}
         start, end = min(span.start for span in spans), max(span.end for span in spans)
-        values = self._values({item for each in asked.values() for item in each.statistics}, start, end, self._period)
+        values = self._values({item for each in asked.values() for item in each.statistics}, start, end, self.period)
         return [_readings(asked, values.get(span.start, {})) for span in spans]
 
     def _whole(self, since: datetime, until: datetime) -> tuple[datetime, datetime]:
         """The whole periods of that time, at least one, of at most a day; whole minutes where it is longer than one."""
-        end = until - (until - _EPOCH) % self._period
+        end = until - (until - _EPOCH) % self.period
         length = min(end - since, LONGEST)
-        length -= length % (_MINUTE if length > _MINUTE and not _MINUTE % self._period else self._period)
-        return end - max(length, self._period), end
+        length -= length % (_MINUTE if length > _MINUTE and not _MINUTE % self.period else self.period)
+        return end - max(length, self.period), end
 
     def _values(
         self, wanted: Iterable[Statistic], start: datetime, end: datetime, period: timedelta

@@ -49,7 +49,7 @@ class PrometheusMetrics:
     def __init__(
         self, client: httpx.Client, url: str, period: timedelta, delay: timedelta, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        self._client, self._url, self._period, self._delay = client, url.rstrip("/"), period, delay
+        self._client, self._url, self.period, self.delay = client, url.rstrip("/"), period, delay
         self._attempts = Retrying(
             sleep=sleep,
             retry=retry_if_exception_type(_Again),
@@ -58,22 +58,12 @@ class PrometheusMetrics:
             reraise=True,
         )
 
-    @property
-    def period(self) -> timedelta:
-        """The length of a span."""
-        return self._period
-
-    @property
-    def delay(self) -> timedelta:
-        """How long after its end a span's numbers are whole."""
-        return self._delay
-
     def missing(self, gates: Sequence[Gate], places: Mapping[Side, Place], since: datetime, now: datetime) -> list[str]:
         """A line for each gate without a metric, with a query that is refused, without a series of the active side, or whose
         histogram has no bound between the percentile and the margin times it.
 
         Raises `MetricsUnavailable`."""
-        end = now - self._delay
+        end = now - self.delay
         lines = []
         for gate in (gate for gate in gates if gate.kind is not GateKind.HEALTH):
             if not _selectors(gate):
@@ -96,7 +86,7 @@ class PrometheusMetrics:
 
     def _stretch(self, since: datetime, until: datetime) -> Span:
         """That time: at least a period, at most its last hour."""
-        return Span(min(max(since, until - STRETCH), until - self._period), until)
+        return Span(min(max(since, until - STRETCH), until - self.period), until)
 
     def _unmeasured(self, gate: Gate, place: Place, span: Span) -> str | None:
         """Why a gate has no sample of the active side, or None."""

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from tenacity import Retrying, stop_after_attempt, wait_exponential
+from turnout_components.gate import observe
 from turnout_components.items import RecordError
-from turnout_components.live import STAYS_STICKY, Group, LiveCloud, ready_targets, shares
+from turnout_components.live import STAYS_STICKY, Group, LiveCloud, insist, ready_members
 from turnout_components.rollout_spec import Mirror
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Claim, Floor, Operator, RecordStore, Retained, SwitchRecord, Traffic
@@ -52,16 +53,12 @@ class Moves:
 
     def seen(self, status: RolloutStatus, record: SwitchRecord, smoke: str | None = None) -> Seen:
         """One look at the cloud."""
-        weights = self._cloud.weights(record.listener) if record.listener is not None else None
-        names = {state.target_group: name for name, state in record.environments.items()}
-        live = None if weights is None else {names.get(arn, arn): w for arn, w in shares(weights).items()}
+        live = observe(self._cloud, record).weights
         if live is None:
             return Seen(weight=None, rollout=record.rollout, serving={}, ready={}, minimum=0, maximum=0)
         groups = {side: self._group(record, name) for side, name in status.environments().items()}
-        ready = {}
-        for side, name in status.environments().items():
-            state = record.environments[name]
-            ready[side] = ready_targets(self._cloud, state.target_group, state.group)[0]
+        places = {side: record.environments[name].target_group for side, name in status.environments().items()}
+        ready = {side: ready_members(self._cloud, place, groups[side])[0] for side, place in places.items()}
         candidate = groups[Side.CANDIDATE]
         return Seen(
             weight=live.get(status.candidate, 0),
@@ -131,7 +128,7 @@ class Moves:
             return record.confirmed(record.claim, self._clock()).retaining(status.standby.retain_for)
 
         record = self._records.update(claimed)
-        self._cloud.set_weights(str(record.listener), _by_target_group(record, claim.to))
+        self._cloud.set_weights(str(record.listener), record.by_target_group(claim.to))
         try:
             self._records.update(confirmed)
         except LeaseLost:
@@ -155,13 +152,13 @@ class Moves:
         """Puts the recorded weights in force: what was just written was not ours to write."""
         record = self.record()
         if record.traffic is not None and record.listener is not None:
-            self._cloud.set_weights(record.listener, _by_target_group(record, record.traffic))
+            self._cloud.set_weights(record.listener, record.by_target_group(record.traffic))
 
     def put_back(self, status: RolloutStatus, record: SwitchRecord, keeps: int = 0) -> None:
         """All traffic to the stable environment, but for what the candidate `keeps` (percent); at once and insistently."""
         if record.listener is None:
             return
-        weights = _by_target_group(record, _traffic(status, keeps))
+        weights = record.by_target_group(_traffic(status, keeps))
         for attempt in Retrying(stop=stop_after_attempt(8), wait=wait_exponential(0.05, max=2), reraise=True):
             with attempt:
                 followed = self._cloud.set_weights(record.listener, weights, at_once=True)
@@ -183,19 +180,11 @@ class Moves:
 
         self._let_scale(status, {status.stable: status.total})
         record = self._records.update(returned)
-        self._insist(record)
+        wanted = record.by_target_group(record.traffic) if record.traffic is not None else {}
+        if record.listener is not None and insist(self._cloud, record.listener, wanted):
+            self._notify("somebody moved traffic in the same moment: it is put back once more")
         self._end_mirror(status, record)
         self._give_back_size(status, record)
-
-    def _insist(self, record: SwitchRecord) -> None:
-        """A driver that was about to raise the weight may have done so in between: the record says no now, so it does not
-        again."""
-        if record.listener is None or record.traffic is None:
-            return
-        found, wanted = self._cloud.weights(record.listener), _by_target_group(record, record.traffic)
-        if found is not None and shares(found) != shares(wanted):
-            self._cloud.set_weights(record.listener, wanted)
-            self._notify("somebody moved traffic in the same moment: it is put back once more")
 
     def _give_back_size(self, status: RolloutStatus, record: SwitchRecord) -> None:
         size, group = status.sizes.get(status.candidate), record.environments[status.candidate].group
@@ -262,7 +251,3 @@ def _traffic(status: RolloutStatus, weight: int) -> Traffic:
     """With this share for the candidate, in percent."""
     weights = {status.stable: 100 - weight, status.candidate: weight}
     return Traffic(active=status.candidate if weight == 100 else status.stable, weights=weights)
-
-
-def _by_target_group(record: SwitchRecord, traffic: Traffic) -> dict[str, int]:
-    return {record.environments[name].target_group: weight for name, weight in traffic.weights.items()}

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from turnout_components.live import Group, LiveCloud, ready_targets, shares
+from turnout_components.gate import observe
+from turnout_components.live import Group, LiveCloud, ready_targets
 from turnout_components.release import split_id
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollout_spec import GateKind, RolloutSpec, SetWeight
@@ -75,7 +76,7 @@ def startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
     Raises `SwitchRefused`."""
     if record is None or record.traffic is None or record.listener is None:
         raise SwitchRefused("nothing is deployed; run `turnout up`")
-    live = cloud.weights(record.listener)
+    live = observe(cloud, record).weights
     if live is None:
         raise SwitchRefused("the production listener is gone; run `turnout up`")
     if record.rollout is not None:
@@ -98,8 +99,7 @@ def startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
             "target group stickiness is on at the production listener: its cookies come before the weights, and a return would "
             "end its sessions; switch it off (TargetGroupStickinessConfig of the default action) and try again"
         )
-    recorded = {record.environments[name].target_group: weight for name, weight in record.traffic.weights.items()}
-    if shares(live) != recorded:
+    if live != record.traffic.weights:
         raise SwitchRefused("the load balancer's weights are not the recorded ones; run `turnout up`, which settles it")
     return record
 
