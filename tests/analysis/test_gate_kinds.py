@@ -30,7 +30,7 @@ def test_labelled_answers_are_scores_of_0_and_1() -> None:
     judged = judge(QUALITY, windows([(Count(200, 1000), Count(300, 3000))] * 5, "quality", 25), 100, 3)
     assert judged.verdict is Verdict.FAIL
     assert judged.said == (
-        "quality: candidate 0.8 in 5,000 scores, active 0.9 in 15,000 (-0.1; -0.02 allowed): no worse is ruled out"
+        "quality: worse for certain: candidate 0.8 in 5,000 scores, active 0.9 in 15,000 (-0.1; -0.02 allowed)"
     )
 
 

@@ -74,7 +74,7 @@ def _sum(samples: list[Sample]) -> Sample:
 
 
 class Verdict(StrEnum):
-    """What a gate says. Pass: worse by the margin or more is ruled out. Fail: no worse is ruled out."""
+    """What a gate says. Pass: not worse by the margin for certain. Fail: worse for certain. Inconclusive: cannot tell yet."""
 
     PASS = "pass"
     FAIL = "fail"

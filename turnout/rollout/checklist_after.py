@@ -77,7 +77,7 @@ def _watched(facts: During, item: Item, kind: GateKind) -> Result:
 
 def _judged(status: RolloutStatus, gate: Gate, periods: int) -> str:
     found = next((each for each in status.judgements if each.gate == gate.name), None)
-    return f"{gate.name}: {found.verdict}, {found.said}" if found else f"{gate.name} measured over {periods} periods"
+    return found.said if found else f"{gate.name} measured over {periods} periods"
 
 
 def _anomalies(facts: During) -> Result:
