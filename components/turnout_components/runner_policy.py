@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from turnout_components.checks import Fault
+from turnout_components.mirror_setting import parameter as mirror_parameter
 from turnout_components.naming import arn_partition
 from turnout_components.node_policy import allow, secrets
 from turnout_components.step_down import ASSUME_BY_SCHEDULER, SCHEDULE_NAME_LIMIT
@@ -41,11 +42,16 @@ def runner_policy(
 ) -> dict[str, Any]:
     """The inline policy of the function's role.
 
-    What describes load balancers and groups, and GetMetricData, name no resource. All else is held to this service in this
-    stack: its items of the table, its production listener, its groups, their step-downs, its topic and the webhook's secret.
+    What describes load balancers, groups and instances, and GetMetricData, name no resource. All else is held to this service
+    in this stack: its items of the table, its production listener, its groups, their step-downs and mirrors, its environments'
+    logs, its topic and the webhook's secret.
     """
     place = f"arn:{arn_partition(region)}"
-    groups = f"{place}:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/{service}-{stack}-*"
+    own_groups = f"{service}-{stack}-*"
+    groups = f"{place}:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/{own_groups}"
+    mirrors = f"{place}:ssm:{region}:*:parameter{mirror_parameter(own_groups)}"
+    # A log group's ARN ends with :* or does not ("Overview of managing access permissions to your CloudWatch Logs resources").
+    requests = f"{place}:logs:{region}:*:log-group:/turnout/{service}/{stack}/*"
     schedules = f"{place}:scheduler:{region}:*:schedule/default/{_schedule_prefix(service, stack)}*"
     log = f"{place}:logs:{region}:*:log-group:{log_group}"
     # ForAllValues holds where the key is missing too ("Single-valued vs. multivalued context keys", IAM User Guide).
@@ -70,7 +76,9 @@ def runner_policy(
                     "autoscaling:DescribeAutoScalingGroups",
                     "autoscaling:DescribeScheduledActions",
                     "cloudwatch:GetMetricData",
+                    "ec2:DescribeInstances",
                     "elasticloadbalancing:DescribeListeners",
+                    "elasticloadbalancing:DescribeTargetGroups",
                     "elasticloadbalancing:DescribeTargetHealth",
                 ],
                 ["*"],
@@ -83,6 +91,10 @@ def runner_policy(
                 [schedules],
             ),
             allow("LetSchedulesStepDown", ["iam:PassRole"], [step_down_role_arn], passed),
+            allow(
+                "AskForMirrors", [f"ssm:{action}" for action in ("DeleteParameter", "GetParameter", "PutParameter")], [mirrors]
+            ),
+            allow("ReadMirroredRequests", ["logs:FilterLogEvents"], [requests]),
             allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log}:*"]),
             *([allow("TellPeople", ["sns:Publish"], [topic_arn])] if topic_arn else []),
             *secrets([webhook] if webhook else [], region, None, ""),

@@ -15,6 +15,7 @@ import botocore.session
 import pytest
 from turnout_components.items import create_table
 from turnout_components.live import LiveCloud
+from turnout_components.mirror_setting import MirrorSetting
 from turnout_components.rollout_spec import RolloutSpec
 from turnout_components.standby import Keep, StandbyPolicy
 from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, SwitchRecord, Traffic
@@ -66,6 +67,9 @@ class Driven:
     def deploy(self) -> None:
         """A load balancer, two groups with warm pools, and the record: blue has all traffic."""
         create_table(self.api("dynamodb"), "records", protect=False)
+        for name in ("blue", "green"):
+            self.api("logs").create_log_group(logGroupName=_log_group(name))
+            self.api("logs").create_log_stream(logGroupName=_log_group(name), logStreamName="node")
         ec2, elbv2 = self.api("ec2"), self.api("elbv2")
         vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
         zones = [(f"10.9.{n}.0/24", f"{REGION}{zone}") for n, zone in enumerate("ab")]
@@ -162,6 +166,25 @@ class Driven:
 
     def _sleep(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+        record = self.records.read()
+        assert record is not None
+        for name, state in record.environments.items():
+            mirror = MirrorSetting(self.api("ssm"), str(state.group)).read()
+            if mirror is not None:
+                assert mirror.targets, "a mirror goes to instances"
+                self._copied(name)
+
+    def _copied(self, mirrored: str) -> None:
+        """As both sides' servers log a request that the nodes of this one have copied."""
+        millis = int(1000 * self.now.timestamp())
+        for name in ("blue", "green"):
+            line: dict[str, Any] = {"turnout": "mirrored", "id": f"r{millis}", "status": 200, "seconds": 0.1, "answer": 7}
+            line |= {"host": "svc" if name == mirrored else "svc-shadow", "at": self.now.timestamp()}
+            self.api("logs").put_log_events(
+                logGroupName=_log_group(name),
+                logStreamName="node",
+                logEvents=[{"timestamp": millis, "message": json.dumps(line)}],
+            )
 
     def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         self.calls.append(as_iam_sees(model.service_model.service_name, model.name, params))
@@ -192,6 +215,10 @@ class Driven:
         return answered, {"MetricDataResults": results, "ResponseMetadata": {"HTTPStatusCode": 200}}
 
 
+def _log_group(environment: str) -> str:
+    return f"/turnout/svc/dev/{environment}"
+
+
 def moment_of(value: Any) -> float:
     """Unix seconds of a time as a client sends it."""
     return float(value) if isinstance(value, (int, float)) else datetime.fromisoformat(str(value)).timestamp()
@@ -209,6 +236,8 @@ def as_iam_sees(service: str, operation: str, params: dict[str, Any]) -> Call:
         resource = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{params['Name']}"
     elif service == "autoscaling" and not operation.startswith("Describe"):
         resource = scaling(params["AutoScalingGroupName"])
+    elif service == "logs":
+        resource = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{params['logGroupName']}:*"
     elif service == "ssm":
         resource = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{params['Name']}"
     else:

@@ -17,13 +17,14 @@ from turnout.providers.aws.clients import ENDPOINT_KEYS
 
 NOT_BY_CALLS = {"iam:PassRole", "logs:CreateLogStream", "logs:PutLogEvents", "kms:Decrypt"}
 """Asked by a service, or done by Lambda itself, on the function's behalf."""
+HEALTH = {"name": "health", "kind": "health"}
 PASSED = {"iam:PassedToService": "scheduler.amazonaws.com"}
 
 
 @pytest.fixture(scope="module")
 def driven(endpoint: str) -> Any:
-    """Two promotions and a return through the function's code: standbys that become cold later and at once, a webhook whose
-    address is in a parameter and one in a secret."""
+    """A mirror, two promotions and a return through the function's code: standbys that become cold later and at once, a
+    webhook whose address is in a parameter and one in a secret."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         service = Driven(endpoint, monkeypatch)
         service.deploy()
@@ -32,8 +33,10 @@ def driven(endpoint: str) -> Any:
         with webhook(service.posted) as address:
             service.api("ssm").put_parameter(Name="/svc/hook", Value=address, Type="SecureString")
             secret = service.api("secretsmanager").create_secret(Name="hook", SecretString=address)["ARN"]
-            service.start(COLD_LATER, alerts={"topic": topic, "webhook": "ssm:/svc/hook"})
+            service.start(COLD_LATER, strategy="shadow", gates=[HEALTH])
             ends = [service.drive(runner)["state"]]
+            service.start(COLD_LATER, alerts={"topic": topic, "webhook": "ssm:/svc/hook"})
+            ends.append(service.drive(runner)["state"])
             service.start(COLD_AT_ONCE, alerts={"topic": topic, "webhook": secret})
             ends.append(service.drive(runner)["state"])
             service.resize("green", 1, 3)
@@ -63,9 +66,22 @@ def policy(service: Driven, topic: str | None, hook: str | None, /, **changes: s
 
 def test_the_rollouts_ran_as_any_driver_s_do(driven: Any) -> None:
     service, ends, _, _ = driven
-    assert ends == ["promoted", "promoted", "taken back"]
+    assert ends == ["finished", "promoted", "promoted", "taken back"]
     assert [told["what"] for told in service.posted] == ["promoted", "promoted"]
     assert not [line for line in service.said if line.startswith("error") or "could not be sent" in line]
+
+
+def test_the_mirror_was_compared_and_is_over(driven: Any) -> None:
+    service, _, _, _ = driven
+    first = service.rollouts.read(service.rollouts.ids()[-1])
+    assert first.compared.pairs == first.compared.same_answer > 2
+    asked = [
+        call.action for call in service.calls if call.resource.endswith(":parameter/turnout/mirror/svc-dev-blue-111111111111")
+    ]
+    assert {"ssm:PutParameter", "ssm:DeleteParameter"} <= set(asked)
+    assert not service.api("ssm").describe_parameters(
+        ParameterFilters=[{"Key": "Name", "Option": "BeginsWith", "Values": ["/turnout/mirror/"]}]
+    )["Parameters"]
 
 
 def test_every_call_is_allowed(driven: Any) -> None:
@@ -104,7 +120,9 @@ def test_another_service_s_function_may_see_and_change_nothing(driven: Any, chan
         "autoscaling:DescribeAutoScalingGroups",
         "autoscaling:DescribeScheduledActions",
         "cloudwatch:GetMetricData",
+        "ec2:DescribeInstances",
         "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeTargetGroups",
         "elasticloadbalancing:DescribeTargetHealth",
     }, "what names no resource"
 
@@ -152,7 +170,7 @@ def test_a_runner_is_made_stays_changes_in_place_moves_and_goes(project: Project
     (inline,) = account.api("iam").list_role_policies(RoleName=role)["PolicyNames"]
     live = account.api("iam").get_role_policy(RoleName=role, PolicyName=inline)["PolicyDocument"]
     assert {s["Sid"] for s in live["Statement"]} >= {"MoveTraffic", "KeepOwnRecordAndRollouts"}
-    assert json.dumps(live).count("svc/dev") == 2
+    assert json.dumps(live).count("svc/dev") == 3, "its items, by two patterns, and its environments' logs"
 
     code = function["Configuration"]["CodeSha256"]
     changes, _ = up(project, endpoint, key="two.zip", timeout=90)

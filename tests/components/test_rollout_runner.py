@@ -121,6 +121,12 @@ def test_items_of_this_service_in_this_stack_only() -> None:
     assert found["Condition"] == {"ForAllValues:StringLike": keys, "Null": {"dynamodb:LeadingKeys": "false"}}
 
 
+def test_mirrors_of_own_groups_and_requests_of_own_environments_only() -> None:
+    found = statements(made())
+    assert found["AskForMirrors"]["Resource"] == [f"arn:aws:ssm:us-east-1:*:parameter/turnout/mirror/{SERVICE}-test-*"]
+    assert found["ReadMirroredRequests"]["Resource"] == [f"arn:aws:logs:us-east-1:*:log-group:/turnout/{SERVICE}/test/*"]
+
+
 def test_people_are_told_only_where_it_is_said() -> None:
     assert not {"TellPeople", "ReadOwnSecrets", "ReadOwnParameters"} & set(statements(made()))
     found = statements(made(topic_arn=TOPIC, webhook=SECRET))

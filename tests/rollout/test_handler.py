@@ -227,18 +227,6 @@ def test_while_a_smoke_test_waits_for_its_driver_the_gates_still_take_back() -> 
     assert world.cloud.weights_put == [0, 5, 0]
 
 
-def test_a_rollout_that_mirrors_is_left_alone_with_its_lease() -> None:
-    world = World()
-    rollout = world.start(strategy="canary", steps=[{"mirror": 50}, {"set_weight": 100}])
-    function, before = Lambda(world), world.rollouts.read(rollout)
-    found = function.invoke()
-    assert (found["rollout"], found["looks"]) == (rollout, 0)
-    assert [line["level"] for line in function.said] == ["warning"]
-    assert "`turnout rollout run`" in function.said[0]["message"]
-    assert world.rollouts.read(rollout) == before
-    assert world.cloud.weights_put == [0]
-
-
 def test_a_smoke_test_that_runs_long_is_not_run_by_two() -> None:
     """A driver that runs a test for minutes renews nothing meanwhile: its lease is for the test's time too."""
     world = World()

@@ -19,12 +19,12 @@ from botocore.session import get_session
 from pydantic import BaseModel, ConfigDict
 from turnout_components.items import DEFAULT_TABLE
 from turnout_components.live import LiveCloud, utc_now
-from turnout_components.rollout_spec import Mirror
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Operator, RecordStore
 
 from turnout.rollout.alerts import Alerter
 from turnout.rollout.controller import Controller, Tick
+from turnout.rollout.mirrors import Mirrors
 from turnout.rollout.sources import source
 from turnout.rollout.status import RolloutStatus
 from turnout.rollout.store import NoRollout, RolloutStore
@@ -35,8 +35,6 @@ LOOK = 5.0
 """Seconds between two looks. A schedule of EventBridge has minutes ("Schedule types in EventBridge Scheduler")."""
 CALL = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 3})
 """Bounds of one call, so that no call outlasts the invocation."""
-MIRRORED = "it mirrors requests, which this driver cannot: drive it with `turnout rollout run`"
-"""Why a rollout is left alone: neither compared nor ended are copies without the rights to read both sides' logs."""
 Say = Callable[..., None]
 
 
@@ -108,9 +106,6 @@ class Runner:
             return {"rollout": None}
         say = functools.partial(say, rollout=rollout)
         status = self._rollouts.read(rollout)
-        if any(isinstance(step, Mirror) for step in status.plan):
-            say("warning", MIRRORED)
-            return {"rollout": rollout, "state": status.state.value, "weight": status.weight, "waits": MIRRORED, "looks": 0}
         controller = self._controller(status, operator, functools.partial(say, "info"))
         try:
             tick, looks = self._drive(controller, rollout, remaining, say)
@@ -185,16 +180,18 @@ def compose(settings: Settings, sleep: Callable[[float], None] = time.sleep, clo
     records, rollouts = RecordStore(*place), RolloutStore(*place)
 
     def controller(status: RolloutStatus, operator: Operator, notify: Callable[[str], None]) -> Controller:
+        metrics = source(status.spec.metrics, client, settings.speed)
         return Controller(
             rollouts,
             records,
             LiveCloud(client("elbv2"), client("autoscaling")),
-            source(status.spec.metrics, client, settings.speed),
+            metrics,
             step_downs=StepDowns(client, clock=clock),
             alert=Alerter(status.spec.alerts, rollouts.key, client, httpx.Client()),
             notify=notify,
             operator=operator,
             clock=clock,
+            mirrors=Mirrors(client, rollouts.key, metrics.period, metrics.delay),
         )
 
     return Runner(records, rollouts, controller, look=settings.look, sleep=sleep, clock=clock)
