@@ -171,7 +171,7 @@ class GpuNodePool(pulumi.ComponentResource):
         )
         beside = _known(args, {"secrets", "vault"})
         node = pulumi.Output.all(named, machine, beside).apply(lambda known: node_document.node(*known))
-        tags = named.apply(_tags)
+        tags = named.apply(lambda n: _tags(n, stack))
         child = pulumi.ResourceOptions(parent=self)
         log = cloudwatch.LogGroup(
             f"{name}-log",
@@ -298,11 +298,12 @@ def _drain(args: GpuNodePoolArgs) -> int:
     return drain if isinstance(drain, int) else 3600
 
 
-def _tags(node: dict[str, Any]) -> dict[str, str]:
+def _tags(node: dict[str, Any], stack: str) -> dict[str, str]:
     release = node["release"]
     return {
         "Name": f"{node['service']}-{node['environment']}",
         "turnout:service": node["service"],
+        "turnout:stack": stack,
         "turnout:environment": node["environment"],
         "turnout:release": f"{release['name']}@{release['digest']}",
     }

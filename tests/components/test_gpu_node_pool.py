@@ -111,6 +111,7 @@ def test_a_new_release_deletes_the_old_group_first_and_gives_it_time_to_drain():
 def test_instances_say_what_they_run():
     tags = {t["key"]: (t["value"], t["propagateAtLaunch"]) for t in pool().one(":Group").inputs["tags"]}
     assert tags["turnout:service"] == (SERVICE, True)
+    assert tags["turnout:stack"] == ("test", True)
     assert tags["turnout:environment"] == ("green", True)
     assert tags["turnout:release"] == (RELEASE_ID, True)
     assert {s["resourceType"] for s in template()["tagSpecifications"]} == {"instance", "volume", "network-interface"}

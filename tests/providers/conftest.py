@@ -44,7 +44,7 @@ def endpoint() -> Iterator[str]:
         while fleets.progress():
             pass
 
-    plane = ControlPlane(api_lock, settle, dict)
+    plane = ControlPlane(api_lock, settle, {})
     plane.start()
     yield plane.endpoint
     plane.close()

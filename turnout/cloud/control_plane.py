@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from typing import Any
@@ -14,8 +14,6 @@ from urllib.parse import parse_qs
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
-
-from turnout.cloud.client import STATE_PATH
 
 logger = logging.getLogger(__name__)
 
@@ -43,15 +41,15 @@ class _Handler(MotoRequestHandler):
 
 class ControlPlane:
     """Serves the API. `changed()` runs after each call that changed load balancers, groups or instances and before its
-    answer; `state` gives the document of `GET /_turnout/state`; `lock` is held by those calls."""
+    answer; `documents` gives by its path what else may be read, as JSON; `lock` is held by those calls."""
 
     def __init__(
-        self, lock: AbstractContextManager[Any], changed: Callable[[], None], state: Callable[[], dict[str, Any]]
+        self, lock: AbstractContextManager[Any], changed: Callable[[], None], documents: Mapping[str, Callable[[], Any]]
     ) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._lock = lock
         self._changed = changed
-        self._state = state
+        self._documents = documents
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="api", daemon=True)
 
@@ -70,8 +68,9 @@ class ControlPlane:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """The WSGI application."""
-        if environ.get("PATH_INFO") == STATE_PATH:
-            body = json.dumps(self._state()).encode()
+        document = self._documents.get(environ.get("PATH_INFO", ""))
+        if document is not None:
+            body = json.dumps(document()).encode()
             start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
             return [body]
         scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))

@@ -12,9 +12,10 @@ from typing import Any, TextIO
 
 import psutil
 
-from turnout.cloud import moto_mirrors, processes
+from turnout.cloud import discovery, moto_mirrors, processes
 from turnout.cloud.auto_scaling import set_desired
 from turnout.cloud.autoscaler import Autoscaler
+from turnout.cloud.client import STATE_PATH
 from turnout.cloud.compute import Compute
 from turnout.cloud.control_plane import ControlPlane
 from turnout.cloud.envoy import Envoy
@@ -74,7 +75,7 @@ class Cloud:
         self._reporter = Reporter(
             self._envoy, self._book, read_world, self._compute.running, self._compute.addresses, autoscaler.evaluate, speed
         )
-        self._control = ControlPlane(api_lock, self._changed, self.state)
+        self._control = ControlPlane(api_lock, self._changed, {STATE_PATH: self.state, discovery.PATH: self.targets})
 
     def run(self) -> None:
         """Serves until `end` is called; then stops everything."""
@@ -165,6 +166,11 @@ class Cloud:
             ],
             "instances": [{**shown, "mirror": self._mirrors.url(shown["id"])} for shown in self._compute.describe()],
         }
+
+    def targets(self) -> list[dict[str, Any]]:
+        """The document of `GET /_turnout/prometheus/targets`: every node whose server runs, whatever becomes of it."""
+        running, known = self._compute.running(), self._compute.addresses()
+        return discovery.targets({name: known[name] for name in running if name in known}, discovery.tags(running))
 
     def _publish(self) -> None:
         pid = os.getpid()

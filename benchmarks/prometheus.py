@@ -1,0 +1,82 @@
+"""A real Prometheus (Debian's package) that finds a local cloud's nodes by itself."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from benchmarks.service import wait_for
+from turnout.cloud.ports import Ports
+
+PROGRAM = "prometheus"
+SCRAPES = "250ms"
+"""Between two scrapes of a rehearsal whose minute lasts a second."""
+CONFIG = """\
+global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}
+scrape_configs:
+  - job_name: turnout
+    http_sd_configs:
+      - {{url: "{endpoint}/_turnout/prometheus/targets", refresh_interval: 1s}}
+"""
+
+
+class Prometheus:
+    """A server on a port of its own, with its data in `folder`; it can be killed and started again."""
+
+    def __init__(self, folder: Path, config: str) -> None:
+        self._ports = Ports()
+        self._port = self._ports.take()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "prometheus.yml").write_text(config)
+
+    def start(self) -> None:
+        """Starts it and waits until it answers. Raises `TimeoutError`."""
+        command = [
+            PROGRAM,
+            f"--config.file={self._folder}/prometheus.yml",
+            f"--web.listen-address=127.0.0.1:{self._port}",
+            f"--storage.tsdb.path={self._folder}/data",
+        ]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for("Prometheus", self._is_ready, 30)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def targets(self) -> list[dict[str, str]]:
+        """The labels of what it scrapes now."""
+        found = httpx.get(f"{self.url}/api/v1/targets", params={"state": "active"}).raise_for_status().json()
+        return [one["labels"] for one in found["data"]["activeTargets"]]
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/-/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def is_installed() -> bool:
+    """Whether there is a Prometheus on this machine."""
+    return shutil.which(PROGRAM) is not None
+
+
+@contextmanager
+def prometheus(folder: Path, config: str) -> Iterator[Prometheus]:
+    """One with this configuration, while the block runs."""
+    server = Prometheus(folder, config)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
