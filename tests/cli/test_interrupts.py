@@ -9,6 +9,7 @@ import pytest
 COMMAND = """
 import os, signal, sys
 from turnout import interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell has put the tests into its background
 interrupts.install()
 try:
     exec("import os, signal\\nos.kill(os.getpid(), signal.SIGINT)\\nwhile True: pass")
