@@ -93,6 +93,14 @@ class Controller:
             self._last = None
             return Tick(self._rollouts.read(rollout), waits=str(lost))
 
+    def waits(self, status: RolloutStatus) -> str:
+        """What its driver would wait for now ("" where it would act, or is over). Writes nothing.
+
+        Raises whatever the store and the cloud raise."""
+        if status.state.is_over:
+            return ""
+        return decide(status, self._moves.seen(status, self._moves.record()), self._clock()).waits
+
     def _is_done(self, status: RolloutStatus) -> bool:
         """Over, and people are told, or could not be for a while: nobody waits for ever for a webhook."""
         late = status.ended is not None and self._clock() - status.ended > TELL_FOR
