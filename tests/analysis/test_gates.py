@@ -33,6 +33,12 @@ def test_ten_times_the_errors_fail() -> None:
     )
 
 
+def test_a_hundred_times_as_many_are_not_told_in_powers_of_ten() -> None:
+    judged = judge(LATENCY, windows([(Count(300, 300), Count(57, 5700))] * 3, "latency"), 25, 2)
+    assert "100 % of 900 candidate requests were over the threshold" in judged.said
+    assert "(100 times; 5 % allowed)" in judged.said
+
+
 def test_the_same_errors_pass_with_enough_requests() -> None:
     judged = judge(ERRORS, windows([(Count(30, 3000), Count(570, 57000))] * 5), 25, 2)
     assert judged.verdict is Verdict.PASS

@@ -27,7 +27,7 @@ def nothing(gate: Gate, where: str) -> str:
 
 def counts(gate: Gate, verdict: Verdict, numbers: Mapping[str, float]) -> str:
     """Of shares of both sides."""
-    times = f"{numbers['ratio']:.2g} times; " if "ratio" in numbers else ""
+    times = f"{_short(numbers['ratio'])} times; " if "ratio" in numbers else ""
     late = ""
     if verdict is Verdict.FAIL and "late_candidate" in numbers:
         late = (
@@ -66,7 +66,12 @@ def bound_mean(gate: Gate, verdict: Verdict, numbers: Mapping[str, float]) -> st
 
 def percent(share: float) -> str:
     """0.0412 is 4.1 %."""
-    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
+    return f"{_short(100 * share)} %"
+
+
+def _short(value: float) -> str:
+    """Two digits that count, never in powers of ten."""
+    return f"{value:.2g}" if value < 99.5 else f"{value:.0f}"
 
 
 def _line(gate: Gate, words: str, numbers: Mapping[str, float], seen: str) -> str:

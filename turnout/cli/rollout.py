@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from turnout_components.rollout_spec import StrategyName
 
 from turnout.cli import rollout_view as view
 from turnout.cli.errors import CommandFailed, Exit
-from turnout.cli.rollout_drive import LOOK, controller, drive
+from turnout.cli.rollout_drive import LOOK, Watch, controller, drive
 from turnout.cli.session import Session, screen
 from turnout.closing import NOTE, checklist
 from turnout.cloud.client import CloudHandle
@@ -93,19 +94,40 @@ def show(stack: str, rollout: str | None, watch: bool) -> None:
     rollouts = opened(stack)
     found = rollouts.current(rollout)
     out = screen()
-    if not watch or out.as_json:
-        status = rollouts.store.read(found)
-        out.result(view.document(status))
-        out.show(view.status(status))
-        out.show(view.checklist(checklist(rollouts, status)))
-        return
-    from rich.live import Live
+    if watch and not out.as_json:
+        _watch(rollouts, found)
+    status = rollouts.store.read(found)
+    waits, results = _waits(rollouts, status), checklist(rollouts, status)
+    out.result(view.document(status, waits, results))
+    out.show(view.status(status, waits))
+    out.show(view.checklist(results))
 
-    with Live(view.status(rollouts.store.read(found)), console=out.console, refresh_per_second=4) as live:
-        while not (status := rollouts.store.read(found)).state.is_over:
-            live.update(view.status(status))
-            time.sleep(LOOK)
-        live.update(view.status(status))
+
+def _watch(rollouts: Rollouts, rollout: str) -> None:
+    """Until it ends or somebody interrupts: drawn over and over on a terminal, elsewhere a line for each thing that happens."""
+    told = 0
+    try:
+        with Watch() as watch:
+            while not (status := rollouts.store.read(rollout)).state.is_over:
+                if not watch.is_drawn:
+                    for event in status.events[told:]:
+                        screen().line(f"{event.at:%H:%M:%S}  {event.what}{f': {event.why}' if event.why else ''}")
+                told = len(status.events)
+                watch.show(status, _waits(rollouts, status))
+                time.sleep(LOOK)
+    except KeyboardInterrupt:
+        fix = "`turnout rollout status` says who drives it, `turnout rollout abort` ends it"
+        raise CommandFailed(Exit.INTERRUPTED, f"watched no more; the rollout is not touched: {fix}") from None
+
+
+def _waits(rollouts: Rollouts, status: RolloutStatus) -> str:
+    """What its driver waits for; why that cannot be said."""
+    if status.state.is_over or status.spec.strategy is StrategyName.RECREATE:
+        return ""
+    try:
+        return controller(rollouts, status.id).waits(status)
+    except (BotoCoreError, ClientError) as error:
+        return f"not known: {error}"
 
 
 def pause(stack: str, rollout: str | None) -> None:

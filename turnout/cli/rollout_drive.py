@@ -14,7 +14,7 @@ from turnout.rollout.store import NoRollout
 from turnout.rollouts import Rollouts
 
 if TYPE_CHECKING:
-    from turnout.rollout.controller import Controller, Tick
+    from turnout.rollout.controller import Controller
 
 LOOK = 1.0
 """Seconds between two looks."""
@@ -46,7 +46,7 @@ def drive(rollouts: Rollouts, rollout: str) -> None:
 
 def _ticked(driver: "Controller", rollout: str) -> RolloutStatus:
     trouble = 0.0
-    with _Watch() as watch:
+    with Watch() as watch:
         while True:
             try:
                 tick = driver.tick(rollout)
@@ -60,20 +60,22 @@ def _ticked(driver: "Controller", rollout: str) -> RolloutStatus:
                 watch.tell(f"! {type(error).__name__}: {error}; asked again")
                 time.sleep(LOOK)
                 continue
-            watch.show(tick)
+            watch.show(
+                tick.status, f"{tick.driven_by} drives it; this one takes over when it stops" if tick.driven_by else tick.waits
+            )
             if tick.is_done:
                 return tick.status
             time.sleep(LOOK)
 
 
-class _Watch:
+class Watch:
     """What stands on the screen between two events."""
 
     def __init__(self) -> None:
         self._live: Any = None
         self._step, self._told = -1, 0.0
 
-    def __enter__(self) -> "_Watch":
+    def __enter__(self) -> "Watch":
         self._context().__enter__()
         return self
 
@@ -87,17 +89,21 @@ class _Watch:
             return nullcontext()
         from rich.live import Live
 
-        self._live = Live(console=out.console, refresh_per_second=4, transient=True)
+        self._live = Live(console=out.tables, refresh_per_second=4, transient=True)
         return self._live  # type: ignore[no-any-return]  # rich is imported late
 
-    def show(self, tick: "Tick") -> None:
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it is drawn over and over; else lines are told."""
+        return self._live is not None
+
+    def show(self, status: RolloutStatus, waits: str) -> None:
         """The status, or a line where nobody can look at it: when the step changes, and now and then."""
-        waits = f"{tick.driven_by} drives it; this one takes over when it stops" if tick.driven_by else tick.waits
         if self._live is not None:
-            self._live.update(view.status(tick.status, waits))
-        elif waits and (tick.status.step != self._step or time.monotonic() - self._told > TOLD_AGAIN):
+            self._live.update(view.watched(status, waits, self._live.console))
+        elif waits and (status.step != self._step or time.monotonic() - self._told > TOLD_AGAIN):
             self.tell(waits)
-        self._step = tick.status.step
+        self._step = status.step
 
     def tell(self, line: str) -> None:
         """A line for whoever waits."""

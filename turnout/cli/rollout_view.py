@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from turnout_components.durations import written
@@ -19,7 +19,7 @@ from turnout.rollout.capacity import Capacity
 from turnout.rollout.checklist import Outcome, Result
 from turnout.rollout.evidence import baked
 from turnout.rollout.opening import opens
-from turnout.rollout.status import RolloutStatus, State
+from turnout.rollout.status import Event, RolloutStatus, State
 from turnout.rollout.words import gate_name, step_name
 
 EVENTS = 12
@@ -45,10 +45,18 @@ def clock() -> str:
     return f"{now():%H:%M:%S}"
 
 
-def document(status: RolloutStatus, waits: str = "") -> dict[str, Any]:
+def document(status: RolloutStatus, waits: str = "", results: Iterable[Result] = ()) -> dict[str, Any]:
     """A rollout as `--json` gives it (docs/cli.md)."""
     found = status.model_dump(mode="json", exclude={"windows": True, "alerts": True, "lease": True, "spec": {"alerts"}})
-    return {**found, "weight": status.weight, "step_name": step_name(status.current), "waits": waits}
+    holder = status.holder(now(), "") if not status.state.is_over else None
+    return {
+        **found,
+        "weight": status.weight,
+        "step_name": step_name(status.current),
+        "waits": waits,
+        "driven_by": str(holder) if holder else None,
+        "checklist": [{"item": one.item, "outcome": one.outcome, "said": one.said} for one in results],
+    }
 
 
 def plan(found: Preflight) -> RenderableType:
@@ -82,6 +90,7 @@ def _budget(found: Preflight) -> Table:
             f"{line.minutes:.1f} min" if line.minutes is not None else "never",
             "no regression tried" if line.smallest is None else _SEEN[kinds[line.gate]].format(line.smallest),
         )
+    table.caption_justify = "left"
     table.caption = (
         f"false alarms ≤ {ALPHA:.0%} a rollout, misses ≤ {MISS:.0%}, “for sure”: {POWER:.0%} by the end of a step. What passes "
         f"less often than {GOOD:.0%} is often taken back as inconclusive: more time, weight or traffic helps"
@@ -108,7 +117,6 @@ def checklist(results: Iterable[Result]) -> Table:
 
 def planned(found: Preflight) -> dict[str, Any]:
     """What was looked at before a rollout, as `--json` gives it."""
-    checks = [{"item": one.item, "outcome": one.outcome, "said": one.said} for one in found.checklist]
     capacity = found.capacity
     nodes: dict[str, Any] = {
         "wanted": capacity.wanted,
@@ -117,15 +125,24 @@ def planned(found: Preflight) -> dict[str, Any]:
     }
     budget = [dataclasses.asdict(line) | {"suffices": line.suffices} for line in found.budget]
     return {
-        **document(found.status),
+        **document(found.status, results=found.checklist),
         "budget": budget,
-        "checklist": checks,
         "nodes": {**nodes, "unknown": list(capacity.unknown)},
     }
 
 
+def watched(status: RolloutStatus, waits: str, console: Console) -> RenderableType:
+    """The status with as many of its newest events as the terminal has lines for: what is taller cannot be drawn over."""
+    views = (_shown(status, waits, events) for events in range(EVENTS, 0, -1))
+    return next((each for each in views if len(console.render_lines(each)) < console.height), _shown(status, waits, 1))
+
+
 def status(status: RolloutStatus, waits: str = "") -> RenderableType:
-    """Where a rollout stands, and what it waits for."""
+    """Where a rollout stands, what it waits for, and who drives it."""
+    return _shown(status, waits, EVENTS)
+
+
+def _shown(status: RolloutStatus, waits: str, events: int) -> RenderableType:
     head = Text.assemble((f"{status.id} ", "bold"), (status.state.value, _STATES[status.state]), f"  {_place(status)}")
     parts: list[RenderableType] = [head]
     if status.cause:
@@ -136,12 +153,28 @@ def status(status: RolloutStatus, waits: str = "") -> RenderableType:
         parts.append(Text(f"outside the windows until {until:%Y-%m-%d %H:%M} UTC: nothing is raised", style="yellow"))
     if waits:
         parts.append(Text(f"waits: {waits}"))
+    if not status.state.is_over:
+        parts.append(_driver(status))
     if status.compared.pairs:
         parts.append(Text(f"mirror: {status.compared.said}"))
     if status.unmeasured:
         parts.append(Text(f"! {status.unmeasured}", style="yellow"))
-    parts += [_gates(status), _events(status)]
+    parts += [_gates(status), _events(status.events[-events:])]
     return Group(*parts)
+
+
+def _driver(status: RolloutStatus) -> Text:
+    """Who takes it on; where nobody does, how somebody can."""
+    if status.before is not None:
+        return Text(f"replaced by the run of {status.by}; `turnout rollout run` takes it up where that has ended")
+    holder = status.holder(now(), "")
+    if holder is not None:
+        return Text(f"driven by {holder}", style="dim")
+    if status.lease is not None:
+        return Text(f"! {status.lease.by} drove it and is gone: `turnout rollout run` drives it on", style="bold yellow")
+    return Text(
+        "nobody drives it just now: a RolloutRunner looks again within a minute, else `turnout rollout run` drives it on"
+    )
 
 
 def _place(status: RolloutStatus) -> str:
@@ -156,34 +189,40 @@ def _place(status: RolloutStatus) -> str:
 
 
 def _gates(status: RolloutStatus) -> Table:
-    table = Table(title_justify="left")
-    for column in ("gate", "allows", "verdict", "says"):
-        table.add_column(column, overflow="fold")
+    """A line a gate with what it says, and one with what it allows."""
+    table = _grid(2)
     said = {each.gate: each for each in status.judgements}
     for gate in status.gates:
         found = said.get(gate.name)
         verdict = Text(found.verdict.value, style=_COLOURS[found.verdict]) if found else Text("–")
-        table.add_row(gate.name, gate_name(gate, status), verdict, found.said.removeprefix(f"{gate.name}: ") if found else "–")
+        silent = "looked at in every tick" if gate.kind is GateKind.HEALTH else "nothing was judged yet"
+        table.add_row(gate.name, verdict, found.said.removeprefix(f"{gate.name}: ") if found else silent)
+        table.add_row("", "", Text(f"allows: {gate_name(gate, status)}", style="dim"))
     return table
 
 
-def _events(status: RolloutStatus) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for event in status.events[-EVENTS:]:
+def _events(events: Iterable[Event]) -> Table:
+    table = _grid(1)
+    for event in events:
         table.add_row(f"{event.at:%H:%M:%S}", event.what, Text(event.why, style="dim"))
+    return table
+
+
+def _grid(whole: int) -> Table:
+    """Three columns without lines, the first ones in one piece."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for index in range(3):
+        table.add_column(no_wrap=index < whole, overflow="fold")
     return table
 
 
 def history(found: Iterable[RolloutStatus]) -> Table:
     """Rollouts, the newest first."""
-    table = Table()
-    for column in ("rollout", "strategy", "candidate", "began", "took", "ended", "why"):
-        table.add_column(column, overflow="ellipsis" if column == "why" else "fold", no_wrap=column in ("rollout", "why"))
+    table = _grid(2)
     for each in found:
-        took = written(each.ended - each.began) if each.ended else "–"
-        state = Text(each.state.value, style=_STATES[each.state])
-        release = f"{_short(each.releases[each.candidate])} on {each.candidate}"
-        table.add_row(each.id, each.spec.strategy.value, release, f"{each.began:%Y-%m-%d %H:%M}", took, state, _why(each))
+        took = f", took {written(each.ended - each.began)}" if each.ended else ""
+        began = f"{each.spec.strategy.value} on {each.candidate}, began {each.began:%Y-%m-%d %H:%M} UTC{took}"
+        table.add_row(each.id, Text(each.state.value, style=_STATES[each.state]), ": ".join(filter(None, (began, _why(each)))))
     return table
 
 

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 
+UNCUT = 100_000
+"""Columns where no terminal sets a limit: what goes into a file or another program is never cut, nor broken."""
+
+
 class Screen:
     """Where one command's output goes. With `as_json` stdout has the document alone, and progress goes to stderr."""
 
@@ -16,10 +20,18 @@ class Screen:
 
     @property
     def console(self) -> "Console":
-        """The console for progress and tables."""
+        """The console for progress, a line for each thing."""
         from rich.console import Console
 
         return Console(file=sys.stderr if self.as_json else sys.stdout, highlight=False, soft_wrap=True)
+
+    @property
+    def tables(self) -> "Console":
+        """The console for what has columns: on a terminal words wrap at its width, elsewhere every row is one line."""
+        from rich.console import Console
+
+        found = Console(highlight=False)
+        return found if found.is_terminal else Console(highlight=False, width=UNCUT)
 
     def line(self, text: str) -> None:
         """A plain line for people; nothing in JSON."""
@@ -28,8 +40,12 @@ class Screen:
 
     def show(self, renderable: "RenderableType") -> None:
         """A table or the like for people; nothing in JSON."""
-        if not self.as_json:
-            self.console.print(renderable)
+        if self.as_json:
+            return
+        console = self.tables
+        with console.capture() as shown:
+            console.print(renderable)
+        print("\n".join(line.rstrip() for line in shown.get().splitlines()), flush=True)
 
     def result(self, document: Any) -> None:
         """The JSON document; nothing for people."""

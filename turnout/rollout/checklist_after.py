@@ -66,18 +66,19 @@ def _watched(facts: During, item: Item, kind: GateKind) -> Result:
     windows = [window for window in status.windows if window.weight]
     if not windows:
         return Result(item, Outcome.OPEN, "nothing was measured with traffic at the candidate yet")
+    measured = []
     for gate in gates:
         seen = sum(Side.CANDIDATE in window.samples.get(gate.name, {}) for window in windows)
         if 2 * seen < len(windows):
             why = f"; {status.unmeasured}" if status.unmeasured else ""
             fix = "look at the metric itself, and abort when it does not come back"
             return refusal(item, f"{gate.name} was measured in {seen} of {len(windows)} periods{why}: {fix}")
-    return checked(item, "; ".join(_judged(status, gate, len(windows)) for gate in gates))
+        measured.append(f"{gate.name}: {_verdict(status, gate)}, measured in {seen} of {len(windows)} periods")
+    return checked(item, "; ".join(measured))
 
 
-def _judged(status: RolloutStatus, gate: Gate, periods: int) -> str:
-    found = next((each for each in status.judgements if each.gate == gate.name), None)
-    return found.said if found else f"{gate.name} measured over {periods} periods"
+def _verdict(status: RolloutStatus, gate: Gate) -> str:
+    return next((each.verdict.value for each in status.judgements if each.gate == gate.name), "not judged yet")
 
 
 def _anomalies(facts: During) -> Result:
@@ -124,7 +125,7 @@ def _health(facts: After) -> Result:
 def _stable(facts: After) -> Result:
     status = facts.status
     if status.state is not State.PROMOTED:
-        return checked(Item.STABLE, f"all traffic is at {status.stable}, as it was before: {status.cause}")
+        return checked(Item.STABLE, f"all traffic is at {status.stable}, as it was before")
     critical = {gate.name for gate in status.gates if gate.critical and gate.kind is not GateKind.HEALTH}
     verdicts = {each.gate: each for each in status.judgements}
     silent = sorted(critical - verdicts.keys())
@@ -148,7 +149,8 @@ def _issues(facts: After) -> Result:
     if not troubles:
         return checked(Item.ISSUES, f"none: nothing failed in {len(facts.status.events)} events")
     if not facts.note.strip():
-        return refusal(Item.ISSUES, f"nothing is written down about: {'; '.join(troubles)}; write down what happened and why")
+        fix = "`turnout rollout note TEXT` writes down what happened and why"
+        return refusal(Item.ISSUES, f"nothing is written down about: {'; '.join(troubles)}; {fix}")
     return checked(Item.ISSUES, f"written down: {facts.note}")
 
 
