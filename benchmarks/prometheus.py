@@ -1,6 +1,7 @@
 """A real Prometheus (Debian's package) that finds a local cloud's nodes by itself."""
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,16 @@ scrape_configs:
     http_sd_configs:
       - {{url: "{endpoint}/_turnout/prometheus/targets", refresh_interval: 1s}}
 """
+
+REQUESTS, SECONDS = "digits_requests_total", "digits_request_duration_seconds_bucket"
+ERRORS = {"total": f'{REQUESTS}{{group="$group"}}', "bad": f'{REQUESTS}{{group="$group",status=~"5.."}}'}
+"""What the digits' servers count, of one side."""
+GATES = [
+    {"name": "errors", "kind": "errors", "objective": 0.99, "metric": ERRORS},
+    {"name": "health", "kind": "health"},
+    {"name": "latency", "kind": "latency", "margin": 2.6, "metric": {"histogram": f'{SECONDS}{{group="$group"}}'}},
+]
+"""The latency's margin is above the widest step between two bounds of the servers' histogram (2.5 times)."""
 
 
 class Prometheus:
@@ -53,6 +64,21 @@ class Prometheus:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It takes connections and answers nothing (SIGSTOP) while the block runs."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def source(self) -> dict[str, str]:
+        """It as `rollout.metrics`. `delay`: two scrapes of a cloud whose minute lasts a second."""
+        return {"source": "prometheus", "url": self.url, "period": "60s", "delay": "30s"}
 
     def targets(self) -> list[dict[str, str]]:
         """The labels of what it scrapes now."""

@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
 from turnout_components.rollout_spec import Gate, GateKind, Metric
 
 from turnout.analysis.measurement import Sample, Side
@@ -24,7 +24,8 @@ LOOKBACK = timedelta(minutes=5)
 """How long before a span a series' last sample may lie; Prometheus's own lookback."""
 STRETCH = timedelta(hours=1)
 """The longest time of one query."""
-ATTEMPTS = 3
+ATTEMPTS, PATIENCE = 3, 5.0
+"""How often a query is tried, and seconds after which it is not tried again: a look goes on to targets' health afterwards."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WRITE = {
     GateKind.ERRORS: "metric.total and metric.bad",
@@ -53,7 +54,7 @@ class PrometheusMetrics:
         self._attempts = Retrying(
             sleep=sleep,
             retry=retry_if_exception_type(_Again),
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(PATIENCE),
             wait=wait_random_exponential(0.2, max=2.0),
             reraise=True,
         )

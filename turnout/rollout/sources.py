@@ -11,8 +11,8 @@ from turnout.metrics.cloudwatch import CloudWatchMetrics
 from turnout.metrics.prometheus import PrometheusMetrics
 from turnout.metrics.provider import MetricProvider
 
-TIMEOUT = 10.0
-"""Seconds for one answer of Prometheus."""
+TIMEOUT = 5.0
+"""Seconds for one answer of Prometheus; one that hangs costs a look no more (`prometheus.PATIENCE`)."""
 
 
 def source(wanted: Metrics, client: Callable[[str], Any], speed: float = 1.0) -> MetricProvider:
