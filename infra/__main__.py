@@ -3,6 +3,7 @@
 import pulumi
 from turnout_components.environment import Environment
 from turnout_components.network import Network
+from turnout_components.rollout_runner import RolloutRunner
 from turnout_components.service_secrets import ServiceSecrets
 from turnout_components.traffic_switch import TrafficSwitch
 
@@ -63,14 +64,13 @@ switch = TrafficSwitch(
         },
         "active": decision.traffic.active,
         "weights": decision.traffic.weights,
-        "configured_active": settings.traffic.active,
-        "configured_weights": settings.wanted_traffic().weights,
-        "standby": settings.standby_args(),
-        "recreate": settings.recreate,
-        "gate_timeout": settings.traffic.gate_timeout.total_seconds(),
+        **settings.switch_args(),
     },
     on_aws,
 )
+
+if settings.runner is not None:
+    RolloutRunner(f"{service}-rollouts", settings.runner_args(switch), on_aws)
 
 pulumi.export("url", ingress.dns_name.apply(lambda name: settings.url(name, settings.ingress.port)))
 pulumi.export("test_url", ingress.dns_name.apply(lambda name: settings.url(name, settings.ingress.test_port)))

@@ -16,6 +16,10 @@ ENVIRONMENTS = ("blue", "green")
 PORT = "write a port from 1 to 65535"
 
 
+def _arn(service: str, resource: str) -> str:
+    return rf"^arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:{resource}$"
+
+
 class _Section(BaseModel):
     """Each field's description says what to write there: it ends the line of a fault."""
 
@@ -74,7 +78,7 @@ class Ingress(_Section):
     idle_timeout: int = Field(default=60, ge=1, le=4000, description="write seconds from 1 to 4000")
     certificate_arn: str | None = Field(
         default=None,
-        pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/.+$",
+        pattern=_arn("acm", "certificate/.+"),
         description="write the ARN of an ACM certificate",
     )
     redirect_port: int | None = Field(default=80, ge=1, le=65535, description=f"{PORT}, or null")
@@ -83,7 +87,7 @@ class Ingress(_Section):
     access_logs: AccessLogs | None = Field(default=None, description="write {bucket: …, prefix: …}")
     web_acl_arn: str | None = Field(
         default=None,
-        pattern=r"^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:\d{12}:regional/webacl/.+$",
+        pattern=_arn("wafv2", "regional/webacl/.+"),
         description="write the ARN of a regional web ACL",
     )
     client_keep_alive: int = Field(default=3600, ge=60, le=604800, description="write seconds from 60 to 604800")
@@ -243,6 +247,32 @@ class TrafficSettings(_Section):
     gate_timeout: Duration = Field(default=timedelta(minutes=15), description=DURATION)
 
 
+class Runner(_Section):
+    """A `RolloutRunner`; null is the component's own default. `turnout_components.runner_policy` judges the rest."""
+
+    code_bucket: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="write the bucket, in the stack's region, that holds the archive of tools/runner_archive.py",
+    )
+    code_key: str = Field(min_length=1, description="write the archive's key such as runner/<its sha256>.zip")
+    code_version: str | None = Field(default=None, min_length=1, description="write the archive's version, or null")
+    topic_key_arn: str | None = Field(
+        default=None, pattern=_arn("kms", "key/.+"), description="write the ARN of the key that encrypts rollout.alerts.topic"
+    )
+    alarm_topic_arn: str | None = Field(default=None, pattern=_arn("sns", ".+"), description="write the ARN of an SNS topic")
+    dead_letter_queue_arn: str | None = Field(
+        default=None,
+        pattern=_arn("sqs", "[a-zA-Z0-9_-]+"),
+        description="write the ARN of a standard SQS queue, which is no FIFO queue",
+    )
+    rate_minutes: int | None = Field(default=None, description="write minutes from 1 to 60")
+    timeout: int | None = Field(default=None, description="write seconds from 30 to 900")
+    memory: int | None = Field(default=None, description="write MB from 256 to 10240")
+    concurrency: int | None = Field(default=None, description="write 1 or 2")
+    look: float | None = Field(default=None, description="write seconds from 1 to 30")
+    log_retention_days: int | None = Field(default=None, description="write days that CloudWatch Logs offers, such as 30")
+
+
 class Experiment(_Section):
     """`turnout_components.variants` and `variant_rules` judge the rest."""
 
@@ -278,3 +308,4 @@ class StackConfig(_Section):
     experiment: Experiment | None = Field(
         default=None, description="write {name: …, split: {…}, variants: {…}}, or null for none"
     )
+    runner: Runner | None = Field(default=None, description="write {code_bucket: …, code_key: …}, or null for none")

@@ -18,7 +18,7 @@ from turnout_components.resolve import Decision, Live, SwitchRefused, resolve
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import RecordStore
 
-from infra.config import ENVIRONMENTS
+from infra.config import ENVIRONMENTS, Runner
 from infra.settings import CONFIG_REFUSED, Settings
 
 LOCAL_SERVICES = (
@@ -68,7 +68,7 @@ def decide_traffic(settings: Settings) -> Decision:
     store = RecordStore(client("dynamodb"), settings.record_table, settings.service, pulumi.get_stack())  # type: ignore[arg-type]
     cloud = LiveCloud(client("elbv2"), client("autoscaling"))
     try:
-        _verify_models(settings, lambda: client("s3"))
+        _verify_files(settings, lambda: client("s3"))
         _warn_of_empty_secrets(settings, lambda: client("secretsmanager"))
         return decide(store, cloud, config, settle=not pulumi.runtime.is_dry_run(), step_downs=StepDowns(client))
     except TableMissing as error:
@@ -80,19 +80,34 @@ def decide_traffic(settings: Settings) -> Decision:
         raise SwitchRefused(f"record or load balancer cannot be read: {error}. Check credentials and network") from None
 
 
-def _verify_models(settings: Settings, s3: Callable[[], object]) -> None:
+def _verify_files(settings: Settings, s3: Callable[[], Any]) -> None:
     """Ends the program, as for a fault of config, when a release's model in S3 is missing or not what its manifest says, as
-    far as S3 knows without sending the files; nodes read every byte before they serve."""
+    far as S3 knows without sending the files (nodes read every byte before they serve), or a runner's archive is missing."""
     faults = []
     for name in ENVIRONMENTS:
         release = settings.release(name)
         if release is None or not release.model.uri.startswith("s3://"):
             continue
         for line in verify(release.model, S3Files(s3()), whole=False):
-            faults.append(f"turnout:environments.{name}.release = {release.id}: {line}")
+            fix = "upload what is missing (`turnout releases create --upload`)"
+            faults.append(f"turnout:environments.{name}.release = {release.id}: {line}; {fix}")
+    faults += _archive_faults(settings.runner, s3) if settings.runner else []
     if faults:
-        print("\n".join([*faults, "upload what is missing (`turnout releases create --upload`)"]), file=sys.stderr)
+        print("\n".join(faults), file=sys.stderr)
         sys.exit(CONFIG_REFUSED)
+
+
+def _archive_faults(runner: Runner, s3: Callable[[], Any]) -> list[str]:
+    """A line where the runner's archive cannot be read."""
+    uri = f"s3://{runner.code_bucket}/{runner.code_key}"
+    version = {"VersionId": runner.code_version} if runner.code_version else {}
+    which = "".join(f" version {each}" for each in version.values())
+    try:
+        s3().head_object(Bucket=runner.code_bucket, Key=runner.code_key, **version)
+    except ClientError as error:
+        reason = f"cannot be read ({error.response['Error']['Code']})"
+        return [f"turnout:runner = {uri}{which}: {reason}; upload it there (docs/rollout-runner.md)"]
+    return []
 
 
 def _warn_of_empty_secrets(settings: Settings, secretsmanager: Callable[[], Any]) -> None:

@@ -11,6 +11,7 @@ from turnout_components import (
     checks,
     ingress_rules,
     network_rules,
+    runner_policy,
     scaling_rules,
     secret_rules,
     variant_rules,
@@ -34,6 +35,7 @@ from infra.config import (
     Network,
     Pool,
     Protocol,
+    Runner,
     Scaling,
     Secrets,
     TrafficSettings,
@@ -210,6 +212,15 @@ def _downtime_faults(rollout: RolloutSpec, cloud: Cloud, ingress: Ingress) -> It
         yield from checks.below("rollout.strategy", faults)
 
 
+def _runner_faults(runner: Runner | None, rollout: RolloutSpec) -> Iterable[Fault]:
+    if runner is None:
+        return
+    yield from checks.below("runner", runner_policy.faults(runner.model_dump(exclude_none=True)))
+    if runner.topic_key_arn is not None and rollout.alerts.topic is None:
+        fix = "name the topic in rollout.alerts.topic, or leave the key out"
+        yield Fault("runner.topic_key_arn", runner.topic_key_arn, "is a key of no topic", fix)
+
+
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("service",), _service_faults),
     (("network", "region"), _network_faults),
@@ -224,6 +235,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("traffic", "environments"), _traffic_faults),
     (("experiment", "ingress"), _experiment_faults),
     (("rollout", "cloud", "ingress"), _downtime_faults),
+    (("runner", "rollout"), _runner_faults),
 )
 
 

@@ -25,13 +25,14 @@ from turnout_components.network_load_balancer import NetworkLoadBalancerArgs
 from turnout_components.release import Release
 from turnout_components.release import load as load_release
 from turnout_components.resolve import EnvironmentConfig, Size, SwitchConfig
+from turnout_components.rollout_runner import RolloutRunnerArgs
 from turnout_components.rollout_spec import StrategyName
 from turnout_components.scaling_rules import bounds_now
 from turnout_components.secret_rules import NOT_SHOWN
 from turnout_components.service_secrets import ServiceSecretsArgs
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Traffic
-from turnout_components.traffic_switch import StandbyArgs
+from turnout_components.traffic_switch import StandbyArgs, TrafficSwitch
 
 from infra.config import ENVIRONMENTS, Cloud, Protocol, StackConfig
 from infra.rules import broken
@@ -138,10 +139,12 @@ class Settings(StackConfig):
 
     def notes(self, traffic: Traffic) -> str:
         """What people should know of an update to this traffic."""
-        resting = self._resting(traffic)
-        if self.experiment is None or not resting:
-            return ""
-        return f"; experiment {self.experiment.name} rests: {' and '.join(resting)} carries nothing"
+        found, resting = "", self._resting(traffic)
+        if self.experiment is not None and resting:
+            found = f"; experiment {self.experiment.name} rests: {' and '.join(resting)} carries nothing"
+        if self.runner is not None and self.cloud is Cloud.LOCAL:
+            found += "; the local cloud does not run the rollout runner: `turnout rollout run` drives"
+        return found
 
     def environment_args(self, name: str, size: Size, weight: int) -> dict[str, Any]:
         """What an `Environment` takes beside the places where it stands, in the size that the switch decided."""
@@ -176,8 +179,31 @@ class Settings(StackConfig):
         seeds = {variable: pulumi.Output.secret(value) for variable, value in self.seeds.items()}
         return cast(ServiceSecretsArgs, {"service": self.service, "environment": environment, "seeds": seeds, **secrets})
 
-    def standby_args(self) -> StandbyArgs:
-        """How a `TrafficSwitch` keeps the standby, in seconds."""
+    def runner_args(self, switch: TrafficSwitch) -> RolloutRunnerArgs:
+        """What a `RolloutRunner` of this switch takes."""
+        assert self.runner is not None
+        args = {
+            "service": self.service,
+            "region": self.region,
+            "record_table": self.record_table,
+            "listener_arn": switch.listener_arn,
+            "step_down_role_arn": switch.step_down_role_arn,
+            "topic_arn": self.rollout.alerts.topic,
+            "webhook": self.rollout.alerts.webhook,
+        }
+        return cast(RolloutRunnerArgs, args | self.runner.model_dump(exclude_none=True))
+
+    def switch_args(self) -> dict[str, Any]:
+        """What a `TrafficSwitch` is told of the stack's wish, beside what was decided."""
+        return {
+            "configured_active": self.traffic.active,
+            "configured_weights": self.wanted_traffic().weights,
+            "standby": self._standby_args(),
+            "recreate": self.recreate,
+            "gate_timeout": self.traffic.gate_timeout.total_seconds(),
+        }
+
+    def _standby_args(self) -> StandbyArgs:
         standby = self.traffic.standby
         return {
             "keep": standby.keep.value,

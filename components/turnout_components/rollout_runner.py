@@ -42,6 +42,9 @@ class RolloutRunnerArgs(TypedDict):
     """DynamoDB table of the switch record and the rollouts. Default turnout-switch."""
     topic_arn: NotRequired[pulumi.Input[str | None]]
     """SNS topic of the rollouts' alerts (`turnout:rollout.alerts.topic`). Default: none may be published to."""
+    topic_key_arn: NotRequired[pulumi.Input[str | None]]
+    """KMS key that the topic is encrypted with, where it is one of your own; its policy must let IAM policies allow its use.
+    Default: none may be used."""
     webhook: NotRequired[pulumi.Input[str | None]]
     """Where the webhook's address is kept: `ssm:/path` or a secret's ARN (`turnout:rollout.alerts.webhook`). Default none."""
     alarm_topic_arn: NotRequired[pulumi.Input[str | None]]
@@ -75,9 +78,8 @@ class RolloutRunner(pulumi.ComponentResource):
     def __init__(self, name: str, args: RolloutRunnerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:RolloutRunner", name, {}, opts)
         arguments.refuse(name, args, RolloutRunnerArgs)
-        rate, timeout, look = args.get("rate_minutes", 1), args.get("timeout", 75), args.get("look", 5)
-        memory, concurrency = args.get("memory", 512), args.get("concurrency", 2)
-        checks.refuse(runner_policy.faults(rate, timeout, memory, concurrency, look))
+        checks.refuse(runner_policy.faults(args))
+        rate = args.get("rate_minutes", 1)
         self._name, self._own = name, pulumi.ResourceOptions(parent=self)
         self._tags = pulumi.Output.from_input(args["service"]).apply(lambda service: {"turnout:service": service})
         self.function_name = pulumi.Output.from_input(args["service"]).apply(_function_name)
@@ -100,15 +102,15 @@ class RolloutRunner(pulumi.ComponentResource):
             s3_bucket=args["code_bucket"],
             s3_key=args["code_key"],
             s3_object_version=args.get("code_version"),
-            timeout=timeout,
-            memory_size=memory,
-            reserved_concurrent_executions=concurrency,
+            timeout=args.get("timeout", 75),
+            memory_size=args.get("memory", 512),
+            reserved_concurrent_executions=args.get("concurrency", 2),
             environment={
                 "variables": {
                     "TURNOUT_SERVICE": args["service"],
                     "TURNOUT_STACK": pulumi.get_stack(),
                     "TURNOUT_TABLE": args.get("record_table", DEFAULT_TABLE),
-                    "TURNOUT_LOOK": f"{look:g}",
+                    "TURNOUT_LOOK": f"{args.get('look', 5):g}",
                 }
             },
             tags=self._tags,
@@ -131,13 +133,6 @@ class RolloutRunner(pulumi.ComponentResource):
 
     def _role(self, args: RolloutRunnerArgs, log_group: pulumi.Output[str]) -> tuple[iam.Role, iam.RolePolicy]:
         """What the function runs as."""
-        role = iam.Role(
-            shorten(f"{self._name}-runner", ROLE_NAME_ROOM),
-            description="Drives the rollouts of one service",
-            assume_role_policy=json.dumps(runner_policy.ASSUME_BY_LAMBDA),
-            tags=self._tags,
-            opts=self._own,
-        )
         known = pulumi.Output.all(
             service=args["service"],
             region=args["region"],
@@ -146,32 +141,31 @@ class RolloutRunner(pulumi.ComponentResource):
             step_down_role_arn=args["step_down_role_arn"],
             log_group=log_group,
             topic_arn=args.get("topic_arn"),
+            topic_key_arn=args.get("topic_key_arn"),
             webhook=args.get("webhook"),
         )
-        may = iam.RolePolicy(
-            f"{self._name}-runner-policy",
-            role=role.name,
-            policy=known.apply(lambda k: json.dumps(runner_policy.runner_policy(stack=pulumi.get_stack(), **k))),
-            opts=self._own,
-        )
-        return role, may
+        policy = known.apply(lambda k: json.dumps(runner_policy.runner_policy(stack=pulumi.get_stack(), **k)))
+        trust = json.dumps(runner_policy.ASSUME_BY_LAMBDA)
+        return self._identity("runner", "Drives the rollouts of one service", trust, policy)
 
-    def _schedule(self, args: RolloutRunnerArgs, function: lambda_.Function, rate: int, invocations: pulumi.Resource) -> None:
-        """Every `rate` minutes, exactly; an event that cannot be delivered is not tried again, since the next one comes."""
+    def _identity(
+        self, part: str, description: str, trust: pulumi.Input[str], policy: pulumi.Output[str]
+    ) -> tuple[iam.Role, iam.RolePolicy]:
         role = iam.Role(
-            shorten(f"{self._name}-invoke", ROLE_NAME_ROOM),
-            description="EventBridge Scheduler: invoke the function that drives rollouts",
-            assume_role_policy=function.arn.apply(runner_policy.assume_by_schedules_of),
+            shorten(f"{self._name}-{part}", ROLE_NAME_ROOM),
+            description=description,
+            assume_role_policy=trust,
             tags=self._tags,
             opts=self._own,
         )
+        return role, iam.RolePolicy(f"{self._name}-{part}-policy", role=role.name, policy=policy, opts=self._own)
+
+    def _schedule(self, args: RolloutRunnerArgs, function: lambda_.Function, rate: int, invocations: pulumi.Resource) -> None:
+        """Every `rate` minutes, exactly; an event that cannot be delivered is not tried again, since the next one comes."""
         queue = args.get("dead_letter_queue_arn")
-        may = iam.RolePolicy(
-            f"{self._name}-invoke-policy",
-            role=role.name,
-            policy=pulumi.Output.all(function.arn, queue).apply(lambda k: json.dumps(runner_policy.invoke_policy(*k))),
-            opts=self._own,
-        )
+        trust = function.arn.apply(runner_policy.assume_by_schedules_of)
+        policy = pulumi.Output.all(function.arn, queue).apply(lambda k: json.dumps(runner_policy.invoke_policy(*k)))
+        role, may = self._identity("invoke", "EventBridge Scheduler: invoke the function that drives rollouts", trust, policy)
         target: Any = {
             "arn": function.arn,
             "role_arn": role.arn,
@@ -196,6 +190,8 @@ class RolloutRunner(pulumi.ComponentResource):
             "namespace": "AWS/Lambda",
             "dimensions": {"FunctionName": self.function_name},
             "statistic": "Sum",
+            "threshold": 1,
+            "period": rate * 60,
             "alarm_actions": actions,
             "ok_actions": actions,
             "tags": self._tags,
@@ -206,8 +202,6 @@ class RolloutRunner(pulumi.ComponentResource):
             alarm_description="The function that drives rollouts fails: read its log. `turnout rollout run` drives meanwhile",
             metric_name="Errors",
             comparison_operator="GreaterThanOrEqualToThreshold",
-            threshold=1,
-            period=rate * 60,
             evaluation_periods=3,
             treat_missing_data="notBreaching",
             **common,
@@ -217,8 +211,6 @@ class RolloutRunner(pulumi.ComponentResource):
             alarm_description="Nothing invokes the function that drives rollouts: look at its schedule and the schedule's role",
             metric_name="Invocations",
             comparison_operator="LessThanThreshold",
-            threshold=1,
-            period=rate * 60,
             evaluation_periods=SILENT_AFTER,
             treat_missing_data="breaching",
             **common,

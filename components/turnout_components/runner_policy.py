@@ -5,12 +5,13 @@ condition keys for …"). `tests/access/test_rollout_runner_access.py` holds the
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from turnout_components.checks import Fault
 from turnout_components.mirror_setting import parameter as mirror_parameter
 from turnout_components.naming import arn_partition
+from turnout_components.network_rules import RETENTIONS
 from turnout_components.node_policy import allow, secrets
 from turnout_components.step_down import ASSUME_BY_SCHEDULER, SCHEDULE_NAME_LIMIT
 
@@ -38,6 +39,7 @@ def runner_policy(
     step_down_role_arn: str,
     log_group: str,
     topic_arn: str | None = None,
+    topic_key_arn: str | None = None,
     webhook: str | None = None,
 ) -> dict[str, Any]:
     """The inline policy of the function's role.
@@ -97,9 +99,20 @@ def runner_policy(
             allow("ReadMirroredRequests", ["logs:FilterLogEvents"], [requests]),
             allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log}:*"]),
             *([allow("TellPeople", ["sns:Publish"], [topic_arn])] if topic_arn else []),
+            *([_encrypt(topic_arn, topic_key_arn)] if topic_arn and topic_key_arn else []),
             *secrets([webhook] if webhook else [], region, None, ""),
         ],
     }
+
+
+def _encrypt(topic_arn: str, key_arn: str) -> dict[str, Any]:
+    """What a publisher needs of the key of an encrypted topic ("Key management", Amazon SNS Developer Guide), through SNS and
+    for this topic only: the encryption context names it ("Setting up Amazon SNS topic encryption with server-side
+    encryption", same guide)."""
+    region = topic_arn.split(":")[3]
+    through = f"sns.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+    only = {"kms:ViaService": through, "kms:EncryptionContext:aws:sns:topicArn": topic_arn}
+    return allow("EncryptForTopic", ["kms:Decrypt", "kms:GenerateDataKey*"], [key_arn], {"StringEquals": only})
 
 
 def _schedule_prefix(service: str, stack: str) -> str:
@@ -124,19 +137,23 @@ def assume_by_schedules_of(function_arn: str) -> str:
     return json.dumps({**ASSUME_BY_SCHEDULER, "Statement": [{**statement, "Condition": condition}]})  # type: ignore[dict-item]
 
 
-def faults(rate_minutes: int, timeout: int, memory: int, concurrency: int, look: float) -> list[Fault]:
-    """What Lambda and EventBridge Scheduler refuse, and what would leave a rollout without its driver."""
-    bounds: Sequence[tuple[str, int, range, str]] = (
-        ("rate_minutes", rate_minutes, RATES, "minutes"),
-        ("timeout", timeout, TIMEOUTS, "seconds"),
-        ("memory", memory, MEMORIES, "MB"),
-        ("concurrency", concurrency, range(1, 3), "invocations at once"),
-    )
+def faults(given: Mapping[str, Any]) -> list[Fault]:
+    """What Lambda and EventBridge Scheduler refuse, and what would leave a rollout without its driver, of what is given."""
+    bounds = {
+        "rate_minutes": (RATES, "minutes"),
+        "timeout": (TIMEOUTS, "seconds"),
+        "memory": (MEMORIES, "MB"),
+        "concurrency": (range(1, 3), "invocations at once"),
+    }
     found = [
-        Fault(field, value, f"is outside {allowed[0]}..{allowed[-1]} {unit}", f"write {allowed[0]} to {allowed[-1]}")
-        for field, value, allowed, unit in bounds
-        if isinstance(value, bool) or value not in allowed
+        Fault(field, given[field], f"is outside {allowed[0]}..{allowed[-1]} {unit}", f"write {allowed[0]} to {allowed[-1]}")
+        for field, (allowed, unit) in bounds.items()
+        if field in given and (isinstance(given[field], bool) or given[field] not in allowed)
     ]
-    if not 1 <= look <= 30:
-        found.append(Fault("look", look, "is outside 1..30 seconds", "write 1 to 30"))
+    if "look" in given and not 1 <= given["look"] <= 30:
+        found.append(Fault("look", given["look"], "is outside 1..30 seconds", "write 1 to 30"))
+    days = given.get("log_retention_days")
+    if isinstance(days, int) and days not in RETENTIONS:
+        fix = f"write one of {', '.join(map(str, RETENTIONS))}"
+        found.append(Fault("log_retention_days", days, "is no time for which logs are kept", fix))
     return found

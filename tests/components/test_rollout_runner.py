@@ -17,6 +17,7 @@ LISTENER = f"{ELB}:listener/app/svc/50dc6c495c0c9188/f2f7dc8efc522ab2"
 STEP_DOWN = f"arn:aws:iam::{ACCOUNT}:role/svc-step-down"
 FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{NAME}-function"
 TOPIC, QUEUE = f"arn:aws:sns:us-east-1:{ACCOUNT}:people", f"arn:aws:sqs:us-east-1:{ACCOUNT}:dead"
+KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
 SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:hook-AbCdEf"
 OUTPUTS = ("function_arn", "function_name", "role_arn", "log_group_name")
 
@@ -136,6 +137,15 @@ def test_people_are_told_only_where_it_is_said() -> None:
     assert by_parameter["ReadOwnParameters"]["Resource"] == ["arn:aws:ssm:us-east-1:*:parameter/svc/hook"]
 
 
+def test_a_topic_s_own_key_is_used_through_sns_and_for_that_topic_only() -> None:
+    found = statements(made(topic_arn=TOPIC, topic_key_arn=KEY))["EncryptForTopic"]
+    assert (found["Action"], found["Resource"]) == (["kms:Decrypt", "kms:GenerateDataKey*"], [KEY])
+    only = {"kms:ViaService": "sns.us-east-1.amazonaws.com", "kms:EncryptionContext:aws:sns:topicArn": TOPIC}
+    assert found["Condition"] == {"StringEquals": only}
+    assert "EncryptForTopic" not in statements(made(topic_arn=TOPIC))
+    assert "EncryptForTopic" not in statements(made(topic_key_arn=KEY))
+
+
 def test_what_cannot_be_delivered_goes_to_a_queue_where_there_is_one() -> None:
     assert "deadLetterConfig" not in made().one(":Schedule").inputs["target"]
     found = made(dead_letter_queue_arn=QUEUE)
@@ -185,6 +195,7 @@ def test_another_rate_is_spelt_as_the_scheduler_wants_it() -> None:
         ({"concurrency": 3}, "concurrency = 3"),
         ({"look": 0}, "look = 0"),
         ({"look": 31}, "look = 31"),
+        ({"log_retention_days": 31}, "log_retention_days = 31: is no time for which logs are kept; write one of 1, 3,"),
         ({"listener_arn": ...}, "listener_arn is missing"),
         ({"rate_minute": 1}, "write rate_minutes"),
     ],
@@ -196,8 +207,10 @@ def test_what_would_not_drive_is_refused(changes: Any, said: str) -> None:
 
 
 def test_what_lambda_allows_is_allowed() -> None:
-    assert runner_policy.faults(1, 900, 10_240, 1, 30) == []
-    assert runner_policy.faults(60, 30, 256, 2, 1) == []
+    assert runner_policy.faults({}) == []
+    names = ("rate_minutes", "timeout", "memory", "concurrency", "look")
+    for extremes in ((1, 900, 10_240, 1, 30), (60, 30, 256, 2, 1)):
+        assert runner_policy.faults(dict(zip(names, extremes, strict=True))) == []
 
 
 @pytest.mark.parametrize("service", ["svc", "a" * 40, "a" * 60, "a" * 56 + "-b"])

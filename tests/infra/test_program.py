@@ -12,7 +12,7 @@ import pulumi
 import pytest
 import yaml
 from botocore.exceptions import ClientError, EndpointConnectionError
-from recording import Recording, record
+from recording import ACCOUNT, ELB, Recording, record
 from turnout_components.resolve import SwitchRefused
 
 from infra import providers
@@ -310,3 +310,35 @@ def test_an_experiments_variants_have_rules_while_both_environments_carry_weight
     assert targets.keys() == variants.keys()
     assert all(f"-{variants[name]}" in arn for name, arn in targets.items())
     assert not [rule for rule in run("prod", experiment=experiment).all(":ListenerRule") if "-variant-" in rule.name]
+
+
+RUNNER = {"code_bucket": "example-models", "code_key": "runner/0af3.zip", "timeout": 90}
+
+
+def test_a_function_that_drives_rollouts_is_there_only_where_the_stack_says_so(run):
+    without, made = run("prod"), run("prod", runner=RUNNER)
+    assert without.all(":Function") == without.all(":RolloutRunner") == []
+    added = {(r.type, r.name) for r in made.registrations} - {(r.type, r.name) for r in without.registrations}
+    assert ("turnout-components:index:RolloutRunner", "assistant-rollouts") in added
+    assert {name.startswith("assistant-rollouts") for _, name in added} == {True}
+    assert len(made.registrations) == len(without.registrations) + len(added)
+
+
+def test_the_function_drives_this_stacks_rollouts_by_the_switchs_listener(run):
+    alerts = {"topic": "arn:aws:sns:us-east-1:123456789012:people", "webhook": "ssm:/assistant/hook"}
+    made = run("prod", runner=RUNNER, rollout={"alerts": alerts}, record_table="records")
+    function = made.one(":Function").inputs
+    assert (function["s3Bucket"], function["s3Key"], function["timeout"]) == ("example-models", "runner/0af3.zip", 90)
+    found = function["environment"]["variables"]
+    assert (found["TURNOUT_SERVICE"], found["TURNOUT_TABLE"]) == ("assistant", "records")
+    policy = json.loads(made.one(":RolePolicy", "assistant-rollouts-runner-policy").inputs["policy"])
+    may = {statement["Sid"]: statement["Resource"] for statement in policy["Statement"]}
+    assert may["MoveTraffic"] == [f"{ELB}:listener/app/{production_listener(made).name}/50dc6c495c0c9188/f2f7dc8efc522ab2"]
+    assert may["TellPeople"] == [alerts["topic"]]
+    assert may["ReadOwnParameters"] == ["arn:aws:ssm:us-east-1:*:parameter/assistant/hook"]
+    assert may["LetSchedulesStepDown"] == [f"arn:aws:iam::{ACCOUNT}:role/assistant-step-down"]
+
+
+def test_the_local_stack_may_declare_it_too(run):
+    made = run("local", runner=RUNNER)
+    assert made.one(":Function").request.provider == made.one(":Group").request.provider
