@@ -55,6 +55,8 @@ class LiveCloud:
         self._autoscaling = autoscaling
         self._read: dict[str, dict[str, Any]] = {}
         """Each listener as it was read last."""
+        self._rules: dict[str, VariantRules] = {}
+        """Rules of variants by listener."""
 
     def weights(self, listener: str) -> dict[str, int] | None:
         """Weight by target group ARN of the listener's default action; None when the listener is gone."""
@@ -115,11 +117,21 @@ class LiveCloud:
 
     def variants(self, listener: str) -> dict[str, str]:
         """Target group by variant, where an experiment's rules send them past the weights."""
-        return VariantRules(self._elbv2, listener).standing()
+        return self._variant_rules(listener).standing()
 
-    def clear_variants(self, listener: str, first: str | None) -> bool:
-        """Takes an experiment's rules out, those to the target group `first` before the others; whether there were any."""
-        return bool(VariantRules(self._elbv2, listener).clear(first=first))
+    def put_variants(self, listener: str, targets: Mapping[str, str]) -> None:
+        """Sends these variants to their target groups past the weights, and no others anywhere.
+
+        Raises `LookupError` when other rules hold all priorities."""
+        self._variant_rules(listener).put(targets)
+
+    def clear_variants(self, listener: str, first: str | None, *, at_once: bool = False) -> bool:
+        """Takes an experiment's rules out, those to the target group `first` before the others; whether there were any.
+        `at_once`: as they were read last, which saves a call."""
+        return bool(self._variant_rules(listener).clear(first, at_once=at_once))
+
+    def _variant_rules(self, listener: str) -> VariantRules:
+        return self._rules.setdefault(listener, VariantRules(self._elbv2, listener))
 
     def group(self, name: str) -> Group | None:
         """The group of that name, or None."""

@@ -57,11 +57,15 @@ def rollback(
     if not now_at_any_size:
         _refuse_a_side_that_gave_nodes_up(record, cloud, to)
     _wait_for_capacity(record, cloud, to, now_at_any_size, timeout, step_downs, notify, clock, sleep)
+    by_rules_alone = not _carries(record, left)
+    if by_rules_alone:
+        _clear_variants(cloud, listener, record.environments.get(left), notify)
     followed = cloud.set_weights(listener, record.by_target_group(to))
     seconds = time.monotonic() - began
     if not followed:
         notify(STAYS_STICKY)
-    _clear_variants(cloud, listener, record.environments.get(left), notify)
+    if not by_rules_alone:
+        _clear_variants(cloud, listener, record.environments.get(left), notify)
     _clear(step_downs, record.environments[to.active].group, notify)
     state = record.environments.get(left)
     bad = state.release if state else None
@@ -80,6 +84,12 @@ def rollback(
     before = record.claim.to if record.claim else record.traffic
     assert before is not None
     return RolledBack(before, to, record.environments[to.active].release, bad, seconds)
+
+
+def _carries(record: SwitchRecord, name: str) -> bool:
+    """Whether weights may send it anything: the recorded ones, or those of a move that may have happened."""
+    known = [traffic for traffic in (record.traffic, record.claim.to if record.claim else None) if traffic is not None]
+    return any(traffic.weights.get(name, 0) for traffic in known)
 
 
 def _whole(record: SwitchRecord, name: str) -> int:
@@ -147,7 +157,10 @@ def _target(record: SwitchRecord) -> tuple[Traffic, str]:
         left = next((n for n, w in record.claim.to.weights.items() if w > traffic.weights.get(n, 0)), record.claim.to.active)
         whole = record.claim.rollout is not None and left != traffic.active
         return Traffic.all_to(traffic.active, tuple(traffic.weights)) if whole else traffic, left
-    tried = next((name for name, weight in traffic.weights.items() if name != traffic.active and weight > 0), None)
+    others = [name for name in traffic.weights if name != traffic.active]
+    tried = next((name for name in others if traffic.weights[name] > 0), None)
+    if record.rollout is not None and tried is None and traffic.weights.get(traffic.active) == 100:
+        tried = next(iter(others), None)
     if tried is not None and (record.rollout is not None or record.retained is None):
         return Traffic.all_to(traffic.active, tuple(traffic.weights)), tried
     if record.retained is None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from turnout_components.durations import DURATION, Duration
+from turnout_components.experiment_design import ExperimentDesign
 from turnout_components.time_windows import freeze, window
 
 PLACEHOLDERS = ("service", "environment", "group", "release")
@@ -34,6 +35,7 @@ class StrategyName(StrEnum):
     BLUE_GREEN = "blue-green"
     CANARY = "canary"
     SHADOW = "shadow"
+    AB = "ab"
     RECREATE = "recreate"
 
 
@@ -142,6 +144,13 @@ class Mirror(_Section):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
 
+class Experiment(_Section):
+    """Sends each variant's users to the side that serves it, past the weights, and goes on when one of the candidate's variants
+    wins; else the rollout goes back, after this long at the latest. What is asked stands under `experiment` of the spec."""
+
+    experiment: Duration = Field(description=DURATION)
+
+
 class Approve(_Section):
     """Waits until somebody runs `turnout rollout promote`; after `deadline` the rollout goes back."""
 
@@ -149,8 +158,8 @@ class Approve(_Section):
     deadline: Duration = Field(default=timedelta(days=1), description=DURATION)
 
 
-Step = SetWeight | Bake | Analyze | SmokeTest | Mirror | Approve
-STEPS: tuple[type[_Section], ...] = (SetWeight, Bake, Analyze, SmokeTest, Mirror, Approve)
+Step = SetWeight | Bake | Analyze | SmokeTest | Mirror | Experiment | Approve
+STEPS: tuple[type[_Section], ...] = (SetWeight, Bake, Analyze, SmokeTest, Mirror, Experiment, Approve)
 
 
 def _step(value: Any) -> Any:
@@ -233,6 +242,9 @@ class RolloutSpec(_Section):
     gates: tuple[Gate, ...] = Field(default=DEFAULT_GATES, description="list {name: …, kind: …}")
     metrics: Metrics = Field(default=Metrics(), description="write {source: …}")
     compare: Compare = Field(default=Compare(), description="write {fields: […], shown: […]}: of a mirror")
+    experiment: ExperimentDesign | None = Field(
+        default=None, description="write {name: …, split: {…}, metric: {…}, …}, or null"
+    )
     alerts: Alerts = Field(default=Alerts(), description="write {topic: …, webhook: …}")
     evaluation: dict[str, float] = Field(default={}, description="write least scores of a release's evaluation by name")
     runbook: str | None = Field(default=None, description="write a file of the project, or an address")
@@ -270,9 +282,33 @@ class RolloutSpec(_Section):
             raise ValueError("shadow gives the candidate no traffic; leave the weights out, or write strategy: canary")
         if self.strategy is StrategyName.BLUE_GREEN and not self.steps and self.smoke_test is None:
             raise ValueError("blue-green has a smoke test before its switch; set smoke_test to its command")
+        self._asks_users()
         if self.max_surge is not None:
             self._swaps_nodes()
         return self
+
+    def _asks_users(self) -> None:
+        """What an experiment asks of the list in which it stands."""
+        if self.strategy is StrategyName.AB and self.experiment is None:
+            raise ValueError("ab has nothing to ask; write experiment: {name: …, split: {…}, metric: {…}, smallest: …, …}")
+        steps = self.plan()
+        places = [place for place, step in enumerate(steps) if isinstance(step, Experiment)]
+        if self.strategy is StrategyName.AB and not places:
+            raise ValueError("ab has no experiment among its steps; list experiment: 28d, or leave steps out")
+        if not places:
+            return
+        if self.experiment is None:
+            raise ValueError("an experiment stands in steps, and experiment does not say what it asks")
+        if len(places) > 1:
+            raise ValueError("two experiments stand in steps; a rollout asks one thing")
+        if self.strategy is StrategyName.SHADOW:
+            raise ValueError("shadow has no users, and an experiment asks them; write strategy: ab")
+        if any(isinstance(step, SetWeight) for step in steps[: places[0]]):
+            raise ValueError("users who follow a weight would mix with the variants'; list the experiment before all weights")
+        wanted = self.metrics.source is Source.PROMETHEUS
+        if wanted != (self.experiment.metric.users is not None):
+            fix = "users and sum" if wanted else "namespace and name"
+            raise ValueError(f"the metrics are {self.metrics.source}'s; give experiment.metric its {fix}")
 
     def _swaps_nodes(self) -> None:
         """What a swap of nodes asks of a strategy."""
@@ -280,8 +316,8 @@ class RolloutSpec(_Section):
         weights = [step.set_weight for step in steps if isinstance(step, SetWeight)]
         if weights[-1:] != [100]:
             raise ValueError(f"max_surge swaps nodes until all are swapped, and {self.strategy} ends below 100 %: leave it out")
-        if any(isinstance(step, Mirror) for step in steps):
-            raise ValueError("a mirror needs nodes beside all others: leave max_surge out")
+        if any(isinstance(step, Mirror | Experiment) for step in steps):
+            raise ValueError("a mirror or an experiment needs nodes beside all others: leave max_surge out")
         if self.max_surge == 0 and not isinstance(steps[0], SetWeight):
             raise ValueError(
                 "max_surge 0 leaves the candidate no node before its first weight: write 1, or begin with a weight"
@@ -328,25 +364,22 @@ def _canary(spec: RolloutSpec) -> tuple[Step, ...]:
     return _weights(*range(spec.increment, 100, spec.increment), 100) if spec.increment else _weights(5, 25, 50, 100)
 
 
-def _blue_green(spec: RolloutSpec) -> tuple[Step, ...]:
-    assert spec.smoke_test is not None
-    return SmokeTest(smoke_test=spec.smoke_test), *_weights(100), Bake(bake=spec.observe), Analyze(analyze=spec.extend)
-
-
-def _direct(spec: RolloutSpec) -> tuple[Step, ...]:
-    return *_weights(100), Bake(bake=spec.observe)
-
-
 def _shadow(spec: RolloutSpec) -> tuple[Step, ...]:
     return (Mirror.model_validate({"mirror": 100, "for": spec.observe}),)
+
+
+def _ab(spec: RolloutSpec) -> tuple[Step, ...]:
+    assert spec.experiment is not None
+    return Experiment(experiment=spec.experiment.length), *_weights(100)
 
 
 _UNTESTED = (StrategyName.DIRECT, StrategyName.RECREATE)
 """Strategies that look at the health check only, or replace what they would test."""
 _OWN_STEPS: dict[StrategyName, Callable[[RolloutSpec], tuple[Step, ...]]] = {
     StrategyName.CANARY: _canary,
-    StrategyName.BLUE_GREEN: _blue_green,
-    StrategyName.DIRECT: _direct,
+    StrategyName.BLUE_GREEN: lambda _: _weights(100),
+    StrategyName.DIRECT: lambda _: _weights(100),
     StrategyName.SHADOW: _shadow,
+    StrategyName.AB: _ab,
     StrategyName.RECREATE: lambda _: (),
 }

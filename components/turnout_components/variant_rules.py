@@ -57,6 +57,8 @@ class VariantRules:
     def __init__(self, elbv2: Any, listener: str) -> None:
         self._elbv2 = elbv2
         self._listener = listener
+        self._read: list[dict[str, Any]] = []
+        """The listener's rules as they were read last."""
 
     def standing(self) -> dict[str, str]:
         """Target group by variant, as the listener sends them now."""
@@ -79,17 +81,23 @@ class VariantRules:
             if rule not in wanted:
                 self._delete(arn)
 
-    def clear(self, first: str | None = None) -> list[str]:
+    def clear(self, first: str | None = None, *, at_once: bool = False) -> list[str]:
         """Takes the rules out, those to the target group `first` before the others, and returns their variants: from then on
-        everybody goes by the weights. One call a rule."""
-        ours = sorted(self._ours(self._listed()), key=lambda item: item[1].target != first)
+        everybody goes by the weights. One call a rule; `at_once`: begins with the rules that were read last, so that the first
+        call takes one out already."""
+        known = self._drop(self._read, first) if at_once else []
+        return known + self._drop(self._listed(), first)
+
+    def _drop(self, listed: list[dict[str, Any]], first: str | None) -> list[str]:
+        ours = sorted(self._ours(listed), key=lambda item: item[1].target != first)
         for arn, _ in ours:
             self._delete(arn)
         return [variant for _, rule in ours for variant in rule.variants]
 
     def _listed(self) -> list[dict[str, Any]]:
         pages = self._elbv2.get_paginator("describe_rules").paginate(ListenerArn=self._listener)
-        return [rule for page in pages for rule in page["Rules"]]
+        self._read = [rule for page in pages for rule in page["Rules"]]
+        return self._read
 
     def _ours(self, listed: list[dict[str, Any]]) -> Iterator[tuple[str, VariantRule]]:
         """By what they match, whoever made them: the stack's program declares such rules too."""

@@ -85,7 +85,11 @@ class FakeCloud:
     def variants(self, listener: str) -> dict[str, str]:  # noqa: ARG002
         return self.sent
 
-    def clear_variants(self, listener: str, first: str | None) -> bool:  # noqa: ARG002
+    def put_variants(self, listener: str, targets: dict[str, str]) -> None:  # noqa: ARG002
+        self.calls.append(f"put variants {dict(targets)}")
+        self.sent = dict(targets)
+
+    def clear_variants(self, listener: str, first: str | None, *, at_once: bool = False) -> bool:  # noqa: ARG002
         if not self.sent:
             return False
         self.calls.append(f"clear variants, {first} first")

@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from turnout_components.experiment_design import ExperimentDesign
 from turnout_components.rollout_spec import Gate
 
-from turnout.analysis.measurement import Side
+from turnout.analysis.measurement import Moments, Side
 from turnout.metrics import cloudwatch_measures as measures
 from turnout.metrics.cloudwatch_measures import Measure, Statistic, Unmeasurable, Values
 from turnout.metrics.provider import MetricsUnavailable, Place, Reading, Span
+from turnout.metrics.variants import VariantMeasure, counted
 
 QUERIES = 500
 """Of one call."""
@@ -93,6 +95,18 @@ class CloudWatchMetrics:
         start, end = min(span.start for span in spans), max(span.end for span in spans)
         values = self._values({item for each in asked.values() for item in each.statistics}, start, end, self.period)
         return [_readings(asked, values.get(span.start, {})) for span in spans]
+
+    def variants(
+        self, design: ExperimentDesign, places: Mapping[str, Place], spans: Sequence[Span]
+    ) -> list[Mapping[str, Moments] | None]:
+        """What the metric, which has one value a user, says of each variant in each span. CloudWatch reports nothing where
+        nothing flows: a variant without any value had no user then.
+
+        Raises `MetricsUnavailable`."""
+        asked = {name: VariantMeasure.of(design, name, place) for name, place in places.items()}
+        start, end = min(span.start for span in spans), max(span.end for span in spans)
+        values = self._values({item for each in asked.values() for item in each.statistics}, start, end, self.period)
+        return [counted(asked, values.get(span.start, {})) for span in spans]
 
     def _whole(self, since: datetime, until: datetime) -> tuple[datetime, datetime]:
         """The whole periods of that time, at least one, of at most a day; whole minutes where it is longer than one."""

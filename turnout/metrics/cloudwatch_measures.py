@@ -14,7 +14,7 @@ from typing import Protocol
 from turnout_components.rollout_spec import Gate, GateKind
 
 from turnout.analysis.measurement import Count, Moments, Sample, Side
-from turnout.metrics.provider import Place
+from turnout.metrics.provider import Place, names_of
 
 BALANCER = "AWS/ApplicationELB"
 _DIGITS = 10
@@ -82,12 +82,7 @@ def custom(gate: Gate, place: Place) -> Series:
     metric = gate.metric
     if metric is None or metric.namespace is None or metric.name is None:
         raise Unmeasurable("CloudWatch needs metric.namespace and metric.name; total, bad, score and histogram are PromQL")
-    names = {
-        "service": place.service,
-        "environment": place.environment,
-        "group": place.group,
-        "release": place.release,
-    }
+    names = names_of(place)
     filled = {key: Template(value).substitute(names) for key, value in metric.dimensions.items()}
     return Series(metric.namespace, metric.name, tuple(sorted(filled.items())))
 

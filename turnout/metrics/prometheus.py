@@ -13,12 +13,14 @@ from typing import Any
 
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
+from turnout_components.experiment_design import ExperimentDesign
 from turnout_components.rollout_spec import Gate, GateKind, Metric
 
-from turnout.analysis.measurement import Sample, Side
+from turnout.analysis.measurement import Moments, Sample, Side
 from turnout.metrics import prometheus_series as series
+from turnout.metrics import variants
 from turnout.metrics.prometheus_series import Bounds, Counted, Series
-from turnout.metrics.provider import MetricsUnavailable, Place, Reading, Span
+from turnout.metrics.provider import MetricsUnavailable, Place, Reading, Span, names_of
 
 LOOKBACK = timedelta(minutes=5)
 """How long before a span a series' last sample may lie; Prometheus's own lookback."""
@@ -72,7 +74,7 @@ class PrometheusMetrics:
                 continue
             if (
                 len(places) > 1
-                and len({tuple(_filled(text, each) for text in _selectors(gate)) for each in places.values()}) == 1
+                and len({tuple(_filled(text, names_of(each)) for text in _selectors(gate)) for each in places.values()}) == 1
             ):
                 lines.append(
                     f"{gate.name}: both sides are the same series; tell them apart by $environment, $group or $release"
@@ -93,7 +95,7 @@ class PrometheusMetrics:
         """Why a gate has no sample of the active side, or None."""
         counted = self._counted(gate, place, [_seconds(span)])
         if counted.sample(gate, Side.ACTIVE, math.inf, 0) is None:
-            selectors = " and ".join(_filled(text, place) for text in _selectors(gate))
+            selectors = " and ".join(_filled(text, names_of(place)) for text in _selectors(gate))
             return (
                 f"{selectors} counted nothing of {place.environment}; correct the selector, or send {place.environment} traffic"
             )
@@ -140,12 +142,33 @@ class PrometheusMetrics:
             readings += [_readings(known, counted, cuts, places, number) for number in range(len(part))]
         return readings
 
+    def variants(
+        self, design: ExperimentDesign, places: Mapping[str, Place], spans: Sequence[Span]
+    ) -> list[Mapping[str, Moments] | None]:
+        """What the counters of users, of the sum and of the squares of their values say of each variant in each span.
+
+        Raises `MetricsUnavailable`."""
+        metric = design.metric
+        selectors = [text for text in (metric.users, metric.sum, metric.squares) if text]
+        found: list[Mapping[str, Moments] | None] = []
+        for part in _stretches(spans):
+            bounds = list(map(_seconds, part))
+            counters = {
+                name: [self._total(_filled(text, variants.names(design, name, place)), bounds) for text in selectors]
+                for name, place in places.items()
+            }
+            found += [variants.grown(design, counters, number) for number in range(len(part))]
+        return found
+
+    def _total(self, selector: str, bounds: Bounds) -> Counted:
+        return series.total(self._samples(selector, bounds[0][0], bounds[-1][1]), bounds)
+
     def _counted(self, gate: Gate, place: Place, bounds: Bounds) -> "_Counted":
         metric = gate.metric
         assert metric is not None
 
         def found(text: str | None) -> list[Series]:
-            return self._samples(_filled(text, place), bounds[0][0], bounds[-1][1]) if text else []
+            return self._samples(_filled(text, names_of(place)), bounds[0][0], bounds[-1][1]) if text else []
 
         if gate.kind is GateKind.LATENCY:
             return _Counted(buckets=series.buckets(found(metric.histogram), bounds))
@@ -249,14 +272,8 @@ def _selectors(gate: Gate) -> list[str]:
     return given if len(given) == len(needed) else []
 
 
-def _filled(text: str, place: Place) -> str:
-    """The selector with the place's names, escaped as a label's value is ("Querying basics": string literals)."""
-    names = {
-        "service": place.service,
-        "environment": place.environment,
-        "group": place.group,
-        "release": place.release,
-    }
+def _filled(text: str, names: Mapping[str, str]) -> str:
+    """The selector with these names, escaped as a label's value is ("Querying basics": string literals)."""
     escaped = {
         name: value.replace("\\", r"\\").replace('"', r"\"").replace("'", r"\'").replace("\n", r"\n")
         for name, value in names.items()

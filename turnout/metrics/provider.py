@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from turnout_components.experiment_design import ExperimentDesign
 from turnout_components.rollout_spec import Gate
 
-from turnout.analysis.measurement import Sample, Side
+from turnout.analysis.measurement import Moments, Sample, Side
 
 
 class MetricsUnavailable(Exception):
@@ -26,6 +27,11 @@ class Place:
     release: str
     target_group: str
     listener: str
+
+
+def names_of(place: Place) -> dict[str, str]:
+    """What stands for `$service`, `$environment`, `$group` and `$release`."""
+    return {name: getattr(place, name) for name in ("service", "environment", "group", "release")}
 
 
 @dataclass(frozen=True)
@@ -69,5 +75,13 @@ class MetricProvider(Protocol):
         self, gates: Sequence[Gate], thresholds: Mapping[str, float], places: Mapping[Side, Place], spans: Sequence[Span]
     ) -> list[Mapping[Side, Reading]]:
         """The spans' readings, in order; a side that is missing from one had nothing to report.
+
+        Raises `MetricsUnavailable`."""
+
+    def variants(
+        self, design: ExperimentDesign, places: Mapping[str, Place], spans: Sequence[Span]
+    ) -> list[Mapping[str, Moments] | None]:
+        """The users of each variant who were counted in each span, with sum and squares of their values; None for a span whose
+        numbers contradict each other: it says nothing of any variant. `places`: where each variant is served.
 
         Raises `MetricsUnavailable`."""

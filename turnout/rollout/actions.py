@@ -31,6 +31,8 @@ class Seen:
     """The stable side's minimum."""
     mirror: int = 0
     """The share that is mirrored to all of the candidate's instances, in percent."""
+    variants: Mapping[str, str] = field(default_factory=dict)
+    """Of an experiment: the environment (or target group of none of ours) by variant, as rules send them past the weights."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,14 @@ class PutMirror:
     share: int
 
 
-Action = Raise | Hold | PutWeight | PutMirror | TakeBack | RunSmokeTest | Finish
+@dataclass(frozen=True)
+class PutVariants:
+    """Send each variant's users to this environment past the weights, and no others; none: everybody follows the weights."""
+
+    variants: Mapping[str, str]
+
+
+Action = Raise | Hold | PutWeight | PutMirror | PutVariants | TakeBack | RunSmokeTest | Finish
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,19 @@ from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Operator, RecordStore, SwitchRecord
 
 from turnout.metrics.provider import MetricProvider, MetricsUnavailable
-from turnout.rollout.actions import Action, Decision, Finish, Hold, PutMirror, PutWeight, Raise, RunSmokeTest, TakeBack
+from turnout.rollout import experiments
+from turnout.rollout.actions import (
+    Action,
+    Decision,
+    Finish,
+    Hold,
+    PutMirror,
+    PutVariants,
+    PutWeight,
+    Raise,
+    RunSmokeTest,
+    TakeBack,
+)
 from turnout.rollout.decide import decide
 from turnout.rollout.measuring import measure
 from turnout.rollout.mirrors import Mirrors
@@ -194,7 +206,11 @@ class Controller:
                 status, windows = status.changed(compared=compared), (*windows, *copied)
         except MetricsUnavailable as error:
             return status.changed(unmeasured=f"metrics: {error}")
-        return status.measured(windows).changed(unmeasured="")
+        status = status.measured(windows).changed(unmeasured="")
+        try:
+            return experiments.measured(status, self._metrics, record, self._moves.key, self._clock())
+        except MetricsUnavailable as error:
+            return status.changed(unmeasured=f"the experiment's metric: {error}")
 
     def _advance(self, written: RolloutStatus, status: RolloutStatus, record: SwitchRecord) -> Decision:
         smoke: str | None = None
@@ -236,6 +252,9 @@ class Controller:
                 return self._put_weight(status, action.weight)
             case PutMirror():
                 self._moves.put_mirror(status, action.share)
+            case PutVariants():
+                self._moves.put_variants(status, action.variants)
+                return self._written_or_corrected(status)
             case TakeBack():
                 if not status.state.is_over:
                     return self._put_weight(status, action.weight)
@@ -255,6 +274,9 @@ class Controller:
             return self._write(status)
         except LeaseLost:
             self._moves.correct()
+            found = self._rollouts.read(status.id)
+            if found.state.is_over or found.trial.until is not None:
+                self._moves.clear_variants(found, self._moves.record())
             raise
 
     def _told(self, status: RolloutStatus) -> RolloutStatus:

@@ -5,10 +5,10 @@ The order matters: what takes traffic back comes before what moves it on, and no
 
 from datetime import datetime, timedelta
 
-from turnout_components.rollout_spec import GateKind, StrategyName
+from turnout_components.rollout_spec import Experiment, GateKind, StrategyName
 
 from turnout.analysis.measurement import Side
-from turnout.rollout.actions import Decision, Finish, PutMirror, PutWeight, Seen, TakeBack
+from turnout.rollout.actions import Decision, Finish, PutMirror, PutVariants, PutWeight, Seen, TakeBack
 from turnout.rollout.evidence import failed, judged
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.steps import needed, step, take_back
@@ -41,6 +41,9 @@ def _decide(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
     if isinstance(bad, str):
         return take_back(status, now, bad, unstable=True)
     status = bad
+    if seen.variants and not isinstance(status.current, Experiment):
+        told = status.said(now, "found an experiment's rules", "none are to stand at this step: taken out")
+        return Decision(told, PutVariants({}))
     if seen.weight not in (status.weight, status.moving):
         return _elsewhere(status, seen, now)
     if status.state is State.PAUSED:
@@ -50,17 +53,19 @@ def _decide(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
 
 def _judged(status: RolloutStatus) -> RolloutStatus:
     """With the gates' judgements of all that is measured; they are made again when anything of that has changed."""
-    if not (status.weight or status.mirror) or not status.windows:
+    if not (status.share or status.mirror) or not status.windows:
         return status
-    of = f"{status.windows[-1].end} {status.weight} {status.mirror} {status.step}"
+    of = f"{status.windows[-1].end} {status.share} {status.mirror} {status.step}"
     return status if of == status.judged_of else status.changed(judgements=judged(status), judged_of=of)
 
 
 def _after_the_end(status: RolloutStatus, seen: Seen) -> Decision:
     """A driver that was killed between the status and the record left the record's part; whoever ended it from outside knew
-    nothing of a mirror."""
+    nothing of a mirror. While rules of an experiment stand no other rollout begins: they are this one's."""
     if seen.rollout != status.id and seen.mirror:
         return Decision(status, PutMirror(0))
+    if seen.rollout is None and seen.variants:
+        return Decision(status, PutVariants({}))
     if seen.rollout != status.id or seen.weight is None:
         return Decision(status)
     return Decision(status, TakeBack() if status.state is State.TAKEN_BACK else Finish())
@@ -87,9 +92,9 @@ def _bad(status: RolloutStatus, seen: Seen, now: datetime) -> str | RolloutStatu
     if failing:
         return "; ".join(each.said for each in failing)
     health = any(gate.kind is GateKind.HEALTH and gate.critical for gate in status.gates)
-    if not status.weight:
+    if not status.share:
         return status.changed(sick_since=None)
-    wanted = needed(status, status.weight, {})
+    wanted = needed(status, status.share, {})
     ready = seen.ready.get(Side.CANDIDATE, 0)
     if 2 * ready >= wanted or (ready and not health):
         return status.changed(sick_since=None)

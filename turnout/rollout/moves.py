@@ -73,7 +73,34 @@ class Moves:
             draining={side: max(0, group.present - group.desired) if group else 0 for side, group in groups.items()},
             held=stable.minimum if (stable := groups[Side.ACTIVE]) else 0,
             mirror=self._mirrors.share(status, record) if self._mirrors and status.mirror else 0,
+            variants=self._variants(status, record),
         )
+
+    def _variants(self, status: RolloutStatus, record: SwitchRecord) -> Mapping[str, str]:
+        """The environment of each variant as rules send it; asked only where the rollout has an experiment."""
+        if status.design is None:
+            return {}
+        names = {state.target_group: name for name, state in record.environments.items()}
+        return {variant: names.get(to, to) for variant, to in self._cloud.variants(str(record.listener)).items()}
+
+    def put_variants(self, status: RolloutStatus, variants: Mapping[str, str]) -> None:
+        """Has each variant's users sent to this environment past the weights; none: takes the rules out.
+
+        Raises `LeaseLost` when the rollout was ended and rules were to be made."""
+        record = self.record()
+        if not variants:
+            self.clear_variants(status, record)
+            return
+        if record.rollout != status.id or self._foreign_claim(status, record):
+            raise LeaseLost(f"rollout {status.id} was ended, or somebody else moves traffic")
+        targets = {variant: record.environments[name].target_group for variant, name in variants.items()}
+        self._cloud.put_variants(str(record.listener), targets)
+
+    def clear_variants(self, status: RolloutStatus, record: SwitchRecord, *, at_once: bool = False) -> None:
+        """Everybody follows the weights: the candidate's rules go first."""
+        if status.design is not None and record.listener is not None:
+            first = record.environments[status.candidate].target_group
+            self._cloud.clear_variants(record.listener, first, at_once=at_once)
 
     def put_mirror(self, status: RolloutStatus, share: int) -> None:
         """Has so many percent of live requests copied to the candidate's instances; 0: none."""
@@ -155,12 +182,15 @@ class Moves:
             self._cloud.set_weights(record.listener, record.by_target_group(record.traffic))
 
     def put_back(self, status: RolloutStatus, record: SwitchRecord, keeps: int = 0) -> None:
-        """All traffic to the stable environment, but for what the candidate `keeps` (percent); at once and insistently."""
+        """All traffic to the stable environment, but for what the candidate `keeps` (percent); at once and insistently. Rules
+        that stand carry the candidate's users past the weights: they go before the weights do."""
         if record.listener is None:
             return
         weights = record.by_target_group(_traffic(status, keeps))
         for attempt in Retrying(stop=stop_after_attempt(8), wait=wait_exponential(0.05, max=2), reraise=True):
             with attempt:
+                if status.trial.until is None:
+                    self.clear_variants(status, record, at_once=True)
                 followed = self._cloud.set_weights(record.listener, weights, at_once=True)
         if not followed:
             self._notify(STAYS_STICKY)
@@ -183,6 +213,7 @@ class Moves:
         wanted = record.by_target_group(record.traffic) if record.traffic is not None else {}
         if record.listener is not None and insist(self._cloud, record.listener, wanted):
             self._notify("somebody moved traffic in the same moment: it is put back once more")
+        self.clear_variants(status, record)
         self._end_mirror(status, record)
         self._give_back_size(status, record)
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from turnout_components.rollout_spec import Mirror, SetWeight, SmokeTest
+from turnout_components.rollout_spec import Experiment, Mirror, SetWeight, SmokeTest
 from turnout_components.time_windows import closed_until
 
 from turnout.rollout.status import RolloutStatus
@@ -10,12 +10,12 @@ from turnout.rollout.status import RolloutStatus
 
 def opens(status: RolloutStatus, now: datetime, live: int | None = None) -> datetime | None:
     """When the step at work may begin; None: it may go on now. What gives the candidate nothing more needs no window, nor does
-    a step that somebody has told to go on, a mirror that is on, or a weight that is in force already (`live`, in percent)
-    and not yet recorded."""
+    a step that somebody has told to go on, a mirror or an experiment that is on, or a weight that is in force already (`live`,
+    in percent) and not yet recorded."""
     step = status.current
-    if status.state.is_over or status.is_approved or not isinstance(step, (SetWeight, SmokeTest, Mirror)):
+    if status.state.is_over or status.is_approved or not isinstance(step, (SetWeight, SmokeTest, Mirror, Experiment)):
         return None
-    if isinstance(step, Mirror) and status.mirror:
+    if (isinstance(step, Mirror) and status.mirror) or (isinstance(step, Experiment) and status.trial.since is not None):
         return None
     if isinstance(step, SetWeight) and (step.set_weight <= status.weight or (live is not None and live == status.moving)):
         return None

@@ -4,17 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from turnout_components.durations import written
 from turnout_components.gate import observe
 from turnout_components.live import Group, LiveCloud, ready_targets
 from turnout_components.release import split_id
 from turnout_components.resolve import SwitchRefused
-from turnout_components.rollout_spec import GateKind, RolloutSpec, SetWeight
+from turnout_components.rollout_spec import Experiment, GateKind, RolloutSpec, SetWeight
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Floor, Operator, RecordStore, SwitchRecord
 
 from turnout.analysis.measurement import Side
 from turnout.metrics.provider import MetricProvider
 from turnout.rollout.evidence import STATISTICAL, frozen_bounds
+from turnout.rollout.experiments import need
 from turnout.rollout.measuring import BASELINE, baseline, places
 from turnout.rollout.status import Event, RolloutStatus, Size, State
 from turnout.rollout.store import RolloutStore
@@ -39,6 +41,7 @@ def prepare(start: Start, records: RecordStore, cloud: LiveCloud, metrics: Metri
     Raises `SwitchRefused`, `MetricsUnavailable`."""
     record = records.read()
     status = _begin(start, startable(record, cloud), cloud)
+    _check_power(status)
     assert record is not None
     return _frozen(status, record, records.key, metrics)
 
@@ -177,6 +180,22 @@ def _check_swap(status: RolloutStatus, surge: int, stable: Group, candidate: Gro
         raise SwitchRefused(f"{status.candidate} is to have {status.total} nodes and its maximum is {candidate.maximum}: {fix}")
 
 
+def _check_power(status: RolloutStatus) -> None:
+    """An experiment can find what matters in the time that it has.
+
+    Raises `SwitchRefused`."""
+    longest = next((step.experiment for step in status.plan if isinstance(step, Experiment)), None)
+    if status.design is None or longest is None:
+        return
+    needed = need(status.design)
+    if needed.length > longest:
+        raise SwitchRefused(
+            f"experiment {status.design.name} would end undecided after {written(longest)}: a difference of "
+            f"{status.design.smallest:g} with a power of {status.design.power:.0%} asks for more ({needed.said}). Let it run "
+            "longer (for), ask for a larger difference (smallest), or give its variants more users (split)"
+        )
+
+
 def _size(group: Group) -> Size:
     return Size(minimum=group.minimum, maximum=group.maximum, desired=group.desired)
 
@@ -200,8 +219,8 @@ def _frozen(status: RolloutStatus, record: SwitchRecord, key: str, metrics: Metr
         raise SwitchRefused("what cannot be measured is not rolled out:\n  " + "\n  ".join(faults))
     status = status.changed(thresholds=thresholds)
     status = status.measured(baseline(status, metrics, record, key, since))
-    first = next((step.set_weight for step in status.plan if isinstance(step, SetWeight)), None)
-    if first == 100:
+    first = next((step for step in status.plan if isinstance(step, SetWeight | Experiment)), None)
+    if isinstance(first, SetWeight) and first.set_weight == 100:
         bounds = frozen_bounds(gates, status.windows)
         missing = [gate.name for gate in gates if gate.critical and gate.name not in bounds]
         if missing:

@@ -6,11 +6,12 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from turnout_components.rollout_spec import Gate, RolloutSpec, SetWeight, Step
+from turnout_components.experiment_design import ExperimentDesign
+from turnout_components.rollout_spec import Experiment, Gate, RolloutSpec, SetWeight, Step
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Operator
 
-from turnout.analysis.measurement import Judgement, Side, Window
+from turnout.analysis.measurement import Judgement, Moments, Side, Window
 
 LEASE = timedelta(seconds=30)
 WINDOWS_AT_MOST = 480
@@ -80,6 +81,27 @@ class Compared(_Frozen):
         return f"{self.pairs:,} requests twice: status alike {status:.1f} %, answers alike {answers:.1f} %, {late}"
 
 
+class Trial(_Frozen):
+    """What an experiment has counted so far. `since`: when its rules were seen to stand; `until`: when they were to go."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    measured_until: datetime | None = None
+    totals: dict[str, Moments] = {}
+    """Users with the sum and the squares of their values, by variant."""
+    unusable: int = 0
+    """Spans whose numbers contradict each other: they count for no variant."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether users go by variant."""
+        return self.since is not None and self.until is None
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether they did at that time."""
+        return self.since is not None and self.since <= moment and (self.until is None or moment < self.until)
+
+
 class Size(_Frozen):
     """A group's bounds as they were before the rollout, to be given back."""
 
@@ -122,6 +144,7 @@ class RolloutStatus(_Frozen):
     """The share of live requests that the candidate gets copies of, in percent."""
     mirror_since: datetime | None = None
     compared: Compared = Compared()
+    trial: Trial = Trial()
     sick_since: datetime | None = None
     """Since when the candidate has too few healthy targets."""
     windows: tuple[Window, ...] = ()
@@ -177,13 +200,25 @@ class RolloutStatus(_Frozen):
         return next((window.end for window in reversed(self.windows) if not window.mirrored), None)
 
     def weight_at(self, moment: datetime) -> int:
-        """The share at that time."""
+        """The share at that time; of users, while an experiment divides them."""
+        if self.design is not None and self.trial.covers(moment):
+            return self.design.share
         return next((shift.weight for shift in reversed(self.shifts) if shift.at <= moment), 0)
 
     @property
     def current(self) -> Step | None:
         """The step at work; None after the last."""
         return self.plan[self.step] if self.step < len(self.plan) else None
+
+    @property
+    def design(self) -> ExperimentDesign | None:
+        """What is asked, where an experiment is among the steps."""
+        return self.spec.experiment if any(isinstance(step, Experiment) for step in self.plan) else None
+
+    @property
+    def share(self) -> int:
+        """What the candidate carries, in percent of requests or, while an experiment divides them, of users."""
+        return self.design.share if self.design is not None and self.trial.stands else self.weight
 
     @property
     def is_approved(self) -> bool:

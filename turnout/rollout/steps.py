@@ -4,11 +4,13 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 
-from turnout_components.rollout_spec import Analyze, Approve, Bake, Mirror, SetWeight, SmokeTest
+from turnout_components.durations import written
+from turnout_components.rollout_spec import Analyze, Approve, Bake, Experiment, Mirror, SetWeight, SmokeTest
 
 from turnout.analysis.measurement import Side
-from turnout.rollout.actions import Decision, Finish, PutMirror, PutWeight, Raise, RunSmokeTest, Seen, TakeBack
+from turnout.rollout.actions import Decision, Finish, PutMirror, PutVariants, PutWeight, Raise, RunSmokeTest, Seen, TakeBack
 from turnout.rollout.evidence import baked, fits, frozen_bounds, mirrored, open_gates
+from turnout.rollout.experiments import Answer, answer
 from turnout.rollout.opening import opens
 from turnout.rollout.status import RolloutStatus, Shift, State
 from turnout.rollout.surge import nodes
@@ -37,6 +39,8 @@ def step(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
             return _approve(status, current, now)
         case Mirror():
             return _mirror(status, current, seen, now)
+        case Experiment():
+            return _experiment(status, current, seen, now)
 
 
 def _closed(status: RolloutStatus, now: datetime, until: datetime) -> Decision:
@@ -49,7 +53,8 @@ def _closed(status: RolloutStatus, now: datetime, until: datetime) -> Decision:
 
 def _end(status: RolloutStatus, now: datetime) -> Decision:
     if not status.weight:
-        compared = status.said(now, "finished", status.compared.said, alert=True)
+        said = status.compared.said if status.design is None else answer(status)[1]
+        compared = status.said(now, "finished", said, alert=True)
         return Decision(compared.changed(state=State.FINISHED, ended=now), Finish())
     told = status.said(now, "promoted", f"{status.candidate} keeps {status.weight} % of requests", alert=True)
     return Decision(told.changed(state=State.PROMOTED, ended=now), Finish())
@@ -222,3 +227,49 @@ def _mirror(status: RolloutStatus, step: Mirror, seen: Seen, now: datetime) -> D
         why = f"; {status.unmeasured}" if status.unmeasured else ""
         return take_back(status, now, f"inconclusive: {waits}{why}", unstable=False)
     return Decision(status, waits=waits)
+
+
+def _experiment(status: RolloutStatus, step: Experiment, seen: Seen, now: datetime) -> Decision:
+    """Users go by variant until one of the candidate's wins, or the rollout goes back. The weights stay."""
+    assert status.design is not None
+    if status.trial.until is not None:
+        if seen.variants:
+            return Decision(status, PutVariants({}))
+        return _next(status, now, "the experiment's rules are out", "everybody follows the weights")
+    wanted = status.design.environments(status.stable, status.candidate)
+    if status.trial.since is None:
+        return _begin_experiment(status, wanted, seen, now)
+    found, said = answer(status)
+    if status.is_approved or found is Answer.WINS:
+        what = "promoted by hand" if status.is_approved else f"experiment {status.design.name}: {status.candidate} wins"
+        return Decision(_with_trial(status.said(now, what, said), until=now), goes_on=True)
+    if found is not Answer.OPEN:
+        return take_back(status, now, said, unstable=found is Answer.WORSE)
+    if any(seen.variants.get(name) != status.candidate for name in status.design.candidates):
+        cause = f"the rules to {status.candidate} are gone: somebody else took the experiment out"
+        return take_back(status, now, cause, unstable=False)
+    if seen.variants != wanted:
+        return Decision(status, PutVariants(wanted))
+    told = said + (f" ({status.unmeasured})" if status.unmeasured else "")
+    if now - status.trial.since > step.experiment:
+        return take_back(status, now, f"inconclusive after {written(step.experiment)}: {told}", unstable=False)
+    return Decision(status, waits=told)
+
+
+def _begin_experiment(status: RolloutStatus, wanted: Mapping[str, str], seen: Seen, now: datetime) -> Decision:
+    """Rules stand when they are seen to: from then on users count."""
+    assert status.design is not None
+    unready = _unready(status, status.design.share, seen, now)
+    if unready is not None:
+        return unready
+    if seen.variants != wanted:
+        if seen.claimed:
+            return Decision(status, waits=f"{seen.claimed} is moving traffic")
+        return Decision(status, PutVariants(wanted))
+    places = ", ".join(f"{name} {status.design.split[name]:g} % to {place}" for name, place in wanted.items())
+    told = status.said(now, f"experiment {status.design.name} began", places).changed(step_began=now)
+    return Decision(_with_trial(told, since=now), waits="no users yet")
+
+
+def _with_trial(status: RolloutStatus, **fields: datetime) -> RolloutStatus:
+    return status.changed(trial=status.trial.model_copy(update=fields))

@@ -1,7 +1,18 @@
 """A rollout's steps and gates in words, as the screen and the report show them."""
 
 from turnout_components.durations import written
-from turnout_components.rollout_spec import Analyze, Approve, Bake, Gate, GateKind, Mirror, SetWeight, SmokeTest, Step
+from turnout_components.rollout_spec import (
+    Analyze,
+    Approve,
+    Bake,
+    Experiment,
+    Gate,
+    GateKind,
+    Mirror,
+    SetWeight,
+    SmokeTest,
+    Step,
+)
 
 from turnout.rollout.status import RolloutStatus
 
@@ -19,6 +30,8 @@ def step_name(step: Step | None) -> str:
             return f"smoke test: {step.smoke_test}"
         case Mirror():
             return f"mirror {step.mirror} % for {written(step.length)}"
+        case Experiment():
+            return f"experiment, {written(step.experiment)} at most"
         case Approve():
             return f"approval: {step.approve}"
     return "the end"
