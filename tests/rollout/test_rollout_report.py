@@ -13,7 +13,7 @@ from turnout_components.rollout_spec import Alerts, Gate, GateKind
 
 from turnout.analysis.measurement import Judgement, Side, Verdict
 from turnout.report.page import page
-from turnout.report.series import Panel, panels, weights
+from turnout.report.series import Panel, extent, panels, weights
 from turnout.report.words import Unit, elapsed, number
 from turnout.rollout.evidence import judged
 from turnout.rollout.status import RolloutStatus, State
@@ -54,10 +54,15 @@ def plain(text: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", bare)).split())
 
 
+def told(world: Callable[[], RolloutStatus], state: State) -> tuple[RolloutStatus, str]:
+    """A rollout that stands so, and what a reader sees of it."""
+    status = made(world)
+    assert status.state is state, status.cause
+    return status, plain(written(status))
+
+
 def test_a_promoted_rollout_is_told_from_its_beginning_to_its_end() -> None:
-    status = made(worlds.promoted)
-    assert status.state is State.PROMOTED, status.cause
-    text = plain(written(status))
+    status, text = told(worlds.promoted, State.PROMOTED)
     for fact in (status.id, "digits/prod", "canary", "anna@ci-1", "Promoted green keeps 100 % of requests.", "m-1", "m-2"):
         assert fact in text
     assert all(release.partition("@")[2] in text for release in status.releases.values())
@@ -79,18 +84,14 @@ def test_every_gate_is_told_with_its_verdict_and_all_its_numbers() -> None:
 
 
 def test_a_rollout_that_was_taken_back_says_why_first() -> None:
-    status = made(worlds.taken_back)
-    assert status.state is State.TAKEN_BACK
-    text = plain(written(status))
+    status, text = told(worlds.taken_back, State.TAKEN_BACK)
     assert text.index(f"Taken back All traffic is back at blue: {status.cause}.") < text.index("What the gates say")
     assert "m-2 was found bad and is marked unstable" in text
     assert "✗ fail" in text
 
 
 def test_a_running_rollout_says_where_it_is() -> None:
-    status = made(worlds.with_a_gap)
-    assert status.state is State.RUNNING
-    text = plain(written(status))
+    status, text = told(worlds.with_a_gap, State.RUNNING)
     assert f"Running green has {status.weight} % of requests; step {status.step + 1} of {len(status.plan)}" in text
     assert "so far 2:00:00" in text
     assert "paused by anna@ci-1" in text
@@ -161,6 +162,33 @@ def test_requests_are_a_rate() -> None:
     assert [line.value(line.points[-1:]) for line in (active, candidate)] == [pytest.approx(150), pytest.approx(50)]
 
 
+@pytest.mark.parametrize("world", [worlds.promoted, worlds.taken_back, worlds.with_a_gap])
+def test_the_charts_open_shortly_before_it_began_and_the_baseline_is_summed_up(world: Callable[[], RolloutStatus]) -> None:
+    status = made(world)
+    before = [window for window in status.windows if window.end <= status.began]
+    assert len(before) == 10
+    first = extent(status)[0]
+    assert first == before[-3].start
+    text = written(status)
+    starts = {f"{window.start:%H:%M:%S}–" for window in before}
+    for svg in charts(text):
+        shown = {start for start in starts if any(tip.startswith(start) for tip in boxes(svg, "hover"))}
+        assert shown <= {f"{window.start:%H:%M:%S}–" for window in before[-3:]}
+    requests = sum(window.requests[Side.ACTIVE] for window in before)
+    assert f"before it began 10:00 {requests:,} 0 0 %" in plain(text)
+    assert "what was measured earlier (7:00) is summed up in By weight" in plain(text)
+
+
+def test_of_a_long_rollout_the_charts_show_a_share_of_its_own_time_before_it() -> None:
+    status = made(worlds.promoted)
+    late = status.changed(ended=status.began + timedelta(hours=2))
+    assert extent(late)[0] == status.began - timedelta(minutes=6)
+    assert extent(status.changed(windows=()))[0] == status.began
+    short = status.changed(windows=status.windows[8:])
+    assert extent(short)[0] == status.windows[8].start
+    assert "what was measured earlier" not in plain(written(short))
+
+
 def test_a_gap_is_left_open() -> None:
     status = made(worlds.with_a_gap)
     start = status.began + timedelta(seconds=120)
@@ -175,9 +203,7 @@ def test_a_gap_is_left_open() -> None:
             assert path.count("M") == 2, "one run before the gap and one after"
         assert len(boxes(svg, "gap")) == 1
         assert sum("not measured" in text for text in boxes(svg, "hover")) == 5
-        assert sum("candidate: no traffic" in text for text in boxes(svg, "hover")) in (0, 10), (
-            "ten minutes before the first weight"
-        )
+        assert sum("candidate: no traffic" in text for text in boxes(svg, "hover")) in (0, 3), "before the first weight"
 
 
 def test_a_source_that_falls_silent_is_seen_and_its_usual_delay_is_not() -> None:

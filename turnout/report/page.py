@@ -13,7 +13,7 @@ from turnout_components.rollout_spec import Gate, GateKind
 
 from turnout.analysis.measurement import Judgement, Side, Verdict, Window
 from turnout.report.chart import Mark, draw
-from turnout.report.series import Line, Panel, extent, panels
+from turnout.report.series import Line, Panel, baseline, extent, panels
 from turnout.report.words import Unit, elapsed, moment, number
 from turnout.rollout.status import Event, RolloutStatus, State
 from turnout.rollout.words import gate_name, step_name
@@ -21,6 +21,7 @@ from turnout.rollout.words import gate_name, step_name
 GENERATOR = "turnout rollout report"
 """What a page says of who made it: such a file may be replaced by a newer one."""
 WITHHELD = "(withheld)"
+BEFORE = "before it began"
 LONG = 90
 """Characters of a reason in a tooltip; the table has all."""
 _SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
@@ -82,7 +83,8 @@ def page(status: RolloutStatus, service: str, now: datetime) -> str:
         gates=_rows(told),
         numbers=_numbers(told),
         judgements=told.judgements,
-        charts=[_chart(panel, span, marks, told) for panel in shown],
+        charts=[_chart(panel.since(span[0]), span, marks, told) for panel in shown],
+        left_out=_left_out(told, span[0]),
         weights=_weights(told, shown),
         decisions=[(mark, event, elapsed(event.at - told.began)) for mark, event in zip(marks, told.events, strict=True)],
         day=f"{told.began:%Y-%m-%d}",
@@ -202,22 +204,30 @@ def _label(panel: Panel, status: RolloutStatus) -> str:
     over = [f"{line.name} {number(value, panel.unit)}" for line, value in whole if value is not None]
     gaps = sum(((end - start) for start, end in panel.gaps), timedelta())
     missing = f" Not measured for {elapsed(gaps)}." if panel.gaps else ""
-    told = f" Over all windows: {', '.join(over)}." if over else " Nothing was measured."
+    told = f" Over the time shown: {', '.join(over)}." if over else " Nothing was measured."
     return f"{panel.title} over time: {panel.about}.{told}{missing} Declared weight now {status.weight} %."
 
 
+def _left_out(status: RolloutStatus, first: datetime) -> str:
+    """How much of the baseline the charts leave out; "" where they show all of it."""
+    seconds = sum(window.seconds for window in baseline(status) if window.start < first)
+    return elapsed(timedelta(seconds=seconds)) if seconds else ""
+
+
 def _weights(status: RolloutStatus, shown: Sequence[Panel]) -> dict[str, Any]:
-    """What was measured at each weight: one row a weight, two columns a gate."""
+    """What was measured before it began and at each weight: one row each, two columns a gate."""
     gates = [panel for panel in shown if panel.gate]
+    before = len(baseline(status))
+    names = [BEFORE if index < before else f"{window.weight} %" for index, window in enumerate(status.windows)]
     rows = []
-    for weight in dict.fromkeys(window.weight for window in status.windows):
-        at = [index for index, window in enumerate(status.windows) if window.weight == weight]
+    for name in dict.fromkeys(names):
+        at = [index for index, each in enumerate(names) if each == name]
         whole = reduce(Window.merged, (status.windows[index] for index in at))
         seconds = sum(status.windows[index].seconds for index in at)
         requests = [whole.requests.get(side, 0) for side in (Side.ACTIVE, Side.CANDIDATE)]
         share = number(requests[1] / sum(requests), Unit.SHARE) if sum(requests) else "–"
         cells = [_cell(line, at, panel.unit) for panel in gates for line in panel.lines]
-        rows.append([f"{weight} %", elapsed(timedelta(seconds=seconds)), *(f"{n:,}" for n in requests), share, *cells])
+        rows.append([name, elapsed(timedelta(seconds=seconds)), *(f"{n:,}" for n in requests), share, *cells])
     return {"gates": [panel.gate for panel in gates], "rows": rows}
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -15,6 +15,8 @@ from turnout.rollout.evidence import STATISTICAL
 from turnout.rollout.status import RolloutStatus, State
 
 SIDES = (Side.ACTIVE, Side.CANDIDATE)
+LEAD, LEAD_WINDOWS = 0.05, 3
+"""How much of the time before a rollout its charts show: a share of its own time, and never fewer windows than these."""
 SHOWN_QUIET = "p50"
 """The shown number that is drawn thinner than the others."""
 
@@ -75,6 +77,12 @@ class Panel:
     gaps: tuple[tuple[datetime, datetime], ...] = ()
     gate: str | None = None
 
+    def since(self, first: datetime) -> "Panel":
+        """The same without what is older than `first`."""
+        lines = (replace(line, points=tuple(point for point in line.points if point.start >= first)) for line in self.lines)
+        gaps = ((max(start, first), end) for start, end in self.gaps if end > first)
+        return replace(self, lines=tuple(lines), gaps=tuple(gaps))
+
     @property
     def from_zero(self) -> bool:
         """Scores are looked at closely; all else begins at nothing."""
@@ -82,12 +90,18 @@ class Panel:
 
 
 def extent(status: RolloutStatus) -> tuple[datetime, datetime]:
-    """The time that all charts share: from the first window, or the beginning, to the last thing known."""
+    """The time that all charts share: from a few windows before the rollout began to the last thing known."""
     windows = status.windows
-    first = min([status.began, *(window.start for window in windows[:1])])
     known = [window.end for window in windows[-1:]] + [event.at for event in status.events] + [s.at for s in status.shifts]
     last = max([status.began, *known, *([status.ended] if status.ended else [])])
-    return first, last
+    own = [window.start for window in windows if window.end > status.began - LEAD * (last - status.began)]
+    few = [window.start for window in baseline(status)][-LEAD_WINDOWS:]
+    return min([status.began, *own[:1], *few[:1]]), last
+
+
+def baseline(status: RolloutStatus) -> tuple[Window, ...]:
+    """What was measured before it began."""
+    return tuple(window for window in status.windows if window.end <= status.began)
 
 
 def panels(status: RolloutStatus) -> list[Panel]:
