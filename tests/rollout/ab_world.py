@@ -77,9 +77,10 @@ class UserMetrics(CountedMetrics):
             raise MetricsUnavailable(self.unknown)
         self.read_spans += spans
         assert {name: place.environment for name, place in places.items()} == design.environments("blue", "green")
-        return [self._counted(design, span) for span in spans]
+        return [self.counted(design, span) for span in spans]
 
-    def _counted(self, design: ExperimentDesign, span: Span) -> Mapping[str, Moments]:
+    def counted(self, design: ExperimentDesign, span: Span) -> Mapping[str, Moments]:
+        """One span's users."""
         sent = self.cloud.sent_at(span.start)
         rng = np.random.default_rng(int(span.start.timestamp()) + 1)
         whole = sum(design.split.values())

@@ -72,9 +72,10 @@ def counted(asked: Mapping[str, VariantMeasure], values: Values) -> Mapping[str,
 def grown(
     design: ExperimentDesign, counters: Mapping[str, Sequence[Sequence[float | None]]], number: int
 ) -> Mapping[str, Moments] | None:
-    """The span of that number by counters: users, sum and, of a mean, squares of each variant, a value a span. A sum may grow in
-    another span than its users: only totals are held against each other. A counter without a sample has not grown yet; one
-    that is not finite makes the span unusable."""
+    """The span of that number by counters: users, sum and, of a mean, squares of each variant, a value a span.
+
+    A sum may grow in another span than its users: only totals are held against each other. A counter without a sample has not
+    grown yet; one that is not finite makes the span unusable."""
     found = {}
     for name, series in counters.items():
         grew = [values[number] or 0.0 for values in series]
