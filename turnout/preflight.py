@@ -107,7 +107,7 @@ def _swap_instead(status: RolloutStatus, capacity: Capacity) -> list[str]:
     smallest = surge.smallest(status.total, weights, status.spec.surge_load)
     if smallest > capacity.possible:
         return [f"nodes cannot be swapped either: the smallest turnout:rollout.max_surge that works is {smallest}"]
-    return [f"nodes can be swapped instead: the smallest turnout:rollout.max_surge that works is {smallest}"]
+    return [f"nodes can be swapped instead: the smallest that works is --max-surge {smallest} (turnout:rollout.max_surge)"]
 
 
 def _length(status: RolloutStatus) -> timedelta:

@@ -64,9 +64,10 @@ def test_a_stack_that_is_not_for_development_is_refused(
 
 def test_a_release_is_named_for_recreate_only(turnout: Turnout, written: Callable[..., None]) -> None:
     written(rollout={"strategy": "direct"})
-    done = turnout("rollout", "start", "--release", "digits-2.0.0", "--stack", "prod")
-    assert done.exit_code == 2
-    assert "--release is of recreate; direct takes the standby's" in done.output
+    for command in ("start", "check"):
+        done = turnout("rollout", command, "--release", "digits-2.0.0", "--stack", "prod")
+        assert done.exit_code == 2
+        assert "--release is of recreate; direct takes the standby's" in done.output
 
 
 def test_an_up_whose_record_cannot_be_read_is_an_ordinary_up(written: Callable[..., None]) -> None:

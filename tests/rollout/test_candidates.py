@@ -98,6 +98,22 @@ def test_a_release_that_came_back_counts_by_its_last_time() -> None:
     assert candidates(switch.record)[0].began == START + timedelta(hours=5)
 
 
+def test_how_long_it_had_all_traffic_is_told_of_all_times_together() -> None:
+    switch = History(ONE).deploy(green=TWO).move("green").move("blue").deploy(green=THREE).move("green")
+    assert [(each.name, each.served) for each in candidates(switch.record)] == [
+        ("m-1.0.0", timedelta(hours=4)),
+        ("m-2.0.0", timedelta(hours=1)),
+    ]
+
+
+def test_what_was_taken_back_each_time_comes_last_and_says_so() -> None:
+    """A rollout that is aborted after its full switch marks nothing unstable, and leaves its release last in time."""
+    switch = History(ONE).deploy(green=TWO).move("green").back("blue", None).deploy(green=THREE).move("green")
+    assert [(each.name, each.taken_back) for each in candidates(switch.record)] == [("m-1.0.0", False), ("m-2.0.0", True)]
+    once_kept = switch.deploy(blue=TWO).move("blue").deploy(green=THREE).move("green")
+    assert [(each.name, each.taken_back) for each in candidates(once_kept.record)] == [("m-2.0.0", False), ("m-1.0.0", False)]
+
+
 def test_a_release_replaced_under_traffic_is_a_candidate() -> None:
     """Strategy recreate: the active environment gets another release in place."""
     switch = History(ONE).deploy(blue=TWO)

@@ -195,10 +195,11 @@ def test_the_downtime_is_announced_from_past_launches(place: InPlace) -> None:
     status = place.prepared()
     said = announcement(status, [Launch(38, False), Launch(52, False), Launch(44, False), Launch(3, True)])
     assert said == (
-        "DOWNTIME: m-3 replaces m-1 in place on blue (4 instances). Users get 503 from when the old servers end (they drain "
-        "for up to 30 s) until a new one is healthy: in about 44 s (4 from nothing; median of 3)"
+        "DOWNTIME: m-3 replaces m-1 in place on blue (4 instances). Users get 503 while the old servers drain (up to 30 s) and "
+        "from then until a new one is healthy, in about 44 s (4 from nothing; median of 3): some 74 s in all"
     )
-    assert "after a time not known yet" in announcement(status, [])
+    unknown = announcement(status, [Launch(3, True)])
+    assert unknown.endswith("is healthy, after a time not known yet (4 from nothing; no launch from nothing is on record)")
 
 
 def split(place: InPlace) -> None:

@@ -36,7 +36,9 @@ def test_a_swap_needs_the_nodes_of_its_fullest_stage_and_not_twice_as_many(spec:
 
 
 def test_a_refusal_names_the_smallest_surge_that_works() -> None:
-    assert "nodes can be swapped instead: the smallest turnout:rollout.max_surge that works is 1" in refusal(prepared(), 2)
+    assert "nodes can be swapped instead: the smallest that works is --max-surge 1 (turnout:rollout.max_surge)" in refusal(
+        prepared(), 2
+    )
     assert "nodes cannot be swapped either" in refusal(prepared(), 0)
 
 

@@ -14,6 +14,7 @@ from turnout_components.rollout_spec import StrategyName
 from turnout.cli import rollout_view as view
 from turnout.cli.deploying import execute
 from turnout.cli.errors import CommandFailed, Exit
+from turnout.cli.rollout_drive import end_taken_back
 from turnout.cli.session import Session, screen
 from turnout.deploy import check as deployable
 from turnout.deploy import configure, engine_of
@@ -55,11 +56,11 @@ def start(session: Session, rollouts: Rollouts, changes: Mapping[str, Any], rele
     _finish(session, run.run(run.begin(status, said)))
 
 
-def check(session: Session, rollouts: Rollouts, changes: Mapping[str, Any]) -> None:
-    """Says what users would notice; touches nothing.
+def check(session: Session, rollouts: Rollouts, changes: Mapping[str, Any], release: str | None) -> None:
+    """Says what users would notice; touches nothing. `release`: as for `start`.
 
     Raises `SwitchRefused`, `CommandFailed` where it would be refused."""
-    status, said = _prepared(session, rollouts, changes, None)
+    status, said = _prepared(session, rollouts, changes, release)
     screen().line(said)
     screen().result({**view.document(status), "announcement": said})
 
@@ -157,7 +158,5 @@ def _finish(session: Session, status: RolloutStatus) -> None:
         out.line(f"{status.candidate} serves {release}; no healthy target for {status.downtime:.1f} s")
         out.line(f"commit {file}: turnout:environments.{status.candidate}.release is {release}")
         return
-    text = f"taken back: {status.cause}; no healthy target for {status.downtime or 0:.1f} s; {file} says {status.before} again"
-    if out.as_json:
-        raise SystemExit(int(Exit.TAKEN_BACK))
-    raise CommandFailed(Exit.TAKEN_BACK, text)
+    down = f"no healthy target for {status.downtime or 0:.1f} s"
+    end_taken_back(f"taken back: {status.cause}; {down}; {file} says {status.before} again")

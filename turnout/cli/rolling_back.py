@@ -1,5 +1,6 @@
 """`turnout rollback`. Every import here costs time in which a bad release answers users."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,8 @@ def _proven(session: Session, to: str) -> "Candidate":
     if record is None or record.traffic is None:
         raise SwitchRefused("nothing is deployed, so there is nothing to roll back")
     found = choose(record, to)
+    if found.taken_back:
+        screen().line(f"! {found.name} had all traffic for {_roughly(found.served)} and was taken back each time")
     screen().line(f"proving {found.name} whole: image by digest, every file of its model by sha256")
     broken = faults(
         found.release,
@@ -103,7 +106,7 @@ def _deploy_and_flip(session: Session, to: str, reason: str) -> None:
 
 
 def show_candidates(stack: str) -> None:
-    """Where a rollback may go, the newest first."""
+    """Where a rollback may go, the newest first, and last what never held."""
     from rich.table import Table
 
     from turnout.rollout.candidates import candidates
@@ -111,11 +114,21 @@ def show_candidates(stack: str) -> None:
     record = Session(stack).access().store.read()
     found = candidates(record) if record is not None else ()
     table = Table()
-    for column in ("release", "had all traffic from", "until", "stands in"):
+    for column in ("release", "had all traffic for", "last until (UTC)", "stands in", ""):
         table.add_column(column)
     for each in found:
         until = f"{each.ended:%Y-%m-%d %H:%M}" if each.ended else "now"
-        table.add_row(each.name, f"{each.began:%Y-%m-%d %H:%M}", until, each.stands_in or "– (is deployed first)")
+        mark = "[yellow]! taken back each time[/]" if each.taken_back else ""
+        table.add_row(
+            each.name, _roughly(each.served) if each.ended else "–", until, each.stands_in or "– (is deployed first)", mark
+        )
     out = screen()
-    out.result([{"release": one.release, "began": one.began, "ended": one.ended, "stands_in": one.stands_in} for one in found])
+    out.result([{**asdict(one), "served": one.served.total_seconds()} for one in found])
     out.show(table if found else "no earlier release that had all traffic is stable")
+
+
+def _roughly(length: timedelta) -> str:
+    """In the largest unit of which there are two or more."""
+    seconds = length.total_seconds()
+    units = (("days", 86400), ("hours", 3600), ("min", 60))
+    return next((f"{seconds / size:.0f} {unit}" for unit, size in units if seconds >= 2 * size), f"{seconds:.0f} s")

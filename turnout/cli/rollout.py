@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from turnout_components.rollout_spec import StrategyName
+from turnout_components.rollout_spec import RolloutSpec, StrategyName
 
 from turnout.cli import rollout_view as view
 from turnout.cli.errors import CommandFailed, Exit
@@ -27,15 +27,17 @@ def opened(stack: str) -> Rollouts:
     return Rollouts(access, CloudHandle(access.endpoint, 0, session.home) if access.endpoint else None)
 
 
-def check(stack: str, changes: Mapping[str, Any]) -> None:
-    """Prints what a rollout would do, and everything that is looked at before; begins nothing and tells nobody."""
+def check(stack: str, changes: Mapping[str, Any], release: str | None = None) -> None:
+    """Prints what a rollout would do, and everything that is looked at before; begins nothing and tells nobody. `release`: as
+    for `start`."""
     rollouts = opened(stack)
     spec = rollouts.spec(changes)
     if spec.strategy is StrategyName.RECREATE:
         from turnout.cli.recreating import check as announce_downtime
 
-        announce_downtime(Session(stack), rollouts, changes)
+        announce_downtime(Session(stack), rollouts, changes, release)
         return
+    _refuse_release(spec, release)
     found = preflight(rollouts, spec)
     screen().show(view.plan(found))
     found.refuse()
@@ -52,20 +54,34 @@ def start(stack: str, changes: Mapping[str, Any], detach: bool, release: str | N
 
         recreate(Session(stack), rollouts, changes, release)
         return
-    if release is not None:
-        raise CommandFailed(Exit.REFUSED, f"--release is of recreate; {spec.strategy} takes the standby's (`turnout up`)")
+    _refuse_release(spec, release)
     found = preflight(rollouts, spec)
     out = screen()
     out.show(view.plan(found))
     found = announce(rollouts, found)
     found.refuse()
-    status = rollouts.begin(found.status)
+    status = rollouts.begin(_at_any_time(rollouts, found.status))
     out.line(f"rollout {status.id} has begun")
     if detach:
         out.line("drive it with `turnout rollout run`, look with `turnout rollout status --watch`")
         out.result(view.document(status))
         return
     drive(rollouts, status.id)
+
+
+def _refuse_release(spec: RolloutSpec, release: str | None) -> None:
+    if release is not None:
+        raise CommandFailed(Exit.REFUSED, f"--release is of recreate; {spec.strategy} takes the standby's (`turnout up`)")
+
+
+def _at_any_time(rollouts: Rollouts, status: RolloutStatus) -> RolloutStatus:
+    """Who leaves the stack's windows out for once stands in the history."""
+    usual = rollouts.spec({})
+    if (usual.windows, usual.freeze) == (status.spec.windows, status.spec.freeze):
+        return status
+    return status.said(
+        status.began, "windows left out", f"by {rollouts.operator}: {', '.join((*usual.windows, *usual.freeze))}"
+    )
 
 
 def run(stack: str, rollout: str | None, once: bool) -> None:

@@ -18,14 +18,19 @@ BakeOption = Annotated[str | None, typer.Option(help="How long each weight below
 ObserveOption = Annotated[str | None, typer.Option(help="How long the full switch is observed: 10m.")]
 ExtendOption = Annotated[str | None, typer.Option(help="How much longer while a gate cannot tell: 15m.")]
 SmokeOption = Annotated[str | None, typer.Option(help="The smoke test's command; $URL, $HEADER, $ENVIRONMENT.")]
+SurgeOption = Annotated[int | None, typer.Option(help="Nodes beside today's, where twice as many cannot be had.")]
+AnyTimeOption = Annotated[bool, typer.Option("--no-windows", help="At any time: the stack's windows and freeze are left out.")]
+ReleaseOption = Annotated[str | None, typer.Option(help="Of recreate: the release that takes the active one's place.")]
 WaiveOption = Annotated[list[str] | None, typer.Option(help="ITEM=WHY: let an item of the checklist pass; repeat it.")]
 
 
-def _spec_changes(weights: str | None, waive: list[str] | None, **given: Any) -> dict[str, Any]:
+def _spec_changes(weights: str | None, waive: list[str] | None, no_windows: bool, **given: Any) -> dict[str, Any]:
     if weights is not None:
         if not all(weight.strip().isdecimal() for weight in weights.split(",")):
             raise typer.BadParameter(f"{weights!r} are no weights; write 5,25,50,100")
         given["steps"] = [int(weight) for weight in weights.split(",")]
+    if no_windows:
+        given |= {"windows": (), "freeze": ()}
     if waive:
         given["waive"] = dict(item.partition("=")[::2] for item in waive)
     return {key: value for key, value in given.items() if value is not None}
@@ -40,15 +45,18 @@ def rollout_check(
     observe: ObserveOption = None,
     extend: ExtendOption = None,
     smoke_test: SmokeOption = None,
+    max_surge: SurgeOption = None,
+    no_windows: AnyTimeOption = False,
     waive: WaiveOption = None,
+    release: ReleaseOption = None,
     stack: StackOption = "local",
     as_json: JsonOption = False,
 ) -> None:
     """What `start` would do, what this traffic lets be seen, and everything that is looked at before. Touches nothing."""
     from turnout.cli.rollout import check
 
-    given = {"strategy": strategy, "increment": increment, "bake": bake, "observe": observe, "extend": extend}
-    check(stack, _spec_changes(weights, waive, smoke_test=smoke_test, **given))
+    given: dict[str, Any] = {"strategy": strategy, "increment": increment, "bake": bake, "observe": observe, "extend": extend}
+    check(stack, _spec_changes(weights, waive, no_windows, smoke_test=smoke_test, max_surge=max_surge, **given), release)
 
 
 @rollouts.command("start")
@@ -60,8 +68,10 @@ def rollout_start(
     observe: ObserveOption = None,
     extend: ExtendOption = None,
     smoke_test: SmokeOption = None,
+    max_surge: SurgeOption = None,
+    no_windows: AnyTimeOption = False,
     waive: WaiveOption = None,
-    release: Annotated[str | None, typer.Option(help="Of recreate: the release that takes the active one's place.")] = None,
+    release: ReleaseOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Begin only; another driver takes it on.")] = False,
     stack: StackOption = "local",
     as_json: JsonOption = False,
@@ -69,8 +79,10 @@ def rollout_start(
     """Give the standby's release traffic, step by step. Drives to the end: 0 promoted, 5 taken back."""
     from turnout.cli.rollout import start
 
-    given = {"strategy": strategy, "increment": increment, "bake": bake, "observe": observe, "extend": extend}
-    start(stack, _spec_changes(weights, waive, smoke_test=smoke_test, **given), detach, release)
+    given: dict[str, Any] = {"strategy": strategy, "increment": increment, "bake": bake, "observe": observe, "extend": extend}
+    start(
+        stack, _spec_changes(weights, waive, no_windows, smoke_test=smoke_test, max_surge=max_surge, **given), detach, release
+    )
 
 
 @rollouts.command("run")

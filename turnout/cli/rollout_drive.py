@@ -3,7 +3,7 @@
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from turnout.cli import rollout_view as view
 from turnout.cli.errors import CommandFailed, Exit
@@ -120,7 +120,12 @@ def _finish(rollouts: Rollouts, status: RolloutStatus) -> None:
         out.line(f"promoted: {status.candidate} has all traffic. Commit: turnout:traffic.active: {status.candidate}")
     elif status.state is State.FINISHED:
         out.line(f"finished: {status.cause or 'users had no part in it'}")
-    elif out.as_json:
-        raise SystemExit(int(Exit.TAKEN_BACK))
     else:
-        raise CommandFailed(Exit.TAKEN_BACK, f"taken back: {status.cause}")
+        end_taken_back(f"taken back: {status.cause}")
+
+
+def end_taken_back(text: str) -> NoReturn:
+    """Ends the command with 5. In JSON the rollout's document, which is written already, is all that is said."""
+    if screen().as_json:
+        raise SystemExit(int(Exit.TAKEN_BACK))
+    raise CommandFailed(Exit.TAKEN_BACK, text)

@@ -5,7 +5,7 @@ Read from the switch record's history, which outlives stacks; it remembers the l
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from turnout_components.switch_record import HistoryEntry, SwitchRecord
 
@@ -16,12 +16,15 @@ class NoCandidate(LookupError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A release that had all traffic, last from `began` until `ended` (None: it has it now). `stands_in`: the environment that
-    still runs it, so that going back is one move and no deployment."""
+    """A release that had all traffic, last from `began` until `ended` (None: it has it now), and for `served` in all times
+    together. `taken_back`: each of those times ended with its traffic being taken back, so it never held. `stands_in`: the
+    environment that still runs it, so that going back is one move and no deployment."""
 
     release: str
     began: datetime
     ended: datetime | None
+    served: timedelta = timedelta(0)
+    taken_back: bool = False
     stands_in: str | None = None
 
     @property
@@ -30,13 +33,15 @@ class Candidate:
 
 
 def candidates(record: SwitchRecord) -> tuple[Candidate, ...]:
-    """Where a rollback may go, the one that served last first. What serves now, or shares traffic, is none."""
+    """Where a rollback may go, the one that served last first, but after all others what was taken back each time. What serves
+    now, or shares traffic, is none."""
     now = _carrying(record)
-    return tuple(
-        replace(found, stands_in=_stands_in(record, found.release))
-        for found in _served(record)
-        if _digest(found.release) not in record.unstable and _digest(found.release) not in now
+    found = (
+        replace(each, stands_in=_stands_in(record, each.release))
+        for each in _served(record)
+        if _digest(each.release) not in record.unstable and _digest(each.release) not in now
     )
+    return tuple(sorted(found, key=lambda each: each.taken_back))
 
 
 def choose(record: SwitchRecord, wanted: str | None = None) -> Candidate:
@@ -71,8 +76,8 @@ def _served(record: SwitchRecord) -> Iterator[Candidate]:
     for entry in record.history:
         release = _sole(entry)
         if current is not None and release != current.release:
-            found.pop(_digest(current.release), None)
-            found[_digest(current.release)] = replace(current, ended=entry.at)
+            before = found.pop(_digest(current.release), None)
+            found[_digest(current.release)] = _over(current, before, entry)
             current = None
         if release is not None and current is None:
             current = Candidate(release, entry.at, None)
@@ -80,6 +85,13 @@ def _served(record: SwitchRecord) -> Iterator[Candidate]:
         found.pop(_digest(current.release), None)
         found[_digest(current.release)] = current
     yield from reversed(found.values())
+
+
+def _over(current: Candidate, before: Candidate | None, entry: HistoryEntry) -> Candidate:
+    """A time with all traffic that this entry ends, added to those before it."""
+    served = entry.at - current.began + (before.served if before else timedelta(0))
+    back = entry.kind == "rollback" and (before is None or before.taken_back)
+    return replace(current, ended=entry.at, served=served, taken_back=back)
 
 
 def _sole(entry: HistoryEntry) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 
 from turnout_components.live import LiveCloud, ready_targets
 from turnout_components.release import split_id
@@ -74,13 +75,16 @@ def prepare(start: Start, record: SwitchRecord | None, cloud: LiveCloud, release
 
 
 def announcement(status: RolloutStatus, launches: Sequence[Launch]) -> str:
-    """What users will notice, and for how long: from the launches of the group that is about to be deleted."""
+    """What users will notice, and for how long: as long as the old servers drain, for they get no new request then, and as
+    long as new ones take, by the launches of the group that is about to be deleted."""
     new, old = (split_id(str(one))[0] for one in (status.releases[status.candidate], status.before))
     place = f"{status.candidate} ({status.total} instance{'s' if status.total > 1 else ''})"
-    drain, back = f"{status.standby.drain.total_seconds():.0f} s", time_back(status.total, 0, launches)
+    drain, back = status.standby.drain.total_seconds(), time_back(status.total, 0, launches)
+    cold = [launch.seconds for launch in launches if not launch.from_warm_pool]
+    whole = f": some {drain + median(cold):.0f} s in all" if cold else ""
     return (
-        f"DOWNTIME: {new} replaces {old} in place on {place}. Users get 503 from when the old servers end (they drain "
-        f"for up to {drain}) until a new one is healthy: {back}"
+        f"DOWNTIME: {new} replaces {old} in place on {place}. Users get 503 while the old servers drain (up to {drain:.0f} s) "
+        f"and from then until a new one is healthy, {back}{whole}"
     )
 
 

@@ -1,0 +1,75 @@
+"""What `rollout start` and `check` change for once, and what the history says of it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from turnout_components.rollout_spec import RolloutSpec
+from typer.testing import Result
+
+from tests.cli.conftest import NEW, OLD, STACK
+from turnout.rollout.status import Event, RolloutStatus
+from turnout.rollouts import Rollouts
+
+NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
+WINDOWS = {"windows": ["Mon-Fri 09:00-16:00 Europe/Berlin"], "freeze": ["2026-12-24"]}
+Turnout = Callable[..., Result]
+
+
+@pytest.fixture
+def begun(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[RolloutStatus]:
+    """Rollouts of a stack with windows that were about to begin: nothing else of them happens."""
+    config = {**STACK["config"], "turnout:rollout": WINDOWS}
+    (project / "stacks/Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
+    monkeypatch.setenv("TURNOUT_LOCAL_ENDPOINT", "http://127.0.0.1:9")
+    found: list[RolloutStatus] = []
+
+    def begin(self: Rollouts, status: RolloutStatus) -> RolloutStatus:  # noqa: ARG001 -- a method's signature
+        found.append(status)
+        return status
+
+    def preflight(rollouts: Rollouts, spec: RolloutSpec) -> SimpleNamespace:  # noqa: ARG001 -- a function's signature
+        status = RolloutStatus(
+            id="r",
+            spec=spec,
+            plan=spec.plan(),
+            stable="blue",
+            candidate="green",
+            releases={"blue": OLD, "green": NEW},
+            began=NOW,
+            by="ann",
+            total=2,
+            step_began=NOW,
+            events=(Event(at=NOW, what="began"),),
+        )
+        return SimpleNamespace(status=status, refuse=lambda: None)
+
+    monkeypatch.setattr(Rollouts, "begin", begin)
+    monkeypatch.setattr("turnout.cli.rollout.preflight", preflight)
+    monkeypatch.setattr("turnout.cli.rollout.announce", lambda rollouts, found: found)
+    monkeypatch.setattr("turnout.cli.rollout.view.plan", lambda found: found.status.id)
+    return found
+
+
+def test_windows_stay_unless_they_are_left_out_and_who_did_stands_in_the_history(
+    turnout: Turnout, begun: list[RolloutStatus]
+) -> None:
+    assert turnout("rollout", "start", "--detach").exit_code == 0
+    assert turnout("rollout", "start", "--detach", "--no-windows").exit_code == 0
+    usual, past = begun
+    assert (list(usual.spec.windows), list(usual.spec.freeze)) == (WINDOWS["windows"], WINDOWS["freeze"])
+    assert [event.what for event in usual.events] == ["began"]
+    assert (past.spec.windows, past.spec.freeze) == ((), ())
+    assert past.events[-1].what == "windows left out"
+    assert past.events[-1].why.endswith(": Mon-Fri 09:00-16:00 Europe/Berlin, 2026-12-24")
+
+
+def test_nodes_are_swapped_for_once(turnout: Turnout, begun: list[RolloutStatus]) -> None:
+    assert turnout("rollout", "start", "--detach", "--max-surge", "1").exit_code == 0
+    assert begun[0].spec.max_surge == 1
+    refused = turnout("rollout", "start", "--detach", "--max-surge", "-1")
+    assert refused.exit_code == 2
+    assert "max_surge: Input should be greater than or equal to 0" in refused.output
