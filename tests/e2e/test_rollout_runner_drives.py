@@ -1,9 +1,11 @@
 """A whole canary driven by the Lambda function's handler against the running local cloud, one invocation of it killed."""
 
+import io
 import os
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,11 +44,26 @@ class Context:
         return int(1000 * (self.timeout - time.monotonic() + self.began))
 
 
+def deployed_with_its_runner(made: Service) -> None:
+    """The stack names its runner, whose archive must be there first."""
+    refused = made.preview({"runner": {"code_bucket": "archives", "code_key": "runner.zip"}})
+    assert refused.exit_code == 2
+    assert "turnout:runner = s3://archives/runner.zip: cannot be read" in made.said()
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr("turnout/__init__.py", "")
+    made.api("s3").create_bucket(Bucket="archives")
+    made.api("s3").put_object(Bucket="archives", Key="runner.zip", Body=held.getvalue())
+    assert made.up().exit_code == 0, made.said()
+    assert "the local cloud does not run the rollout runner" in made.said()
+
+
 def environment(found: Service) -> dict[str, str]:
-    """What the component and Lambda put into the function's environment, and where the local cloud is."""
+    """What the function has in its environment in the local cloud, what Lambda adds, and where the local cloud is."""
+    name = f"{found.config['service']}-{STACK}-rollout-runner"
+    declared = found.api("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     return {
-        "TURNOUT_SERVICE": str(found.config["service"]),
-        "TURNOUT_STACK": STACK,
+        **declared,
         "TURNOUT_LOOK": "0.5",
         "AWS_REGION": str(found.config["region"]),
         "AWS_ACCESS_KEY_ID": "test",
@@ -61,7 +78,7 @@ def environment(found: Service) -> dict[str, str]:
 def test_a_canary_is_promoted_although_one_invocation_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     green = {"green": {"release": release("2.0.0")}}
     with service(tmp_path, speed=SPEED, pool={"minimum": 1}, environments=green) as made:
-        assert made.up().exit_code == 0, made.said()
+        deployed_with_its_runner(made)
         for name in ("blue", "green"):
             wait_for(f"healthy target of {name}", lambda name=name: set(made.targets(name)) == {"healthy"})  # type: ignore[misc]
         with made.load(300) as load:
@@ -83,7 +100,8 @@ def begun(made: Service) -> Rollouts:
     """A rollout under load, begun as an operator does."""
     rollouts = Rollouts(made._access, made.cloud)
     gates = [{"name": "errors", "kind": "errors", "margin": 5}, {"name": "latency", "kind": "latency", "margin": 3}]
-    spec = rollouts.spec({"bake": "10s", "observe": "10s", "extend": "40s", "steps": [5, 25, 50, 100], "gates": gates})
+    times = {"bake": "10s", "observe": "10s", "extend": "40s"}
+    spec = rollouts.spec({**times, "steps": [5, 25, 50, 100], "gates": gates, "smoke_test": None})
     time.sleep(8)  # the active side's response times, which a threshold is made of
     rollouts.begin(rollouts.prepare(spec))
     return rollouts
