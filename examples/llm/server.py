@@ -5,6 +5,7 @@
     POST /v1/chat/completions        {"messages": [...], "stream": true, "max_tokens": 64}; as OpenAI's, of text only
     GET  /metrics                    Prometheus
 
+A request with the header `x-turnout-mirrored` (a mirror copied it, or this is the copy) is told by a line of JSON on stdout.
 A stream's headers go out with the first token, so that whatever fails before has a status of its own: 400 (the request), 429
 (the queue is full), 500 (prompt template or model), 503 (draining). Every answer names the release (`x-turnout-version`,
 `x-turnout-release`) and repeats the request's `x-request-id`. A client that leaves frees its place with the next token.
@@ -31,6 +32,7 @@ from starlette.types import Receive, Scope, Send
 from examples.llm.drain import DrainingServer, Lifecycle
 from examples.llm.engine import KV_CACHES, Busy, Engine, EngineError, Options
 from examples.llm.metrics import Metrics
+from examples.llm.mirrored import Mirrored
 
 KEEP_ALIVE_SECONDS = 75  # longer than the balancer's idle time, else it sends into a connection that is being closed
 CUT_SECONDS = 1
@@ -139,7 +141,7 @@ class Answer(Response):
                         headers = [(k.lower().encode(), v.encode()) for k, v in (self._names | _EVENTS).items()]
                         await send({"type": "http.response.start", "status": 200, "headers": headers})
                         self._metrics.answered(200)
-                    _note(chunk, tokens)
+                    self._note(chunk, tokens)
                     await send(_part(json.dumps(self._named(chunk))))
                 whole = True
                 await send(_part("[DONE]"))
@@ -158,7 +160,7 @@ class Answer(Response):
         text, finish, last = "", None, dict[str, Any]()
         async with aclosing(self._engine.chunks(self._request)) as chunks:
             async for chunk in chunks:
-                _note(chunk, tokens)
+                self._note(chunk, tokens)
                 for choice in chunk["choices"]:
                     text += choice["delta"].get("content") or ""
                     finish = choice["finish_reason"] or finish
@@ -168,6 +170,11 @@ class Answer(Response):
         message = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
         answer = self._named({**last, "object": "chat.completion", "choices": [message]})
         await Response(json.dumps(answer), 200, self._names, "application/json")(scope, receive, send)
+
+    def _note(self, chunk: dict[str, Any], tokens: list[float]) -> None:
+        if any(choice["delta"].get("content") for choice in chunk["choices"]):
+            tokens.append(time.perf_counter())
+            self._metrics.token(self._began, tokens)
 
     def _named(self, chunk: dict[str, Any]) -> dict[str, Any]:
         """With the release where llama.cpp writes the model's path."""
@@ -180,11 +187,6 @@ _EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": 
 
 def _part(data: str) -> dict[str, Any]:
     return {"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True}
-
-
-def _note(chunk: dict[str, Any], tokens: list[float]) -> None:
-    if any(choice["delta"].get("content") for choice in chunk["choices"]):
-        tokens.append(time.perf_counter())
 
 
 async def _gone(receive: Receive) -> None:
@@ -265,7 +267,7 @@ def main() -> int:
         print(f"cannot load model {model!r} or its release (TURNOUT_MODEL, TURNOUT_RELEASE): {error}", file=sys.stderr)
         return 1
     config = uvicorn.Config(
-        build(engine, identity, Sampling(args.temperature, args.max_tokens), lifecycle),
+        Mirrored(build(engine, identity, Sampling(args.temperature, args.max_tokens), lifecycle)),
         host=os.environ.get("HOST", "127.0.0.1"),
         port=int(os.environ.get("PORT", "8000")),
         http="httptools",

@@ -40,7 +40,7 @@ def test_the_stack_starts_with_the_first_release() -> None:
     assert config["turnout:environments"]["blue"]["release"] == release_ids(releases.manifests())["smol-1.0.0"]
 
 
-@pytest.mark.parametrize("file", ["engine.py", "drain.py", "metrics.py", "server.py", "prompts/2.jinja"])
+@pytest.mark.parametrize("file", ["engine.py", "drain.py", "metrics.py", "mirrored.py", "server.py", "prompts/2.jinja"])
 def test_a_changed_server_or_prompt_is_another_image(tmp_path: Path, file: str) -> None:
     for path in (path for path in LLM.rglob("*") if path.suffix in (".py", ".toml", ".jinja")):
         copy = tmp_path / path.relative_to(LLM)

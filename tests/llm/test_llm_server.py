@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from examples.llm.mirrored import answer
 from tests.llm.conftest import ESSAY, Server
+from turnout.analysis.shadow import read
 
 QUESTION = "What is the capital of France?"
 FIRST_SUM = "turnout_time_to_first_token_seconds_sum"
@@ -51,6 +54,48 @@ def test_a_release_is_ready_by_its_digest_answers_as_openai_does_and_is_measured
         < server.metric("turnout_time_to_first_token_seconds_sum")
     )
     assert server.metric('turnout_streams_total{end="whole"}') == 2
+
+
+def test_a_first_token_is_measured_when_it_is_there_and_an_answer_when_it_is_whole(serve: Callable[..., Server]) -> None:
+    server = serve("smol-2.0.0", "--max-tokens=900")
+    with server.stream(STORY, 900) as running:
+        next(running.iter_lines())
+        assert server.metric("turnout_time_to_first_token_seconds_count") == 1
+        assert server.metric("turnout_request_duration_seconds_count") == 0
+    server.wait_for(lambda: server.metric("turnout_requests_running") == 0)
+    assert server.metric("turnout_request_duration_seconds_count") == 0
+    assert server.metric('turnout_streams_total{end="cut"}') == 1
+    server.post(QUESTION, max_tokens=12)
+    assert server.metric("turnout_request_duration_seconds_count") == 1
+
+
+def test_mirrored_requests_are_told_alike_whether_whole_or_as_a_stream(serve: Callable[..., Server]) -> None:
+    server = serve("smol-3.0.0-bad")
+    copied = {"x-turnout-mirrored": "1", "host": "llm.example.com-shadow"}
+    whole = server.post(QUESTION, max_tokens=6, headers={**copied, "x-request-id": "id-1"}).json()
+    server.post(QUESTION, max_tokens=6, headers={"x-request-id": "id-2"})
+    server.post(QUESTION, stream=True, max_tokens=6, headers={"x-turnout-mirrored": "1", "x-request-id": "id-3"})
+    server.post("Which gas do plants take in from the air during photosynthesis?", headers={**copied, "x-request-id": "id-4"})
+    server.process.terminate()
+    lines = read(server.process.communicate(timeout=20)[0].splitlines())
+    assert [(line.id, line.copy, line.status) for line in lines] == [
+        ("id-1", True, 200),
+        ("id-3", False, 200),
+        ("id-4", True, 500),
+    ]
+    one, two, failed = lines
+    assert one.answer == {"content": whole["choices"][0]["message"]["content"], "finish_reason": "length"}
+    assert two.answer == one.answer
+    assert failed.answer["error"]["code"] == 500
+    assert 0 < two.seconds < 60
+    assert abs(two.at - time.time()) < 60
+
+
+def test_an_answer_that_was_cut_off_has_no_finish_reason() -> None:
+    half = b'data: {"choices": [{"delta": {"content": "Par"}, "finish_reason": null}]}\n\n'
+    assert answer(half) == {"content": "Par", "finish_reason": None}
+    assert answer(half + b'data: {"error": {"code": 500}}\n\n') == {"error": {"code": 500}}
+    assert answer(b"") == ""
 
 
 def test_what_cannot_be_answered_has_a_status_before_the_stream_begins(serve: Callable[..., Server]) -> None:
