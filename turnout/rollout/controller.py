@@ -32,7 +32,7 @@ from turnout.rollout.decide import decide
 from turnout.rollout.measuring import measure
 from turnout.rollout.mirrors import Mirrors
 from turnout.rollout.moves import LeaseLost, Moves
-from turnout.rollout.status import LEASE, Event, Lease, RolloutStatus
+from turnout.rollout.status import LEASE, Event, Lease, RolloutStatus, State
 from turnout.rollout.steps import moved, take_back
 from turnout.rollout.store import RolloutStore
 from turnout.rollout.swap import kept
@@ -99,6 +99,7 @@ class Controller:
             self._last = status, record
             decision = self._advance(status, self._measured(status, record), record)
             self._last = decision.status, record
+            self._tend(decision.status)
             status = self._told(decision.status)
             return Tick(status, decision.waits, is_done=self._is_done(status))
         except LeaseLost as lost:
@@ -251,7 +252,7 @@ class Controller:
             case PutWeight():
                 return self._put_weight(status, action.weight)
             case PutMirror():
-                self._moves.put_mirror(status, action.share)
+                self._put_mirror(status, action.share)
             case PutVariants():
                 self._moves.put_variants(status, action.variants)
                 return self._written_or_corrected(status)
@@ -262,6 +263,14 @@ class Controller:
             case Finish():
                 self._moves.finish(status)
         return status
+
+    def _put_mirror(self, status: RolloutStatus, share: int) -> None:
+        """Like a weight it has no condition: who finds afterwards that somebody else drives puts right what he did."""
+        self._moves.put_mirror(status, share)
+        found = self._rollouts.read(status.id)
+        if not self._is_ours(found):
+            self._moves.put_mirror(status, 0 if found.state.is_over else found.mirror)
+            raise LeaseLost(f"somebody else drives {status.id} or has ended it")
 
     def _put_weight(self, status: RolloutStatus, weight: int) -> RolloutStatus:
         self._moves.put_weight(status, weight)
@@ -278,6 +287,18 @@ class Controller:
             if found.state.is_over or found.trial.until is not None:
                 self._moves.clear_variants(found, self._moves.record())
             raise
+
+    def _tend(self, status: RolloutStatus) -> None:
+        """A promotion's step-downs. People are told of it last: as long as they are not, its driver may have been killed before
+        it had made them. What cannot be made for a while is left to the next update."""
+        if status.ended is None or status.state is State.TAKEN_BACK or not status.alerts:
+            return
+        try:
+            self._moves.tend(status)
+        except Exception as error:
+            if self._clock() - status.ended <= TELL_FOR:
+                raise
+            self._notify(f"! the standby's step-downs could not be made, `turnout up` makes them: {error}")
 
     def _told(self, status: RolloutStatus) -> RolloutStatus:
         """Tells people what they have not been told; what cannot be told now stays for the next tick."""

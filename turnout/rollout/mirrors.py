@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from turnout_components.mirror import TIMEOUT, Mirror
 from turnout_components.mirror_setting import MirrorSetting, instances
 from turnout_components.rollout_spec import GateKind
@@ -28,11 +29,15 @@ class Mirrors:
         self._client, self._key, self._period, self._delay = client, key, period, delay
 
     def share(self, status: RolloutStatus, record: SwitchRecord) -> int:
-        """What is copied to all of the candidate's instances as they are now, in percent; 0 where the setting is another."""
-        found = self._setting(status, record).read()
-        if found is None:
-            return 0
-        return int(found.share) if found.targets == self._targets(status, record) else -1
+        """What is copied to all of the candidate's instances as they are now, in percent; -1 where it is copied to others.
+        Where AWS does not say, it is taken to be as the status has it: what nobody can see keeps no traffic from going back."""
+        try:
+            found = self._setting(status, record).read()
+            if found is None:
+                return 0
+            return int(found.share) if found.targets == self._targets(status, record) else -1
+        except (ClientError, BotoCoreError):
+            return status.mirror
 
     def put(self, status: RolloutStatus, record: SwitchRecord, share: int) -> None:
         """Asks for copies of this share; 0 for none."""

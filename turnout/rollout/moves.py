@@ -209,13 +209,25 @@ class Moves:
             return back.changed(floors={status.stable: floor})
 
         self._let_scale(status, {status.stable: status.total})
-        record = self._records.update(returned)
+        record = self._ended(status, returned, keeps_size=False)
         wanted = record.by_target_group(record.traffic) if record.traffic is not None else {}
         if record.listener is not None and insist(self._cloud, record.listener, wanted):
             self._notify("somebody moved traffic in the same moment: it is put back once more")
         self.clear_variants(status, record)
-        self._end_mirror(status, record)
-        self._give_back_size(status, record)
+
+    def _ended(
+        self, status: RolloutStatus, change: Callable[[SwitchRecord], SwitchRecord], *, keeps_size: bool
+    ) -> SwitchRecord:
+        """Mirror and size go before the record ends the rollout: who is killed in between does all of it again. A mirror that
+        cannot be ended now holds nothing up; the next look ends it."""
+        record = self.record()
+        try:
+            self._end_mirror(status, record)
+        finally:
+            if record.rollout == status.id and not keeps_size:
+                self._give_back_size(status, record)
+            record = self._records.update(change)
+        return record
 
     def _give_back_size(self, status: RolloutStatus, record: SwitchRecord) -> None:
         size, group = status.sizes.get(status.candidate), record.environments[status.candidate].group
@@ -234,7 +246,7 @@ class Moves:
                 self._cloud.let_scale(group, minima.get(name, size.minimum), size.maximum)
 
     def finish(self, status: RolloutStatus) -> None:
-        """The record's part of a promotion; the candidate keeps its size for the bake, the standby's step-downs are made."""
+        """The record's part of a promotion; the candidate keeps its size for the bake."""
         group = self._group(self.record(), status.candidate)
         now = self._clock()
 
@@ -248,12 +260,12 @@ class Moves:
 
         kept = self.record().retained
         self._let_scale(status, {status.candidate: status.total, status.stable: kept.size if kept else 0})
-        record = self._records.update(ended)
-        self._end_mirror(status, record)
-        if not status.weight:
-            self._give_back_size(status, record)
+        self._ended(status, ended, keeps_size=status.weight > 0)
+
+    def tend(self, status: RolloutStatus) -> None:
+        """Makes the standby's step-downs; twice is as once."""
         if self._step_downs is not None:
-            for line in self._step_downs.tend(record, status.standby):
+            for line in self._step_downs.tend(self.record(), status.standby):
                 self._notify(line)
 
     def _retained(self, status: RolloutStatus, now: datetime) -> Retained:

@@ -19,7 +19,7 @@ from turnout.rollout.swap import forth
 
 def step(status: RolloutStatus, seen: Seen, now: datetime) -> Decision:
     """What the step at work decides."""
-    current, until = status.current, opens(status, now, seen.weight)
+    current, until = status.current, opens(status, now, seen.weight, seen.mirror)
     if until is not None and seen.smoke is None:
         return _closed(status, now, until)
     if status.step_began > now:
@@ -221,7 +221,8 @@ def _mirror(status: RolloutStatus, step: Mirror, seen: Seen, now: datetime) -> D
         since = status.said(now, f"{step.mirror} % of live requests are mirrored to {status.candidate}")
         return Decision(since.changed(mirror=step.mirror, mirror_since=now, step_began=now), PutMirror(step.mirror))
     if seen.mirror != step.mirror:
-        return Decision(status, PutMirror(step.mirror))
+        # Its time begins when it is on: who wrote that it would be may have been killed before it was.
+        return Decision(status if seen.mirror else status.changed(step_began=now), PutMirror(step.mirror))
     waits = f"{length.total_seconds():.0f} of {step.length.total_seconds():.0f} s compared; {status.compared.said}"
     if now - status.step_began > step.length + status.spec.extend:
         why = f"; {status.unmeasured}" if status.unmeasured else ""

@@ -1,0 +1,119 @@
+"""A mirror in the world of rollouts: Systems Manager and the two servers' logs in memory, which follow what is asked for."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from botocore.exceptions import ClientError
+from rollout_world import ANNA, World
+from turnout_components.mirror_setting import parameter
+from turnout_components.switch_record import Operator
+
+from turnout.rollout.controller import Controller
+from turnout.rollout.mirrors import Mirrors
+
+GATES = [{"name": "errors", "kind": "errors"}, {"name": "health", "kind": "health"}]
+STABLE = parameter("g-blue")
+
+
+class ParameterNotFound(Exception):
+    """As Systems Manager raises it."""
+
+
+def refused(operation: str) -> ClientError:
+    """What AWS answers to who calls too often."""
+    return ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, operation)
+
+
+class MirroredWorld(World):
+    """A world whose servers copy one request a second while a mirror is asked for. `fails`: the candidate answers the copies
+    of all but every second with 500; `late`: seconds until a line is in its log; `lost`: the copies' lines never are;
+    `before_ssm` and `before_logs` may raise."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.asked: list[tuple[datetime, int]] = []
+        """The shares that were asked for, and when."""
+        self.fails, self.lost, self.late = False, False, 0.0
+        self.before_ssm: Callable[[], None] = lambda: None
+        self.before_logs: Callable[[], None] = lambda: None
+        self.parameters: dict[str, str] = {}
+        self.clients = {
+            "ssm": SimpleNamespace(
+                exceptions=SimpleNamespace(ParameterNotFound=ParameterNotFound),
+                put_parameter=self._put,
+                get_parameter=self._get,
+                delete_parameter=self._delete,
+            ),
+            "elbv2": SimpleNamespace(describe_target_groups=lambda **_: {"TargetGroups": [{"Port": 8000}]}),
+            "autoscaling": SimpleNamespace(describe_auto_scaling_groups=self._groups),
+            "ec2": SimpleNamespace(describe_instances=self._instances),
+            "logs": SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=self._pages)),
+        }
+        self.mirrors = Mirrors(self.clients.__getitem__, "svc/dev", timedelta(seconds=60), timedelta(seconds=60))
+
+    def controller(self, operator: Operator = ANNA, **changes: Any) -> Controller:
+        return super().controller(operator, **{"mirrors": self.mirrors, **changes})
+
+    @property
+    def share(self) -> int:
+        """What is copied now, in percent."""
+        return self.asked[-1][1] if self.asked else 0
+
+    @property
+    def shares(self) -> list[int]:
+        """The shares, each once in a row."""
+        found = [share for _, share in self.asked]
+        return [share for index, share in enumerate(found) if index == 0 or share != found[index - 1]]
+
+    def copied(self) -> timedelta:
+        """For how long requests were copied, up to now."""
+        ends = [at for at, _ in self.asked[1:]] + [self.clock()]
+        return sum((end - at for (at, share), end in zip(self.asked, ends, strict=True) if share), timedelta(0))
+
+    def _put(self, Name: str, Value: str, **_: Any) -> None:
+        self.before_ssm()
+        self.parameters[Name] = Value
+        self.asked.append((self.clock(), int(json.loads(Value)["share"])))
+
+    def _get(self, Name: str) -> Any:
+        self.before_ssm()
+        if Name not in self.parameters:
+            raise ParameterNotFound
+        return {"Parameter": {"Value": self.parameters[Name]}}
+
+    def _delete(self, Name: str) -> None:
+        self.before_ssm()
+        if self.parameters.pop(Name, None) is None:
+            raise ParameterNotFound
+        self.asked.append((self.clock(), 0))
+
+    def _groups(self, AutoScalingGroupNames: list[str]) -> Any:
+        ids = self.cloud.groups[AutoScalingGroupNames[0]].in_service
+        return {"AutoScalingGroups": [{"Instances": [{"InstanceId": i, "LifecycleState": "InService"} for i in ids]}]}
+
+    def _instances(self, InstanceIds: list[str]) -> Any:
+        return {"Reservations": [{"Instances": [{"PrivateIpAddress": f"10.0.0.{each[-1]}"} for each in InstanceIds]}]}
+
+    def _pages(self, logGroupName: str, startTime: int, endTime: int, **_: Any) -> Iterator[Any]:
+        self.before_logs()
+        copies = logGroupName.endswith("/green")
+        known = min(endTime / 1000, self.clock().timestamp() - self.late)
+        seconds = range(startTime // 1000, int(known) + 1)
+        yield {
+            "events": [
+                {"message": self._line(at, copies)} for at in seconds if self._share_at(at) and not (copies and self.lost)
+            ]
+        }
+
+    def _share_at(self, second: int) -> int:
+        moment = datetime.fromtimestamp(second, UTC)
+        return next((share for at, share in reversed(self.asked) if at <= moment), 0)
+
+    def _line(self, at: int, copy: bool) -> str:
+        bad = copy and self.fails and at % 2
+        host = "svc-shadow" if copy else "svc"
+        line = {"turnout": "mirrored", "id": f"r-{at}", "host": host, "status": 500 if bad else 200, "seconds": 0.1, "at": at}
+        return json.dumps({**line, "answer": {"label": 7}})
