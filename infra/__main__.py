@@ -16,7 +16,7 @@ settings = load()
 decision = decide_traffic(settings)
 on_aws = pulumi.ResourceOptions(provider=aws_provider(settings))
 service = settings.service
-pulumi.log.info(f"switch: {decision.reason}{settings.notes(decision.traffic)}")
+pulumi.log.info(f"switch: {decision.reason}{settings.notes}")
 
 network = Network(service, settings.network_args(), on_aws)
 ingress, checked = load_balancer(settings, network, on_aws)
@@ -51,7 +51,7 @@ switch = TrafficSwitch(
         "endpoint_url": settings.endpoint,
         "record_table": settings.record_table,
         "load_balancer_arn": ingress.load_balancer_arn,
-        **settings.listener_args(decision.traffic),  # type: ignore[typeddict-item]  # mypy: as above
+        **settings.listener_args,  # type: ignore[typeddict-item]  # mypy: as above
         "environments": {
             name: {
                 "target_group_arn": environment.target_group_arn,

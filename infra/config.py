@@ -273,14 +273,6 @@ class Runner(_Section):
     log_retention_days: int | None = Field(default=None, description="write days that CloudWatch Logs offers, such as 30")
 
 
-class Experiment(_Section):
-    """`turnout_components.variants` and `variant_rules` judge the rest."""
-
-    name: str = Field(description="write a name such as answers-2026-11")
-    split: dict[str, float] = Field(description="write percent of all users by variant, such as {control: 10, candidate: 10}")
-    variants: dict[str, str] = Field(description="write environments by variant, such as {control: blue, candidate: green}")
-
-
 class StackConfig(_Section):
     """The keys of a stack's config."""
 
@@ -305,7 +297,4 @@ class StackConfig(_Section):
     environments: Environments = Field(description="write {blue: {release: …}, green: {release: …}}")
     traffic: TrafficSettings = Field(description="write {active: blue}")
     rollout: RolloutSpec = Field(default=RolloutSpec(), description="write {strategy: …, steps: […], gates: […]}")
-    experiment: Experiment | None = Field(
-        default=None, description="write {name: …, split: {…}, variants: {…}}, or null for none"
-    )
     runner: Runner | None = Field(default=None, description="write {code_bucket: …, code_key: …}, or null for none")

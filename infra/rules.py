@@ -11,11 +11,10 @@ from turnout_components import (
     checks,
     ingress_rules,
     network_rules,
+    rollout_spec,
     runner_policy,
     scaling_rules,
     secret_rules,
-    variant_rules,
-    variants,
 )
 from turnout_components.checks import Fault
 from turnout_components.durations import DURATION
@@ -29,7 +28,6 @@ from infra.config import (
     ENVIRONMENTS,
     Cloud,
     Environments,
-    Experiment,
     Health,
     Ingress,
     Network,
@@ -192,18 +190,11 @@ def _standby_faults(traffic: TrafficSettings, pool: Pool) -> Iterable[Fault]:
         yield Fault("traffic.gate_timeout", "0s", "leaves no time to become ready", DURATION)
 
 
-def _experiment_faults(experiment: Experiment | None, ingress: Ingress) -> Iterable[Fault]:
-    if experiment is None:
-        return
-    for fault in variants.faults(experiment.name, experiment.split):
-        yield replace(fault, field=f"experiment.{'name' if fault.field == 'experiment' else fault.field}")
-    yield from checks.below("experiment", variant_rules.faults(experiment.variants, ENVIRONMENTS))
-    if experiment.variants.keys() != experiment.split.keys():
-        fix = f"give each of {', '.join(experiment.split)} an environment"
-        yield Fault("experiment.variants", experiment.variants, "are not the variants of experiment.split", fix)
-    if ingress.protocol is Protocol.TCP:
-        fix = "write ingress.protocol: http, or take the experiment out"
-        yield Fault("experiment", experiment.name, "needs request headers, which a network load balancer does not read", fix)
+def _experiment_faults(rollout: RolloutSpec, ingress: Ingress) -> Iterable[Fault]:
+    if ingress.protocol is Protocol.TCP and any(isinstance(step, rollout_spec.Experiment) for step in rollout.plan()):
+        fix = "write ingress.protocol: http, or another strategy"
+        reason = "divides users by a request header, which a network load balancer does not read"
+        yield Fault("rollout.strategy", rollout.strategy.value, reason, fix)
 
 
 def _downtime_faults(rollout: RolloutSpec, cloud: Cloud, ingress: Ingress) -> Iterable[Fault]:
@@ -233,7 +224,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("scaling", "pool", "ingress"), _scaling_faults),
     (("health",), _health_faults),
     (("traffic", "environments"), _traffic_faults),
-    (("experiment", "ingress"), _experiment_faults),
+    (("rollout", "ingress"), _experiment_faults),
     (("rollout", "cloud", "ingress"), _downtime_faults),
     (("runner", "rollout"), _runner_faults),
 )

@@ -15,7 +15,6 @@ from typing import Annotated, Any, NoReturn, cast, get_args
 import pulumi
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.warnings import UnsupportedFieldAttributeWarning
-from turnout_components import variant_rules
 from turnout_components.autoscaling_policy import ScalingArgs
 from turnout_components.checks import Fault
 from turnout_components.gpu_node_pool import MachineArgs
@@ -117,34 +116,27 @@ class Settings(StackConfig):
             "health_paths": {name: self.health_path(name) for name in ENVIRONMENTS},
         }
 
-    def listener_args(self, traffic: Traffic) -> dict[str, Any]:
-        """What the production listener speaks, and where it sends the variants of an experiment."""
+    @property
+    def listener_args(self) -> dict[str, Any]:
+        """What the production listener speaks."""
         ingress = self.ingress
         spoken: dict[str, Any] = {
             "port": ingress.port,
             "certificate_arn": ingress.certificate_arn,
             "protocol": ingress.protocol.value.upper(),
         }
-        if self.experiment is not None and not self._resting(traffic):
-            spoken["variants"] = self.experiment.variants
         if ingress.protocol is Protocol.TCP and ingress.alpn_policy is not None:
             spoken["alpn_policy"] = ingress.alpn_policy
         if ingress.protocol is Protocol.TCP and "idle_timeout" in ingress.model_fields_set:
             spoken["tcp_idle_timeout"] = ingress.idle_timeout
         return spoken
 
-    def _resting(self, traffic: Traffic) -> list[str]:
-        """Environments of the experiment that carry no weight: while there is one, there are no rules of the experiment."""
-        return variant_rules.without_weight(self.experiment.variants, traffic.weights) if self.experiment else []
-
-    def notes(self, traffic: Traffic) -> str:
-        """What people should know of an update to this traffic."""
-        found, resting = "", self._resting(traffic)
-        if self.experiment is not None and resting:
-            found = f"; experiment {self.experiment.name} rests: {' and '.join(resting)} carries nothing"
+    @property
+    def notes(self) -> str:
+        """What people should know of an update."""
         if self.runner is not None and self.cloud is Cloud.LOCAL:
-            found += "; the local cloud does not run the rollout runner: `turnout rollout run` drives"
-        return found
+            return "; the local cloud does not run the rollout runner: `turnout rollout run` drives"
+        return ""
 
     def environment_args(self, name: str, size: Size, weight: int) -> dict[str, Any]:
         """What an `Environment` takes beside the places where it stands, in the size that the switch decided."""

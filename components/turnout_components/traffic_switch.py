@@ -4,13 +4,12 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 from pulumi_aws import iam, lb
 
-from turnout_components import arguments, checks, variant_rules
+from turnout_components import arguments, checks
 from turnout_components.clients import aws_client
 from turnout_components.gate import Candidate, SwitchGate
 from turnout_components.ingress import listener_protocol
@@ -21,8 +20,6 @@ from turnout_components.resolve import EnvironmentConfig, SwitchConfig
 from turnout_components.standby import Keep, StandbyPolicy
 from turnout_components.step_down import ASSUME_BY_SCHEDULER, StepDowns, step_down_policy
 from turnout_components.switch_record import RecordStore, Traffic
-from turnout_components.variant_rules import VariantRule
-from turnout_components.variants import VARIANT_HEADER
 
 
 class SwitchedEnvironment(TypedDict):
@@ -92,9 +89,6 @@ class TrafficSwitchArgs(TypedDict):
     """The active environment's release may be replaced in place, with downtime. Default false: that is refused."""
     record_table: NotRequired[pulumi.Input[str]]
     """DynamoDB table of the switch record, made by `turnout init`. Default turnout-switch."""
-    variants: NotRequired[Mapping[str, str]]
-    """Environment of each variant of an A/B experiment: requests with that `x-variant` go there past the weights. Each must
-    carry weight. Default none."""
     gate_timeout: NotRequired[pulumi.Input[float]]
     """Seconds that an environment has to become ready before a move is refused. Default 900."""
     endpoint_url: NotRequired[pulumi.Input[str] | None]
@@ -141,7 +135,6 @@ class TrafficSwitch(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, hooks=hooks.binding(name)),
             **listener_protocol(args.get("certificate_arn"), args.get("protocol", "HTTP"), args.get("alpn_policy")),
         )
-        self._variant_rules(name, args, listener)
         self.listener_arn = listener.arn
         self.step_down_role_arn = role.arn
         self.register_outputs(
@@ -152,20 +145,6 @@ class TrafficSwitch(pulumi.ComponentResource):
                 "step_down_role_arn": self.step_down_role_arn,
             }
         )
-
-    def _variant_rules(self, name: str, args: TrafficSwitchArgs, listener: lb.Listener) -> None:
-        variants, environments = args.get("variants", {}), args["environments"]
-        checks.refuse(variant_rules.faults(variants, list(environments)))
-        for place, rule in enumerate(variant_rules.rules(variants)):
-            target = pulumi.Output.all(environments[rule.target]["target_group_arn"], self.weights)
-            lb.ListenerRule(
-                f"{name}-variant-{rule.variants[0]}",
-                listener_arn=listener.arn,
-                priority=variant_rules.PRIORITIES[place],
-                conditions=[{"http_header": {"http_header_name": VARIANT_HEADER, "values": list(rule.variants)}}],
-                actions=[{"type": "forward", "target_group_arn": target.apply(partial(_carrying, rule))}],
-                opts=pulumi.ResourceOptions(parent=self),
-            )
 
     def _step_down_role(self, name: str, args: TrafficSwitchArgs) -> iam.Role:
         """What EventBridge Scheduler runs as when it deletes a cold standby's warm pool."""
@@ -286,16 +265,6 @@ def _gate_settings(
         configured_active=configured,
         configured_weights=wished,
     )
-
-
-def _carrying(rule: VariantRule, known: Sequence[Any]) -> str:
-    """The target group of a variant's environment, which must carry weight."""
-    target_group, weights = known
-    if empty := variant_rules.without_weight({rule.variants[0]: rule.target}, _whole(weights)):
-        raise ValueError(
-            f"variants.{rule.variants[0]} = {empty[0]!r}: carries no weight; give it 1 or more, or take the variant out"
-        )
-    return str(target_group)
 
 
 def _weights(

@@ -4,11 +4,10 @@ They match `x-variant`; requests without it keep the weighted default. While the
 whoever takes a rollout back clears them first (`clear`), then moves the weights.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from turnout_components.checks import Fault
 from turnout_components.variants import VARIANT_HEADER
 
 VALUES_AT_MOST = 3
@@ -35,23 +34,8 @@ def rules(targets: Mapping[str, str]) -> list[VariantRule]:
     return [VariantRule(part, target) for target, held in by_target.items() for part in _parts(held)]
 
 
-def faults(variants: Mapping[str, str], environments: Collection[str]) -> list[Fault]:
-    """What is wrong with the environments of variants."""
-    return [
-        Fault(f"variants.{variant}", name, "names no environment", f"write {' or '.join(environments)}")
-        for variant, name in variants.items()
-        if name not in environments
-    ]
-
-
-def without_weight(variants: Mapping[str, str], weights: Mapping[str, int]) -> list[str]:
-    """The environments of variants that carry no weight. A rule to one would pass by the switch's gate, and the next update
-    may replace or shrink it as a standby: an experiment's environments carry a percent or more each."""
-    return sorted({name for name in variants.values() if weights.get(name, 0) == 0})
-
-
 class VariantRules:
-    """The experiment's rules of one listener, read and changed by AWS's API. `elbv2` is boto3's client. Every method may be
+    """An experiment's rules of one listener, read and changed by AWS's API. `elbv2` is boto3's client. Every method may be
     repeated after a failure, and then does what is left."""
 
     def __init__(self, elbv2: Any, listener: str) -> None:
@@ -100,7 +84,7 @@ class VariantRules:
         return self._read
 
     def _ours(self, listed: list[dict[str, Any]]) -> Iterator[tuple[str, VariantRule]]:
-        """By what they match, whoever made them: the stack's program declares such rules too."""
+        """By what they match, whoever made them."""
         for rule in listed:
             for condition in rule["Conditions"]:
                 config = condition.get("HttpHeaderConfig", {})

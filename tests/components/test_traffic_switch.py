@@ -200,27 +200,3 @@ def test_a_tcp_connection_may_be_silent_for_longer():
 def test_tls_offers_http_2_where_it_is_told_to():
     made = switch(protocol="TCP", certificate_arn="arn:c", alpn_policy="HTTP2Only").one(":Listener")
     assert made.inputs["alpnPolicy"] == "HTTP2Only"
-
-
-def test_variants_go_to_their_environments_past_the_weights():
-    both = {"blue": 99, "green": 1}
-    made = switch(weights=both, variants={"control": "blue", "candidate": "green", "a": "green", "b": "green", "c": "green"})
-    found = [
-        (rule.inputs["priority"], rule.inputs["conditions"][0]["httpHeader"], rule.inputs["actions"][0]["targetGroupArn"])
-        for rule in made.all(":ListenerRule")
-    ]
-    header = {"httpHeaderName": "x-variant"}
-    assert sorted(found, key=lambda rule: rule[0]) == [
-        (100, {**header, "values": ["control"]}, target_group("blue")),
-        (101, {**header, "values": ["candidate", "a", "b"]}, target_group("green")),
-        (102, {**header, "values": ["c"]}, target_group("green")),
-    ]
-    assert made.one(":Listener").name in made.one(":ListenerRule", "-control").dependencies
-    assert switch().all(":ListenerRule") == []
-
-
-def test_a_variant_of_an_environment_without_weight_is_refused():
-    with pytest.raises(Exception, match=r"variants.candidate = 'green': carries no weight"):
-        switch(variants={"control": "blue", "candidate": "green"})
-    with pytest.raises(ValueError, match=r"variants.candidate = 'red': names no environment; write blue or green"):
-        switch(variants={"control": "blue", "candidate": "red"})

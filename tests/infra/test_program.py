@@ -299,19 +299,6 @@ def test_a_model_as_the_manifest_says_lets_the_program_go_on_to_the_record(in_s3
     assert "turnout init" in capsys.readouterr().err
 
 
-def test_an_experiments_variants_have_rules_while_both_environments_carry_weight(run):
-    split, variants = {"control": 10, "candidate": 10}, {"control": "blue", "candidate": "green"}
-    experiment = {"name": "answers", "split": split, "variants": variants}
-    made = run("prod", experiment=experiment, traffic={"active": "blue", "weights": {"blue": 99, "green": 1}})
-    rules = {
-        rule.name.rpartition("-variant-")[2]: rule.inputs for rule in made.all(":ListenerRule") if "-variant-" in rule.name
-    }
-    targets = {name: rule["actions"][0]["targetGroupArn"] for name, rule in rules.items()}
-    assert targets.keys() == variants.keys()
-    assert all(f"-{variants[name]}" in arn for name, arn in targets.items())
-    assert not [rule for rule in run("prod", experiment=experiment).all(":ListenerRule") if "-variant-" in rule.name]
-
-
 RUNNER = {"code_bucket": "example-models", "code_key": "runner/0af3.zip", "timeout": 90}
 
 

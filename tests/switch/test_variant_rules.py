@@ -89,3 +89,12 @@ def test_whatever_fails_is_done_by_the_next_attempt(elbv2: Rules, fails: int) ->
         cloud.clear_variants(LISTENER, GREEN_TG, at_once=True)
     cloud.clear_variants(LISTENER, GREEN_TG, at_once=True)
     assert cloud.variants(LISTENER) == {}
+
+
+def test_one_rule_holds_three_variants_at_most(elbv2: Rules) -> None:
+    cloud = LiveCloud(elbv2, None)
+    many = {"control": BLUE_TG, **dict.fromkeys(("a", "b", "c", "d"), GREEN_TG)}
+    cloud.put_variants(LISTENER, many)
+    held = [rule["Conditions"][0]["HttpHeaderConfig"]["Values"] for rule in elbv2.rules.values()]
+    assert held == [["control"], ["a", "b", "c"], ["d"]]
+    assert cloud.variants(LISTENER) == many
