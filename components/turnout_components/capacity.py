@@ -9,6 +9,7 @@ from typing import Any
 
 from turnout_components import checks, secret_rules
 from turnout_components.checks import Fault
+from turnout_components.release import SHA256
 
 Machine = Mapping[str, Any]
 
@@ -31,6 +32,9 @@ EFA_CARDS = {
     **{"p5.48xlarge": 32, "p5e.48xlarge": 32, "p5en.48xlarge": 16, "p6-b200.48xlarge": 8},
 }
 """Elastic Fabric Adapters by instance type (DescribeInstanceTypes, `NetworkInfo.EfaInfo.MaximumEfaInterfaces`)."""
+MIRROR_PORT, MIRROR_ADMIN_PORT = 15001, 15000
+"""Of a mirror's Envoy on its node: where it takes requests, and where it is asked how it is (loopback only)."""
+_IMAGE = re.compile(rf"^[^\s@]+@{SHA256}$")
 _BLOCK = re.compile(r"^cr-[0-9a-f]{8,17}$")
 
 
@@ -202,4 +206,12 @@ def _secrets(machine: Machine, _: int | None) -> Iterable[Fault]:
         yield Fault("vault", vault or None, "names no Vault", "write {address: https://vault.example.com, role: …}")
 
 
-_RULES = (_types, _requirements, _distribution, _warm_pool, _capacity_block, _efa, _sizes, _boot, _secrets)
+def _mirror(machine: Machine, _: int | None) -> Iterable[Fault]:
+    image, port = machine.get("mirror_image"), machine.get("port")
+    if image and not _IMAGE.match(str(image)):
+        yield Fault("mirror_image", image, "names no digest", "write <image of Envoy>@sha256:<64 hex digits>")
+    if image and port in (MIRROR_PORT, MIRROR_ADMIN_PORT):
+        yield Fault("port", port, "is a port of the mirror's Envoy", "write another, such as 8000")
+
+
+_RULES = (_types, _requirements, _distribution, _warm_pool, _capacity_block, _efa, _sizes, _boot, _secrets, _mirror)

@@ -7,8 +7,11 @@ import ipaddress
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
+
+from turnout_components.fault import Fault, refuse
+
+__all__ = ["Fault", "refuse"]
 
 _GPU_FAMILIES = "g4ad g4dn g5 g5g g6 g6e g6f g7 g7e gr6 gr6f p3 p3dn p4d p4de p5 p5e p5en p6-b200 p6-b300 p6e-gb200"
 GPU_FAMILIES = frozenset(_GPU_FAMILIES.split())
@@ -18,25 +21,9 @@ _INSTANCE_TYPE = re.compile(r"^(?P<family>[a-z0-9-]+)\.(?P<size>[a-z0-9-]+)$")
 _KEEP_ALIVE = re.compile(r"^--(?:timeout-)?keep-alive(?:=(?P<seconds>\d+))?$")
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with a value and how to put it right. `field` is a path below what was checked ("" for itself)."""
-
-    field: str
-    value: object
-    reason: str
-    fix: str
-
-
 def below(field: str, faults: Iterable[Fault]) -> list[Fault]:
     """The faults of what stands at `field`, by their paths from where that stands."""
     return [Fault(f"{field}.{f.field}" if f.field else field, f.value, f.reason, f.fix) for f in faults]
-
-
-def refuse(faults: Iterable[Fault]) -> None:
-    """Raises `ValueError` with a line for each fault."""
-    if lines := [f"{f.field} = {f.value!r}: {f.reason}; {f.fix}" for f in faults]:
-        raise ValueError("\n".join(lines))
 
 
 def gpu_instance_type(instance_type: str) -> list[Fault]:

@@ -115,6 +115,8 @@ class MachineArgs(TypedDict):
     """The only buckets from which a model in S3 may come. Default any."""
     log_key_arn: NotRequired[pulumi.Input[str]]
     """KMS key for the log group. Default: CloudWatch Logs' own."""
+    mirror_image: NotRequired[pulumi.Input[str]]
+    """Envoy's image by digest, with which nodes run a mirror when one is asked for (`mirror_setting`). Default none."""
     boot: NotRequired[pulumi.Input[Mapping[str, float]]]
     """Seconds that `machine`, `image`, `model` and `resume` take in the local cloud; unused on AWS."""
 

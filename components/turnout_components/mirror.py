@@ -1,4 +1,5 @@
 """The mirror: an Envoy beside a model server that sends a copy of a share of its requests to a candidate's instances. Pure.
+Also on nodes, which have Python 3.9: there `mirror_node` writes its files.
 
 Users get the server's own answers and never wait for a copy: Envoy sends copies on their own and throws their answers away
 ("request_mirror_policies", Envoy's reference of route.RouteAction). What is copied carries `MIRROR_HEADER` on both ways, so
@@ -7,30 +8,30 @@ that both servers log just these requests; the copy's host ends with `-shadow`. 
 Share and targets are in files that Envoy watches: they change without a restart, when the file is replaced by a rename.
 """
 
+import ipaddress
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import PurePath
+from dataclasses import dataclass
 from typing import Any
 
-from turnout_components.checks import Fault
+from turnout_components.fault import Fault
 
 MIRROR_HEADER = "x-turnout-mirrored"
 """On a request that was copied and on its copy: `1`."""
 TIMEOUT = 5.0
 """Seconds that a copy may take (seed 000)."""
+TIMEOUT_AT_MOST = 3600.0
 IN_FLIGHT = 256
 """Copies under way at most: a slow candidate costs the node a bounded amount of memory."""
 WAITING = 64
 """Copies that wait for a connection at most; what is above is not sent."""
 Address = tuple[str, int]
 
-_TYPE = "type.googleapis.com/"
-_FILTERS = _TYPE + "envoy.extensions.filters."
+TYPE = "type.googleapis.com/"
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_SERVER, _CANDIDATE, _ROUTES = "server", "candidate", "mirror"
-_NO_LIMIT = 1_000_000_000
-_UPSTREAM_IDLE = "30s"
+SERVER, ROUTES = "server", "mirror"
+_CANDIDATE = "candidate"
+UPSTREAM_IDLE = "30s"
 """Below a server's keep-alive: Envoy never sends into a connection that is being closed."""
 
 
@@ -57,16 +58,6 @@ class Mirror:
         return cls(float(data["share"]), targets, str(data["prefix"]), float(data["timeout"]))
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the mirror's Envoy stands: it listens at `listen`, before the model server at `server`, and watches `folder`."""
-
-    listen: Address
-    server: Address
-    folder: PurePath
-    admin: Address = field(default=("127.0.0.1", 0))
-
-
 def faults(mirror: Mirror) -> list[Fault]:
     """What is wrong with a mirror."""
     wrong = []
@@ -74,92 +65,65 @@ def faults(mirror: Mirror) -> list[Fault]:
         wrong.append(Fault("share", mirror.share, "is no share", "write percent from 0 to 100"))
     if not mirror.prefix.startswith("/"):
         wrong.append(Fault("prefix", mirror.prefix, "begins no path", "write a path such as /v1/"))
-    if mirror.timeout <= 0:
-        wrong.append(Fault("timeout", mirror.timeout, "leaves no time", "write seconds above 0, such as 5"))
+    if not 0 < mirror.timeout <= TIMEOUT_AT_MOST:
+        fix = f"write seconds above 0 and up to {TIMEOUT_AT_MOST:g}, such as 5"
+        wrong.append(Fault("timeout", mirror.timeout, "is no time for a copy", fix))
+    fix = "write the private addresses of the candidate's instances"
+    wrong += [
+        Fault("targets", f"{host}:{port}", "is no instance", fix)
+        for host, port in mirror.targets
+        if not _is_instance(host, port)
+    ]
     return wrong
 
 
-def bootstrap(place: Place) -> dict[str, Any]:
-    """What Envoy starts with. Its routes and the candidate's cluster are the files of `files`, which must be there before."""
-    return {
-        "node": {"id": "turnout-mirror", "cluster": "turnout"},
-        "admin": {"address": _socket(place.admin)},
-        "dynamic_resources": {"cds_config": _source(place.folder, "cds.json")},
-        "static_resources": {"listeners": [_listener(place)], "clusters": [_server(place.server)]},
-        "layered_runtime": {
-            "layers": [{"name": "static", "static_layer": {"overload.global_downstream_max_connections": _NO_LIMIT}}]
-        },
-    }
+def _is_instance(host: str, port: int) -> bool:
+    """Whether an instance may have this address: the metadata service (link-local) and the node itself may get no copies."""
+    try:
+        address = ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    kinds = (address.is_loopback, address.is_link_local, address.is_multicast, address.is_unspecified, address.is_reserved)
+    return 0 < port < 65536 and not any(kinds)
 
 
 def files(mirror: Mirror, version: int) -> dict[str, str]:
     """Text by file name in the place's folder. `version` rises with each change; Envoy shows the one in force as
     `http.mirror.rds.mirror.version_text`."""
-    routes = {"@type": _TYPE + "envoy.config.route.v3.RouteConfiguration", **_routes(mirror)}
-    cluster = {"@type": _TYPE + "envoy.config.cluster.v3.Cluster", **_candidate(mirror)}
+    routes = {"@type": TYPE + "envoy.config.route.v3.RouteConfiguration", **_routes(mirror)}
+    cluster = {"@type": TYPE + "envoy.config.cluster.v3.Cluster", **_candidate(mirror)}
     found = {"rds.json": routes, "cds.json": cluster}
     return {name: json.dumps({"version_info": str(version), "resources": [resource]}) for name, resource in found.items()}
 
 
 def _routes(mirror: Mirror) -> dict[str, Any]:
     # The choice is made by the match and not by the policy's own fraction: so the request knows that it is copied.
-    alone = {"route": {"cluster": _SERVER, "timeout": "0s"}, "request_headers_to_remove": [MIRROR_HEADER]}
+    alone = {"route": {"cluster": SERVER, "timeout": "0s"}, "request_headers_to_remove": [MIRROR_HEADER]}
     routes: list[dict[str, Any]] = [{"match": {"prefix": "/"}, **alone}]
     if mirror.share > 0 and mirror.targets:
         fraction = {"numerator": round(mirror.share * 10_000), "denominator": "MILLION"}
         copied = {
             "match": {"prefix": mirror.prefix, "runtime_fraction": {"default_value": fraction}},
-            "route": {"cluster": _SERVER, "timeout": "0s", "request_mirror_policies": [{"cluster": _CANDIDATE}]},
+            "route": {"cluster": SERVER, "timeout": "0s", "request_mirror_policies": [{"cluster": _CANDIDATE}]},
             "request_headers_to_add": [
                 {"header": {"key": MIRROR_HEADER, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
             ],
         }
         routes.insert(0, copied)
-    return {"name": _ROUTES, "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}
-
-
-def _listener(place: Place) -> dict[str, Any]:
-    manager = {
-        "@type": _FILTERS + "network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": _ROUTES,
-        "rds": {"route_config_name": _ROUTES, "config_source": _source(place.folder, "rds.json")},
-        "http_filters": [
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": _FILTERS + "http.router.v3.Router", "suppress_envoy_headers": True},
-            }
-        ],
-        "generate_request_id": True,
-        "skip_xff_append": True,
-        "server_header_transformation": "PASS_THROUGH",
-        "stream_idle_timeout": "0s",
-        # The load balancer in front closes first, by its own idle timeout of at most 4000 s.
-        "common_http_protocol_options": {"idle_timeout": "4100s"},
-    }
-    return {
-        "name": _ROUTES,
-        "address": _socket(place.listen),
-        "enable_reuse_port": False,
-        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
-    }
-
-
-def _server(address: Address) -> dict[str, Any]:
-    limits = {key: _NO_LIMIT for key in ("max_connections", "max_pending_requests", "max_requests", "max_retries")}
-    return _cluster(_SERVER, (address,), limits, {"idle_timeout": _UPSTREAM_IDLE}, "10s")
+    return {"name": ROUTES, "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}
 
 
 def _candidate(mirror: Mirror) -> dict[str, Any]:
     """The copies' time is the stream's: they would else wait as long as their request's route, which is without end."""
     limits = {"max_connections": IN_FLIGHT, "max_requests": IN_FLIGHT, "max_pending_requests": WAITING}
-    options = {"idle_timeout": _UPSTREAM_IDLE, "max_stream_duration": f"{mirror.timeout:g}s"}
-    return _cluster(_CANDIDATE, mirror.targets, limits, options, "1s")
+    options = {"idle_timeout": UPSTREAM_IDLE, "max_stream_duration": f"{mirror.timeout:g}s"}
+    return cluster(_CANDIDATE, mirror.targets, limits, options, "1s")
 
 
-def _cluster(
+def cluster(
     name: str, addresses: tuple[Address, ...], limits: Mapping[str, int], options: Mapping[str, str], connect: str
 ) -> dict[str, Any]:
-    hosts = [{"endpoint": {"address": _socket(address)}} for address in addresses]
+    hosts = [{"endpoint": {"address": socket(address)}} for address in addresses]
     return {
         "name": name,
         "type": "STATIC",
@@ -168,7 +132,7 @@ def _cluster(
         "circuit_breakers": {"thresholds": [dict(limits)]},
         "typed_extension_protocol_options": {
             _OPTIONS: {
-                "@type": _TYPE + _OPTIONS,
+                "@type": TYPE + _OPTIONS,
                 "common_http_protocol_options": dict(options),
                 "explicit_http_config": {"http_protocol_options": {}},
             }
@@ -176,12 +140,5 @@ def _cluster(
     }
 
 
-def _source(folder: PurePath, name: str) -> dict[str, Any]:
-    return {
-        "resource_api_version": "V3",
-        "path_config_source": {"path": str(folder / name), "watched_directory": {"path": str(folder)}},
-    }
-
-
-def _socket(address: Address) -> dict[str, Any]:
+def socket(address: Address) -> dict[str, Any]:
     return {"socket_address": {"address": address[0], "port_value": address[1]}}

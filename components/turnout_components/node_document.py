@@ -34,6 +34,8 @@ def node(identity: Mapping[str, Any], machine: Mapping[str, Any], beside: Mappin
     for key in ("launch_timeout", "secrets", "vault", "protect_streams", "efa", "boot"):
         if said.get(key):
             options[key] = said[key]
+    if said.get("mirror_image"):
+        options["mirror"] = {"image": said["mirror_image"], "port": capacity.MIRROR_PORT, "admin": capacity.MIRROR_ADMIN_PORT}
     if said.get("health_path"):
         options["health"] = said["health_path"]
     port, drain = int(machine["port"]), int(machine["drain"])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from turnout_components.mirror_setting import parameter
 from turnout_components.naming import arn_partition
 from turnout_components.user_data import METRICS_NAMESPACE
 
@@ -47,7 +48,8 @@ def node_policy(
         "Statement": [
             allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [log, f"{log}:*"]),
             *_model(node["release"]["model"]["uri"], region, buckets),
-            *_image(node["release"]["image"], partition),
+            *_images([node["release"]["image"], *([node["mirror"]["image"]] if node.get("mirror") else [])], partition),
+            *_mirror(node),
             *secrets(list(node["secrets"].values()), region, secrets_key, own_secrets),
             allow("TellOwnGroup", [f"autoscaling:{action}" for action in actions], [group]),
             allow(
@@ -81,16 +83,25 @@ def _model(uri: str, region: str, buckets: Sequence[str] | None) -> list[dict[st
     return [allow("ReadOwnModel", ["s3:GetObject"], objects), _decrypt("DecryptOwnModel", "s3", [region], context)]
 
 
-def _image(image: str, partition: str) -> list[dict[str, Any]]:
-    found = _ECR.match(image)
+def _images(images: Sequence[str], partition: str) -> list[dict[str, Any]]:
+    found = [match for match in map(_ECR.match, images) if match]
     if not found:
         return []
-    repository = f"arn:{partition}:ecr:{found['region']}:{found['account']}:repository/{found['name']}"
+    repositories = [f"arn:{partition}:ecr:{m['region']}:{m['account']}:repository/{m['name']}" for m in found]
     pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
     return [
-        allow("PullOwnImage", pull, [repository]),
+        allow("PullOwnImage", pull, sorted(set(repositories))),
         allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]),
     ]
+
+
+def _mirror(node: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parameter of just this group: what the mirror copies and where to."""
+    if not node.get("mirror"):
+        return []
+    region = node["region"]
+    arn = f"arn:{arn_partition(region)}:ssm:{region}:*:parameter{parameter(node['group'])}"
+    return [allow("ReadOwnMirror", ["ssm:GetParameter"], [arn])]
 
 
 def secrets(references: Sequence[str], region: str, key: str | None, own: str) -> list[dict[str, Any]]:

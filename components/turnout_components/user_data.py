@@ -12,24 +12,23 @@ LAUNCH_HOOK = "turnout-launch"
 TERMINATE_HOOK = "turnout-terminate"
 METRICS_NAMESPACE = node_scripts.METRICS_NAMESPACE
 
-_BEGIN = "<<'TURNOUT'\n"
-_END = "\nTURNOUT\n"
-_FIRST = f'cat > "$ROOT/etc/turnout/node.json" {_BEGIN}'
+_BEFORE, _AFTER = 'packed = "', '"\n'
 _SCRIPT = """#!/bin/bash
+# Turnout's node. What is packed here lies on it: /etc/turnout/node.json says what it was told.
 set -euo pipefail
 ROOT="${{TURNOUT_ROOT:-}}"
-mkdir -p "$ROOT/etc/turnout" "$ROOT/var/lib/turnout/models"
-{first}{node}{end}python3 - "$ROOT" {begin}import base64, bz2, json, os, sys
+mkdir -p "$ROOT/var/lib/turnout/models"
+python3 - "$ROOT" <<'TURNOUT'
+import base64, bz2, json, os, sys
 
 root = sys.argv[1]
-packed = "{packed}"
-for path, text in json.loads(bz2.decompress(base64.b64decode(packed))).items():
+{before}{packed}{after}for path, text in json.loads(bz2.decompress(base64.b85decode(packed))).items():
     os.makedirs(os.path.dirname(root + path), exist_ok=True)
     with open(root + path, "w") as file:
         file.write(text)
     os.chmod(root + path, 0o755 if "/bin/" in path else 0o644)
-with open(root + "/etc/turnout/node.json") as node, open(root + "/etc/turnout/release.json", "w") as file:
-    json.dump(json.load(node)["release"], file){end}bash "$ROOT/usr/local/lib/turnout/install.sh"
+TURNOUT
+bash "$ROOT/usr/local/lib/turnout/install.sh"
 """
 
 
@@ -57,6 +56,8 @@ class Options(TypedDict, total=False):
     """Protect the instance from scale-in while requests run."""
     efa: bool
     """Give the container the Elastic Fabric Adapters."""
+    mirror: Mapping[str, Any]
+    """`image` of Envoy by digest, and the ports `port` and `admin` that it takes. Default: the node runs no mirror."""
     boot: Mapping[str, float]
     """Seconds that `machine`, `image`, `model` and `resume` take in the local cloud; elsewhere unused."""
 
@@ -93,9 +94,9 @@ def render(
     ("Run commands when you launch an EC2 instance with user data input", Amazon EC2 User Guide). `drain`: seconds that a
     stopping server may take to finish what is in flight.
 
-    The document stands in plain text, the scripts of `node/` are packed: together they would leave little of the 16 KB.
-    With bzip2, not gzip: its output does not depend on the version of a library, so the same input gives the same user
-    data on every machine. cloud-init would also unpack gzipped user data, but then nothing could be read from it.
+    Everything is packed: beside the scripts of `node/` a large release would not fit into the 16 KB. With bzip2, not gzip: its
+    output does not depend on the version of a library, so the same input gives the same user data on every machine.
+    cloud-init would also unpack gzipped user data, but then nothing could be read from it.
     """
     return of_document(document(service, environment, release, port, drain, **options))
 
@@ -103,19 +104,14 @@ def render(
 def of_document(node: Mapping[str, Any]) -> str:
     """`render` from what `document` made."""
     content = json.dumps(node_scripts.files(node), sort_keys=True).encode()
-    return _SCRIPT.format(
-        first=_FIRST,
-        begin=_BEGIN,
-        end=_END,
-        node=json.dumps(node, sort_keys=True, separators=(",", ":")),
-        packed=base64.b64encode(bz2.compress(content)).decode(),
-    )
+    return _SCRIPT.format(before=_BEFORE, packed=base64.b85encode(bz2.compress(content)).decode(), after=_AFTER)
 
 
 def read_release(user_data: str) -> dict[str, Any] | None:
     """The node document that `render` wrote, or None for another's user data."""
-    _, found, rest = user_data.partition(_FIRST)
+    _, found, rest = user_data.partition(_BEFORE)
     if not found:
         return None
-    node: dict[str, Any] = json.loads(rest.partition(_END)[0])
+    files = json.loads(bz2.decompress(base64.b85decode(rest.partition(_AFTER)[0])))
+    node: dict[str, Any] = json.loads(files["/etc/turnout/node.json"])
     return node

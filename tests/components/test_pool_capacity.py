@@ -1,6 +1,7 @@
 """How a pool's capacity reaches its launch template and its auto scaling group, with arguments unset and extreme."""
 
 import base64
+import hashlib
 import json
 from typing import Any
 
@@ -241,7 +242,8 @@ def test_a_secret_that_is_made_in_the_same_update_leaves_the_rest_known() -> Non
 
 
 def test_user_data_that_no_instance_takes_is_refused() -> None:
-    identity = {**IDENTITY, "release": manifest(adapters=["a" * 20_000])}
+    adapters = [f"s3://models/{hashlib.sha256(str(number).encode()).hexdigest()}" for number in range(500)]
+    identity = {**IDENTITY, "release": manifest(adapters=adapters)}
     with pytest.raises(ValueError, match=r"user data of green: \d+ bytes is more user data than the 16384 bytes"):
         node_document.user_data(node_document.node(identity, capacity.with_defaults({}), {}))
 

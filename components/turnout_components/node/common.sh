@@ -19,3 +19,12 @@ imds() {
 }
 
 target_state() { imds meta-data/autoscaling/target-lifecycle-state; }
+
+fetch_image() { # by digest
+  local host=${1%%/*}
+  ! docker image inspect "$1" > /dev/null 2>&1 || return 0
+  if [[ $host =~ \.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com ]]; then
+    aws ecr get-login-password --region "${BASH_REMATCH[1]}" | docker login --username AWS --password-stdin "$host"
+  fi
+  docker pull "$1"
+}

@@ -6,4 +6,6 @@ for ((try = 0; try < 30; try++)); do
   dnf install -y -q awscli-2 || sleep 10
 done
 systemctl daemon-reload
-systemctl enable --now --no-block turnout.service turnout-lifecycle.service turnout-metrics.timer
+units=(turnout.service turnout-lifecycle.service turnout-metrics.timer)
+[[ ! -e ${TURNOUT_ROOT:-}/usr/local/bin/turnout-mirror ]] || units+=(turnout-mirror.service)
+systemctl enable --now --no-block "${units[@]}"

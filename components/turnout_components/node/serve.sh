@@ -48,16 +48,6 @@ fetch_model() {
   mv "$new" "$MODELS/$MODEL_SHA256"
 }
 
-fetch_image() {
-  local host=${IMAGE%%/*} region
-  ! docker image inspect "$IMAGE" > "$RUN/image.json" 2> /dev/null || return 0
-  if [[ $host =~ \.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com ]]; then
-    region=${BASH_REMATCH[1]}
-    aws ecr get-login-password --region "$region" | docker login --username AWS --password-stdin "$host"
-  fi
-  docker pull "$IMAGE"
-}
-
 echo >> "$RUN/starts"
 rm -f "$RUN/refused"
 run=(docker run --rm --name turnout --gpus all --shm-size 8g --publish "$PORT:$PORT"
@@ -75,7 +65,7 @@ if [[ -n $EFA ]]; then
   run+=(--ulimit memlock=-1:-1)
   for device in /dev/infiniband/uverbs*; do run+=(--device "$device"); done
 fi
-fetch_image
+fetch_image "$IMAGE"
 docker rm --force turnout > /dev/null 2>&1 || :
 # shellcheck disable=SC2153 # an array of node.env
 if ((${#SECRETS[@]} == 0)); then
