@@ -45,10 +45,11 @@ def runner_policy(
     """The inline policy of the function's role.
 
     What describes load balancers, groups and instances, and GetMetricData, name no resource. All else is held to this service
-    in this stack: its items of the table, its production listener, its groups, their step-downs and mirrors, its environments'
-    logs, its topic and the webhook's secret.
+    in this stack: its items of the table, its production listener with its rules, its groups, their step-downs and mirrors,
+    its environments' logs, its topic and the webhook's secret.
     """
     place = f"arn:{arn_partition(region)}"
+    rules = listener_arn.replace(":listener/", ":listener-rule/", 1)
     own_groups = f"{service}-{stack}-*"
     groups = f"{place}:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/{own_groups}"
     mirrors = f"{place}:ssm:{region}:*:parameter{mirror_parameter(own_groups)}"
@@ -80,12 +81,15 @@ def runner_policy(
                     "cloudwatch:GetMetricData",
                     "ec2:DescribeInstances",
                     "elasticloadbalancing:DescribeListeners",
+                    "elasticloadbalancing:DescribeRules",
                     "elasticloadbalancing:DescribeTargetGroups",
                     "elasticloadbalancing:DescribeTargetHealth",
                 ],
                 ["*"],
             ),
             allow("MoveTraffic", ["elasticloadbalancing:ModifyListener"], [listener_arn]),
+            allow("SendVariants", ["elasticloadbalancing:CreateRule"], [listener_arn]),
+            allow("EndVariants", ["elasticloadbalancing:DeleteRule"], [f"{rules}/*"]),
             allow("SizeOwnGroups", [f"autoscaling:{action}" for action in group_actions], [groups]),
             allow(
                 "ScheduleStepDowns",

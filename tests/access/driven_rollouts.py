@@ -28,6 +28,7 @@ from turnout.rollout.store import RolloutStore
 ACCOUNT, REGION = "123456789012", "us-east-1"
 OPERATOR = Operator(name="runner", host="request-1", pid=8)
 STEP_DOWN = f"arn:aws:iam::{ACCOUNT}:role/svc-step-down"
+SHOP = "Shop"
 SERVING = 600
 """Requests a minute."""
 
@@ -190,7 +191,8 @@ class Driven:
         self.calls.append(as_iam_sees(model.service_model.service_name, model.name, params))
 
     def _measured(self, params: dict[str, Any], **_: Any) -> Any:
-        """CloudWatch's answer: whoever has traffic now had all requests of every period."""
+        """CloudWatch's answer: whoever has traffic now had all requests of every period, and a tenth of the control's users
+        bought, of the candidate's a fifth."""
         asked = json.loads(params["body"]) if isinstance(params["body"], (str, bytes)) else params["body"]
         record = self.records.read()
         assert record is not None
@@ -200,19 +202,26 @@ class Driven:
         results = []
         for query in asked["MetricDataQueries"]:
             metric = query["MetricStat"]["Metric"]
+            value = _users(query["MetricStat"]["Stat"], metric["Dimensions"]) if metric["Namespace"] == SHOP else SERVING
             mine = metric["MetricName"] == "RequestCount" and any(active in d["Value"] for d in metric["Dimensions"])
-            moments = range(first, last, 60) if mine else range(0)
+            moments = range(first, last, 60) if mine or metric["Namespace"] == SHOP else range(0)
             results.append(
                 {
                     "Id": query["Id"],
                     "Label": query["Id"],
                     "StatusCode": "Complete",
                     "Timestamps": [datetime.fromtimestamp(moment, UTC) for moment in moments],
-                    "Values": [float(SERVING) for _ in moments],
+                    "Values": [float(value) for _ in moments],
                 }
             )
         answered = type("Answer", (), {"status_code": 200})()
         return answered, {"MetricDataResults": results, "ResponseMetadata": {"HTTPStatusCode": 200}}
+
+
+def _users(statistic: str, dimensions: list[dict[str, str]]) -> int:
+    """What a minute's users of a variant were worth, each 0 or 1."""
+    bought = 200 if dimensions == [{"Name": "Variant", "Value": "candidate"}] else 100
+    return {"SampleCount": 1000, "Sum": bought, "Minimum": 0, "Maximum": 1}[statistic]
 
 
 def _log_group(environment: str) -> str:
@@ -234,14 +243,16 @@ def as_iam_sees(service: str, operation: str, params: dict[str, Any]) -> Call:
         context = {"dynamodb:LeadingKeys": (params.get("Key") or params["Item"])["id"]["S"]}
     elif service == "scheduler":
         resource = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{params['Name']}"
-    elif service == "autoscaling" and not operation.startswith("Describe"):
+    elif operation.startswith("Describe"):
+        pass
+    elif service == "autoscaling":
         resource = scaling(params["AutoScalingGroupName"])
     elif service == "logs":
         resource = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{params['logGroupName']}:*"
     elif service == "ssm":
         resource = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{params['Name']}"
     else:
-        named = ("ListenerArn", "TopicArn", "SecretId")
+        named = ("ListenerArn", "RuleArn", "TopicArn", "SecretId")
         resource = next((str(params[name]) for name in named if name in params), "*")
     return Call(action, resource, context)
 
@@ -270,5 +281,14 @@ def webhook(posted: list[dict[str, Any]]) -> Iterator[str]:
         thread.join()
 
 
+EXPERIMENT = {
+    "name": "answers",
+    "split": {"control": 50, "candidate": 50},
+    "metric": {"kind": "conversion", "namespace": SHOP, "name": "Bought", "dimensions": {"Variant": "$variant"}},
+    "smallest": 0.05,
+    "usual": 0.1,
+    "users_a_day": 1_440_000,
+    "for": "1d",
+}
 COLD_LATER = StandbyPolicy(keep=Keep.COLD, bake=timedelta(hours=2))
 COLD_AT_ONCE = StandbyPolicy(keep=Keep.COLD, bake=timedelta(seconds=30))

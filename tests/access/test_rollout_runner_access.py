@@ -10,7 +10,7 @@ import pytest
 from turnout_components.runner_policy import runner_policy
 
 from tests.access.conftest import PROVIDER, Deployed
-from tests.access.driven_rollouts import ACCOUNT, COLD_AT_ONCE, COLD_LATER, REGION, STEP_DOWN, Driven, webhook
+from tests.access.driven_rollouts import ACCOUNT, COLD_AT_ONCE, COLD_LATER, EXPERIMENT, REGION, STEP_DOWN, Driven, webhook
 from tests.access.policies import says
 from tests.engine_state.bench import Project
 from turnout.providers.aws.clients import ENDPOINT_KEYS
@@ -23,8 +23,8 @@ PASSED = {"iam:PassedToService": "scheduler.amazonaws.com"}
 
 @pytest.fixture(scope="module")
 def driven(endpoint: str) -> Any:
-    """A mirror, two promotions and a return through the function's code: standbys that become cold later and at once, a
-    webhook whose address is in a parameter and one in a secret."""
+    """A mirror, three promotions, one of them by an experiment, and a return through the function's code: standbys that become
+    cold later and at once, a webhook whose address is in a parameter and one in a secret."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         service = Driven(endpoint, monkeypatch)
         service.deploy()
@@ -40,9 +40,12 @@ def driven(endpoint: str) -> Any:
             service.start(COLD_AT_ONCE, alerts={"topic": topic, "webhook": secret})
             ends.append(service.drive(runner)["state"])
             service.resize("green", 1, 3)
+            service.start(COLD_LATER, strategy="ab", experiment=EXPERIMENT, gates=[HEALTH])
+            ends.append(service.drive(runner)["state"])
+            service.resize("blue", 1, 3)
             service.start(COLD_LATER, observe="1h")
             runner.run(*service.short())
-            service.resize("green", 0, 0)
+            service.resize("blue", 0, 0)
             ends.append(service.drive(runner)["state"])
         yield service, ends, topic, secret
 
@@ -66,7 +69,7 @@ def policy(service: Driven, topic: str | None, hook: str | None, /, **changes: s
 
 def test_the_rollouts_ran_as_any_driver_s_do(driven: Any) -> None:
     service, ends, _, _ = driven
-    assert ends == ["finished", "promoted", "promoted", "taken back"]
+    assert ends == ["finished", "promoted", "promoted", "promoted", "taken back"]
     assert [told["what"] for told in service.posted] == ["promoted", "promoted"]
     assert not [line for line in service.said if line.startswith("error") or "could not be sent" in line]
 
@@ -102,6 +105,15 @@ def test_every_action_of_the_policy_is_called(driven: Any) -> None:
     assert {action for s in statements for action in s["Action"]} - NOT_BY_CALLS == {call.action for call in service.calls}
 
 
+def test_the_experiment_sent_users_by_rules_which_are_gone(driven: Any) -> None:
+    service, _, _, _ = driven
+    fourth = service.rollouts.read(service.rollouts.ids()[1])
+    assert fourth.trial.totals["candidate"].count == fourth.trial.totals["control"].count > 0
+    record = service.records.read()
+    rules = service.api("elbv2").describe_rules(ListenerArn=record.listener)["Rules"]
+    assert [rule["Priority"] for rule in rules] == ["default"]
+
+
 def test_a_schedule_s_role_is_passed_to_the_scheduler_only(driven: Any) -> None:
     service, _, _, _ = driven
     assert "scheduler:CreateSchedule" in {call.action for call in service.calls}
@@ -122,6 +134,7 @@ def test_another_service_s_function_may_see_and_change_nothing(driven: Any, chan
         "cloudwatch:GetMetricData",
         "ec2:DescribeInstances",
         "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeRules",
         "elasticloadbalancing:DescribeTargetGroups",
         "elasticloadbalancing:DescribeTargetHealth",
     }, "what names no resource"

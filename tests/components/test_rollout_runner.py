@@ -108,7 +108,8 @@ def test_only_lambda_takes_the_function_s_role_on() -> None:
 
 def test_traffic_is_moved_at_the_production_listener_only() -> None:
     found = statements(made())
-    assert found["MoveTraffic"]["Resource"] == [LISTENER]
+    assert found["MoveTraffic"]["Resource"] == found["SendVariants"]["Resource"] == [LISTENER]
+    assert found["EndVariants"]["Resource"] == [f"{ELB}:listener-rule/app/svc/50dc6c495c0c9188/f2f7dc8efc522ab2/*"]
     assert found["LetSchedulesStepDown"]["Resource"] == [STEP_DOWN]
     assert found["LetSchedulesStepDown"]["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
     everywhere = [sid for sid, s in found.items() if s["Resource"] == ["*"]]
