@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from turnout_components.config_faults import line, shape_fault
 from turnout_components.durations import duration
 from turnout_components.live import utc_now
 from turnout_components.rollout_spec import Metrics, RolloutSpec
@@ -28,6 +29,12 @@ from turnout.rollout.store import NoRollout, RolloutStore
 from turnout.stacks import Stack, StackError
 
 TEST_PORT = 8081
+
+
+class _Config(BaseModel):
+    """Where a stack's rollout stands in its config."""
+
+    rollout: RolloutSpec
 
 
 class Rollouts:
@@ -55,8 +62,8 @@ class Rollouts:
         try:
             return RolloutSpec.model_validate({**given, **changes})
         except ValidationError as error:
-            lines = [f"{'.'.join(map(str, one['loc'])) or 'rollout'}: {one['msg']}" for one in error.errors()]
-            raise StackError(f"{self.stack.config_file}, turnout:rollout: " + "; ".join(lines)) from None
+            faults = [shape_fault(_Config, ("rollout", *one["loc"]), one) for one in error.errors()]
+            raise StackError("\n".join(f"{self.stack.config_file}: {line(fault)}" for fault in faults)) from None
 
     def standby(self) -> StandbyPolicy:
         """How the stack keeps its standby."""

@@ -72,4 +72,33 @@ def test_nodes_are_swapped_for_once(turnout: Turnout, begun: list[RolloutStatus]
     assert begun[0].spec.max_surge == 1
     refused = turnout("rollout", "start", "--detach", "--max-surge", "-1")
     assert refused.exit_code == 2
-    assert "max_surge: Input should be greater than or equal to 0" in refused.output
+    assert "turnout:rollout.max_surge = -1: input should be greater than or equal to 0; write how many" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("rollout", "said"),
+    [
+        ({"extned": "90s"}, 'turnout:rollout.extned = "90s": is no setting; did you mean extend?'),
+        (
+            {"gates": [{"name": "errors", "kind": "errros", "objektive": 0.99}]},
+            "turnout:rollout.gates.0.kind = \"errros\": input should be 'errors', 'latency', 'quality', 'health' or 'burn'; "
+            "write errors, latency, quality, health or burn\n       stacks/Pulumi.local.yaml: "
+            "turnout:rollout.gates.0.objektive = 0.99: is no setting; did you mean objective?",
+        ),
+        (
+            {"steps": [50, 25, 100], "runbook": "r" * 99},
+            "turnout:rollout = {…}: weights [50, 25, 100] do not rise; list them from the smallest to the largest\n",
+        ),
+    ],
+)
+def test_a_key_that_is_mistyped_is_told_with_the_one_that_is_meant(
+    turnout: Turnout, project: Path, begun: list[RolloutStatus], rollout: dict[str, object], said: str
+) -> None:
+    config = {**STACK["config"], "turnout:rollout": rollout}
+    (project / "stacks/Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
+    for command in ("check", "start"):
+        refused = turnout("rollout", command)
+        assert refused.exit_code == 2
+        assert refused.output.startswith("error: stacks/Pulumi.local.yaml: turnout:rollout")
+        assert said in refused.output
+    assert not begun
