@@ -1,7 +1,6 @@
 """The stack's settings: the only reader of its config. Everything wrong with it is said at once, before anything is touched."""
 
 import copy
-import difflib
 import json
 import os
 import sys
@@ -10,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, cast, get_args
+from typing import Annotated, Any, NoReturn, cast
 
 import pulumi
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.warnings import UnsupportedFieldAttributeWarning
+from turnout_components import config_faults
 from turnout_components.autoscaling_policy import ScalingArgs
 from turnout_components.checks import Fault
+from turnout_components.config_faults import MISSING, shape_fault, unknown
 from turnout_components.gpu_node_pool import MachineArgs
 from turnout_components.ingress import IngressArgs
 from turnout_components.network import Network, NetworkArgs
@@ -45,7 +46,6 @@ IN_PLAIN_TEXT = Fault(
     "stands in plain text",
     "take it out, change those values where they count, and write it as secret config (docs/settings.md)",
 )
-_MISSING = object()
 
 
 class ConfigFaults(Exception):
@@ -275,12 +275,12 @@ def parse(config: Mapping[str, Any], root: Path, environ: Mapping[str, str] = os
     """Settings from config without its namespace; release manifests are looked up below `root`.
 
     Raises `ConfigFaults` with everything that is wrong."""
-    faults = [_unknown((key,), value, StackConfig) for key, value in config.items() if key not in StackConfig.model_fields]
+    faults = [unknown((key,), value, StackConfig) for key, value in config.items() if key not in StackConfig.model_fields]
     parts: dict[str, Any] = {}
     for name in StackConfig.model_fields:
-        part, wrong = _read(name, config.get(name, _MISSING))
+        part, wrong = _read(name, config.get(name, MISSING))
         faults += wrong
-        if part is not _MISSING:
+        if part is not MISSING:
             parts[name] = part
     endpoint = environ.get(ENDPOINT_VARIABLE) or None
     said = {fault.field for fault in faults}
@@ -297,21 +297,21 @@ def parse(config: Mapping[str, Any], root: Path, environ: Mapping[str, str] = os
 
 def _read(name: str, value: Any) -> tuple[Any, list[Fault]]:
     """One key's value, and what is wrong with its form. Without its malformed parts a section may still be worth judging;
-    `_MISSING` when it is not."""
+    `MISSING` when it is not."""
     field = StackConfig.model_fields[name]
-    if value is _MISSING and not field.is_required():
+    if value is MISSING and not field.is_required():
         return field.get_default(), []
     try:
         return _adapter(name).validate_python(value), []
     except ValidationError as error:
-        faults = [_shape_fault(name, e) for e in error.errors()]
+        faults = [shape_fault(StackConfig, (name, *e["loc"]), e) for e in error.errors()]
         rest = copy.deepcopy(value)
         for path in [e["loc"] for e in error.errors()]:
             _prune(rest, path)
     try:
         return _adapter(name).validate_python(rest), faults
     except ValidationError:
-        return _MISSING, faults
+        return MISSING, faults
 
 
 def _prune(value: Any, path: tuple[Any, ...]) -> None:
@@ -330,48 +330,8 @@ def _adapter(name: str) -> TypeAdapter[Any]:
         return TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]  # a form that is known at run time only
 
 
-def _shape_fault(section: str, error: Any) -> Fault:
-    """A fault of form, from pydantic's error: its field's description says what to write."""
-    path = (section, *error["loc"])
-    model, fix = _describe(path)
-    if error["type"] == "extra_forbidden" and model is not None:
-        return _unknown(path, error["input"], model)
-    field = ".".join(str(part) for part in path)
-    if error["type"] == "missing" or error["input"] is _MISSING:
-        return Fault(field, None, "is missing", fix)
-    reason = error["msg"].removeprefix("Value error, ")
-    return Fault(field, error["input"], reason[:1].lower() + reason[1:], fix)
-
-
-def _describe(path: tuple[Any, ...]) -> tuple[type[BaseModel] | None, str]:
-    """The model that the last part of a path belongs to, and the description of the deepest field on the way."""
-    model: type[BaseModel] | None = StackConfig
-    fix = ""
-    for part in path[:-1]:
-        if model is None or part not in model.model_fields:
-            return None, fix
-        field = model.model_fields[part]
-        fix = field.description or fix
-        model = next((form for form in (field.annotation, *get_args(field.annotation)) if _is_section(form)), None)
-    if model is not None and path[-1] in model.model_fields:
-        fix = model.model_fields[path[-1]].description or fix
-    return model, fix
-
-
-def _is_section(form: Any) -> bool:
-    return isinstance(form, type) and issubclass(form, BaseModel)
-
-
-def _unknown(path: tuple[Any, ...], value: Any, model: type[BaseModel]) -> Fault:
-    known = list(model.model_fields)
-    near = difflib.get_close_matches(str(path[-1]), known, n=1)
-    fix = f"did you mean {near[0]}?" if near else f"remove it; known here: {', '.join(known)}"
-    return Fault(".".join(str(part) for part in path), value, "is no setting", fix)
-
-
 def _line(fault: Fault) -> str:
     """A line for people; of what is secret config, the value is not shown."""
     if fault.field.partition(".")[0] == "seeds" and fault.value is not None:
         fault = replace(fault, value=NOT_SHOWN)
-    value = "(nothing)" if fault.value is None else json.dumps(fault.value, default=str, ensure_ascii=False)
-    return f"turnout:{fault.field} = {value}: {fault.reason}" + (f"; {fault.fix}" if fault.fix else "")
+    return config_faults.line(fault)
