@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from fakes import GREEN_TG
+from mirrored_world import GATES, MirroredWorld
 from rollout_world import ANNA, BERT, World
 from turnout_components.switch_record import SwitchRecord, Traffic
 
@@ -139,3 +140,22 @@ def test_a_driver_that_cannot_mirror_says_so_and_moves_nothing():
     with pytest.raises(Exception, match="cannot mirror requests"):
         world.drive(world.controller(), rollout)
     assert world.cloud.weights_put == [0]
+
+
+def test_a_driver_that_comes_late_reads_the_logs_of_a_few_minutes_a_look_and_catches_up():
+    """All at once would outlast the lease, and whoever takes over would read them again."""
+    world = MirroredWorld(rate=3000)
+    reads: list[str] = []
+    world.before_logs = lambda: reads.append("log")
+    rollout = world.start(strategy="shadow", steps=[{"mirror": 30, "for": "40m"}], gates=GATES)
+    world.controller(ANNA).tick(rollout)
+    world.clock.sleep_now(30 * 60)
+    late, compared = world.controller(BERT), timedelta(0)
+    for _ in range(8):
+        before = len(reads)
+        status = late.tick(rollout).status
+        assert len(reads) - before <= 10
+        compared = sum((w.end - w.start for w in status.windows if w.mirrored), timedelta(0))
+    assert compared >= timedelta(minutes=27)
+    assert len(reads) == 2 * compared / timedelta(minutes=1), "no log is read twice"
+    assert world.drive(late, rollout).state is State.FINISHED

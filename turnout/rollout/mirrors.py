@@ -15,11 +15,13 @@ from turnout.analysis.measurement import Count, Sample, Side, Window
 from turnout.analysis.shadow import Line, Rules, Shadow, compare
 from turnout.metrics.mirror_logs import MirrorLogs
 from turnout.metrics.provider import Span
-from turnout.rollout.measuring import SPANS_A_LOOK, spans_between
+from turnout.rollout.measuring import spans_between
 from turnout.rollout.status import Compared, RolloutStatus
 
 SAMPLES = 20
 """Samples that a status keeps."""
+SPANS_A_LOOK = 5
+"""How many spans' logs are read at once. A look is to end within its lease; what is written down after it is not read again."""
 
 
 class Mirrors:
