@@ -26,7 +26,7 @@ from turnout_components.release import Release
 from turnout_components.release import load as load_release
 from turnout_components.resolve import EnvironmentConfig, Size, SwitchConfig
 from turnout_components.rollout_runner import RolloutRunnerArgs
-from turnout_components.rollout_spec import StrategyName
+from turnout_components.rollout_spec import SmokeTest, StrategyName
 from turnout_components.scaling_rules import bounds_now
 from turnout_components.secret_rules import NOT_SHOWN
 from turnout_components.service_secrets import ServiceSecretsArgs
@@ -134,9 +134,12 @@ class Settings(StackConfig):
     @property
     def notes(self) -> str:
         """What people should know of an update."""
-        if self.runner is not None and self.cloud is Cloud.LOCAL:
+        if self.runner is None:
+            return ""
+        if self.cloud is Cloud.LOCAL:
             return "; the local cloud does not run the rollout runner: `turnout rollout run` drives"
-        return ""
+        tests = any(isinstance(step, SmokeTest) for step in self.rollout.plan())
+        return "; the rollout runner runs no commands: `turnout rollout run` takes the smoke test" if tests else ""
 
     def environment_args(self, name: str, size: Size, weight: int) -> dict[str, Any]:
         """What an `Environment` takes beside the places where it stands, in the size that the switch decided."""

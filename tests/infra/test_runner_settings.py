@@ -70,6 +70,14 @@ def test_on_the_local_cloud_it_is_said_that_nobody_runs_it(root: Path) -> None:
     assert in_aws.notes == ""
 
 
+@pytest.mark.parametrize("rollout", [{"smoke_test": "probe"}, {"steps": [5, {"smoke_test": "probe"}, 100]}])
+def test_it_is_said_who_takes_a_smoke_test(root: Path, rollout: dict[str, Any]) -> None:
+    closed = {"port": 80, "allowed_cidrs": ["203.0.113.0/24"]}
+    found = read(root, environ={}, cloud="aws", ingress=closed, runner=ASKED, rollout=rollout)
+    assert found.notes == "; the rollout runner runs no commands: `turnout rollout run` takes the smoke test"
+    assert read(root, environ={}, cloud="aws", ingress=closed, rollout=rollout).notes == ""
+
+
 class Archives:
     """A bucket `models` with one archive, in one version."""
 
