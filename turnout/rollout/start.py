@@ -12,6 +12,8 @@ from turnout_components.resolve import SwitchRefused
 from turnout_components.rollout_spec import Experiment, GateKind, RolloutSpec, SetWeight
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Floor, Operator, RecordStore, SwitchRecord
+from turnout_components.variant_rules import PRIORITIES
+from turnout_components.variants import VARIANT_HEADER
 
 from turnout.analysis.measurement import Side
 from turnout.metrics.provider import MetricProvider
@@ -95,7 +97,8 @@ def startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
     if variants:
         names = ", ".join(sorted(variants))
         raise SwitchRefused(
-            f"an experiment sends {names} past the weights; end it (turnout:experiment: null, `turnout up`) first"
+            f"rules of the listener send {names} past the weights (priorities {PRIORITIES.start} to {PRIORITIES.stop - 1}, by "
+            f"{VARIANT_HEADER}); no rollout is under way that could have made them: delete them first"
         )
     if cloud.is_sticky(record.listener):
         raise SwitchRefused(
