@@ -46,8 +46,9 @@ class Items:
 
     def unreadable(self, key: str, kind: str, error: Exception) -> "RecordError":
         """The error for an item whose body is not what this version writes."""
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return RecordError(
-            f"{kind} {key} in table {self.table} cannot be read ({error}); "
+            f"{kind} {key} in table {self.table} cannot be read ({': '.join(lines[:3])}); "
             "it was written by another version of Turnout or by hand: use that version, or restore the item"
         )
 

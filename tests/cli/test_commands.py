@@ -28,7 +28,7 @@ def document(result: Result) -> Any:
 def test_help_names_the_exit_codes(turnout: Turnout) -> None:
     shown = " ".join(turnout("--help").stdout.split())
     assert "3 refused by the switch" in shown
-    assert "4 the local cloud is not running" in shown
+    assert "4 the cloud is not running or cannot be reached" in shown
 
 
 def test_every_line_of_the_help_is_whole(turnout: Turnout) -> None:

@@ -17,7 +17,7 @@ class Exit(IntEnum):
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed; 2 refused before anything was touched (config, usage); "
-    "3 refused by the switch (gate, floor, claim, unstable release); 4 the local cloud is not running; "
+    "3 refused by the switch (gate, floor, claim, unstable release); 4 the cloud is not running or cannot be reached; "
     "5 the rollout was taken back; 130 interrupted."
 )
 
@@ -43,7 +43,10 @@ def explain(error: BaseException) -> tuple[Exit, str]:
         if kinds & names:
             return code, str(error)
     if "EndpointConnectionError" in kinds or "ConnectTimeoutError" in kinds or "ConnectionClosedError" in kinds:
-        return Exit.NO_CLOUD, f"{error} Is the cloud running? Look with `turnout local status`"
+        fix = "is the local cloud running (`turnout local status`), can AWS be reached from here?"
+        return Exit.NO_CLOUD, f"{str(error).rstrip('.')}: {fix}"
+    if "MetricsUnavailable" in kinds:
+        return Exit.FAILED, f"{error}\nwhat cannot be measured is not rolled out, nothing was begun: try again when it answers"
     if "NoCredentialsError" in kinds:
         return Exit.REFUSED, f"AWS: {error}; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in with your SSO"
     if "BotoCoreError" in kinds or "ClientError" in kinds:

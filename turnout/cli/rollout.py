@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from turnout_components.items import RecordError, TableMissing
 from turnout_components.rollout_spec import RolloutSpec, StrategyName
 
 from turnout.cli import rollout_view as view
@@ -216,16 +217,23 @@ def abort(stack: str, rollout: str | None, reason: str) -> None:
 
 
 def history(stack: str) -> None:
-    """The newest rollouts."""
+    """The newest rollouts; one that another version of Turnout has written is named and no more."""
     rollouts = opened(stack)
-    found = []
+    found: list[RolloutStatus] = []
+    unread: list[str] = []
     for each in rollouts.store.ids()[:20]:
         try:
             found.append(rollouts.store.read(each))
         except NoRollout:
             continue
+        except TableMissing:
+            raise
+        except RecordError as error:
+            unread.append(str(error))
     screen().result([view.document(status) for status in found])
-    screen().show(view.history(found))
+    screen().show(view.history(found) if found else "no rollout was begun")
+    for line in unread:
+        screen().line(f"! {line}")
 
 
 def report(stack: str, rollout: str | None, html: Path | None) -> None:
