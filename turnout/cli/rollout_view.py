@@ -18,6 +18,8 @@ from turnout.preflight import Preflight
 from turnout.rollout.capacity import Capacity
 from turnout.rollout.checklist import Outcome, Result
 from turnout.rollout.evidence import baked
+from turnout.rollout.experiment_rows import COLUMNS, VariantRow, division, rows
+from turnout.rollout.experiments import need
 from turnout.rollout.opening import opens
 from turnout.rollout.status import Event, RolloutStatus, State
 from turnout.rollout.words import gate_name, step_name
@@ -56,6 +58,7 @@ def document(status: RolloutStatus, waits: str = "", results: Iterable[Result] =
         "waits": waits,
         "driven_by": str(holder) if holder else None,
         "checklist": [{"item": one.item, "outcome": one.outcome, "said": one.said} for one in results],
+        "variants": [dataclasses.asdict(row) for row in rows(status)],
     }
 
 
@@ -73,7 +76,8 @@ def plan(found: Preflight) -> RenderableType:
     gates = Table(box=None, pad_edge=False, show_header=False)
     for gate in status.gates:
         gates.add_row(f"  gate {gate.name}", gate_name(gate, status))
-    return Group(head, steps, gates, _budget(found), *_nodes(found.capacity), checklist(found.checklist))
+    asked = [] if status.design is None else [Text(f"experiment {status.design.name}: {need(status.design).said}")]
+    return Group(head, steps, gates, *asked, _budget(found), *_nodes(found.capacity), checklist(found.checklist))
 
 
 def _budget(found: Preflight) -> Table:
@@ -157,10 +161,21 @@ def _shown(status: RolloutStatus, waits: str, events: int) -> RenderableType:
         parts.append(_driver(status))
     if status.compared.pairs:
         parts.append(Text(f"mirror: {status.compared.said}"))
+    if found := rows(status):
+        parts.append(_variants(found, division(status)))
     if status.unmeasured:
         parts.append(Text(f"! {status.unmeasured}", style="yellow"))
     parts += [_gates(status), _events(status.events[-events:])]
     return Group(*parts)
+
+
+def _variants(found: Iterable[VariantRow], division: str) -> Table:
+    table = Table(title_justify="left", caption=division, caption_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, overflow="fold", justify="right" if column in ("users", "mean", "p") else "left")
+    for row in found:
+        table.add_row(*row.cells)
+    return table
 
 
 def _driver(status: RolloutStatus) -> Text:

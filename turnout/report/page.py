@@ -15,6 +15,7 @@ from turnout.analysis.measurement import Judgement, Side, Verdict, Window
 from turnout.report.chart import Mark, draw
 from turnout.report.series import Line, Panel, baseline, extent, panels
 from turnout.report.words import Unit, elapsed, moment, number
+from turnout.rollout.experiment_rows import COLUMNS, division, rows
 from turnout.rollout.status import Event, RolloutStatus, State
 from turnout.rollout.words import gate_name, step_name
 
@@ -81,6 +82,9 @@ def page(status: RolloutStatus, service: str, now: datetime) -> str:
         facts=_facts(told, now),
         plan=[(step_name(step), _progress(index, told)) for index, step in enumerate(told.plan)],
         gates=_rows(told),
+        variants=[row.cells for row in rows(told)],
+        variant_columns=COLUMNS,
+        division=division(told),
         numbers=_numbers(told),
         judgements=told.judgements,
         charts=[_chart(panel.since(span[0]), span, marks, told) for panel in shown],
