@@ -202,16 +202,23 @@ class Controller:
             return status
         try:
             windows = measure(status, self._metrics, record, self._moves.key, self._clock())
-            if self._mirrors is not None and status.mirror:
-                copied, compared = self._mirrors.windows(status, self._clock())
-                status, windows = status.changed(compared=compared), (*windows, *copied)
         except MetricsUnavailable as error:
             return status.changed(unmeasured=f"metrics: {error}")
         status = status.measured(windows).changed(unmeasured="")
         try:
+            status = self._compared(status)
+        except MetricsUnavailable as error:
+            return status.changed(unmeasured=f"the mirror: {error}")
+        try:
             return experiments.measured(status, self._metrics, record, self._moves.key, self._clock())
         except MetricsUnavailable as error:
             return status.changed(unmeasured=f"the experiment's metric: {error}")
+
+    def _compared(self, status: RolloutStatus) -> RolloutStatus:
+        if self._mirrors is None or not status.mirror:
+            return status
+        copied, compared = self._mirrors.windows(status, self._clock())
+        return status.measured(copied).changed(compared=compared)
 
     def _advance(self, written: RolloutStatus, status: RolloutStatus, record: SwitchRecord) -> Decision:
         smoke: str | None = None

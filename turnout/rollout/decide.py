@@ -55,7 +55,7 @@ def _judged(status: RolloutStatus) -> RolloutStatus:
     """With the gates' judgements of all that is measured; they are made again when anything of that has changed."""
     if not (status.share or status.mirror) or not status.windows:
         return status
-    of = f"{status.windows[-1].end} {status.share} {status.mirror} {status.step}"
+    of = f"{len(status.windows)} {status.windows[-1].end} {status.share} {status.mirror} {status.step}"
     return status if of == status.judged_of else status.changed(judgements=judged(status), judged_of=of)
 
 

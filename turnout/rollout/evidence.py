@@ -48,7 +48,10 @@ def judged(status: RolloutStatus) -> tuple[Judgement, ...]:
 def _judged(gate: Gate, status: RolloutStatus, critical: int) -> Judgement:
     if status.mirror:
         copied = [window for window in status.windows if window.mirrored]
-        return judge(gate, copied, status.next_weight, critical)
+        critical *= 2 if status.weight else 1
+        of_copies = judge(gate, copied, status.next_weight, critical)
+        if not status.weight or of_copies.verdict is Verdict.FAIL:
+            return of_copies
     if status.weight < 100:
         both = [window for window in status.windows if 0 < window.weight < 100 and not window.mirrored]
         return judge(gate, both, status.next_weight, critical)

@@ -210,7 +210,7 @@ def _approve(status: RolloutStatus, step: Approve, now: datetime) -> Decision:
 def _mirror(status: RolloutStatus, step: Mirror, seen: Seen, now: datetime) -> Decision:
     """Copies go out for the time that the step says, as far as they were compared; users have no part in it."""
     length, enough = mirrored(status), mirrored(status) >= step.length
-    if enough or status.is_approved:
+    if enough or (status.is_approved and status.mirror):
         if seen.mirror:
             return Decision(status, PutMirror(0))
         return _next(status.changed(mirror=0), now, "mirrored", status.compared.said)
@@ -219,7 +219,9 @@ def _mirror(status: RolloutStatus, step: Mirror, seen: Seen, now: datetime) -> D
         return unready
     if status.mirror != step.mirror:
         since = status.said(now, f"{step.mirror} % of live requests are mirrored to {status.candidate}")
-        return Decision(since.changed(mirror=step.mirror, mirror_since=now, step_began=now), PutMirror(step.mirror))
+        # What was approved is that it begins, outside its window: it ends when it ends, or is told to once more.
+        since = since.changed(mirror=step.mirror, mirror_since=now, step_began=now, approved=-1)
+        return Decision(since, PutMirror(step.mirror))
     if seen.mirror != step.mirror:
         # Its time begins when it is on: who wrote that it would be may have been killed before it was.
         return Decision(status if seen.mirror else status.changed(step_began=now), PutMirror(step.mirror))
@@ -268,7 +270,8 @@ def _begin_experiment(status: RolloutStatus, wanted: Mapping[str, str], seen: Se
             return Decision(status, waits=f"{seen.claimed} is moving traffic")
         return Decision(status, PutVariants(wanted))
     places = ", ".join(f"{name} {status.design.split[name]:g} % to {place}" for name, place in wanted.items())
-    told = status.said(now, f"experiment {status.design.name} began", places).changed(step_began=now)
+    # What was approved so far is that it begins, outside its window; who wants it to end without a winner says so once more.
+    told = status.said(now, f"experiment {status.design.name} began", places).changed(step_began=now, approved=-1)
     return Decision(_with_trial(told, since=now), waits="no users yet")
 
 
