@@ -2,12 +2,17 @@
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 from rich.text import Text
+from turnout_components.items import create_table
 from turnout_components.rollout_spec import RolloutSpec
 from turnout_components.switch_record import Operator
 
@@ -111,3 +116,14 @@ def test_the_status_says_who_drives_and_how_to_when_nobody_does(monkeypatch: pyt
     assert any(line.startswith("nobody drives it just now") for line in said(None))
     over = rollout(state=State.PROMOTED, ended=NOW, lease=held)
     assert not [part for part in view.status(over).renderables if "drive" in str(part)]  # type: ignore[attr-defined]  # as above
+
+
+def test_a_reader_that_has_enough_is_no_defect(project: Path, aws: Callable[[str], Any]) -> None:
+    """As in `turnout rollout history | head -1`."""
+    create_table(aws("dynamodb"), "turnout-switch", protect=False)
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "turnout", "rollout", "history"]
+    done = subprocess.run(command, cwd=project, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -22,7 +22,8 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except (Exception, KeyboardInterrupt) as error:
-            if isinstance(error, (TyperException, typer.Abort, typer.Exit)) or os.environ.get("TURNOUT_DEBUG"):
+            # Whom a reader has left (`| head`) Typer ends with 1 and without a word.
+            if isinstance(error, (BrokenPipeError, TyperException, typer.Abort, typer.Exit)) or os.environ.get("TURNOUT_DEBUG"):
                 raise
             code, message = explain(error)
             screen().error(code, message)
