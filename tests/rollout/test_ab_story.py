@@ -1,11 +1,13 @@
 """An experiment as a step of a rollout: users by variant, and what their numbers do to the rollout."""
 
+from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from ab_world import AB, BOTH, AbWorld, ab_world
+from botocore.exceptions import ClientError
 from fakes import BLUE_TG, GREEN_TG
 from rollout_world import BERT, Behaviour
 from turnout_components.rollback import rollback
@@ -273,6 +275,49 @@ def test_outside_its_windows_an_experiment_does_not_begin_and_does_not_stop() ->
     assert world.cloud.sent == BOTH
     status = world.drive(driver, rollout, seconds=900, every=60)
     assert (world.cloud.sent, status.state) == (BOTH, State.RUNNING)
+
+
+def test_who_lets_it_begin_outside_its_window_has_not_promoted_it() -> None:
+    world = ab_world()
+    rollout, driver = world.start(**AB, windows=["04:00-05:00"]), world.controller()
+    world.drive(driver, rollout, seconds=60, every=30)
+    world.rollouts.update(rollout, lambda found: found.changed(approved=found.step))
+    status = world.drive(driver, rollout, seconds=120, every=30)
+    assert (world.cloud.sent, status.state, status.step) == (BOTH, State.RUNNING, 0)
+
+
+def test_rules_that_nobody_can_read_keep_no_users_from_going_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ab_world()
+    rollout, driver = until_rules(world)
+
+    def throttled(listener: str) -> dict[str, str]:
+        raise ClientError({"Error": {"Code": "Throttling"}}, f"DescribeRules of {listener}")
+
+    monkeypatch.setattr(world.cloud, "variants", throttled)
+    assert driver.tick(rollout).status.state is State.RUNNING
+    world.cloud.serve("g-green", GREEN_TG, 1, state="unhealthy")
+    assert driver.tick(rollout).status.state is State.TAKEN_BACK
+    assert world.cloud.sent == {}
+
+
+def test_while_rules_cannot_be_read_nothing_goes_on_to_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ab_world()
+    rollout, driver = until_rules(world)
+    world.metrics.worth["candidate"] = 0.3
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise ClientError({"Error": {"Code": "Throttling"}}, "DescribeRules")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud, "variants", away)
+        patched.setattr(world.cloud, "clear_variants", away)
+        for _ in range(20):
+            world.clock.sleep_now(60)
+            with suppress(ClientError):
+                driver.tick(rollout)
+        assert world.rollouts.read(rollout).trial.until is not None, "it has won"
+        assert set(world.cloud.weights_put) == {0}
+    assert world.drive(driver, rollout, every=60).state is State.PROMOTED
 
 
 def test_what_can_never_be_found_is_refused_before_it_begins() -> None:

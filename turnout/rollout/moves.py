@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, stop_after_attempt, wait_exponential
 from turnout_components.gate import observe
 from turnout_components.items import RecordError
 from turnout_components.live import STAYS_STICKY, Group, LiveCloud, insist, ready_members
-from turnout_components.rollout_spec import Mirror
+from turnout_components.rollout_spec import Experiment, Mirror
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Claim, Floor, Operator, RecordStore, Retained, SwitchRecord, Traffic
 
@@ -77,11 +78,17 @@ class Moves:
         )
 
     def _variants(self, status: RolloutStatus, record: SwitchRecord) -> Mapping[str, str]:
-        """The environment of each variant as rules send it; asked only where the rollout has an experiment."""
+        """The environment of each variant as rules send it; asked only where the rollout has an experiment. Where AWS does not
+        say, they are taken to stand as the status has it: rules that nobody can see keep no users from going back."""
         if status.design is None:
             return {}
         names = {state.target_group: name for name, state in record.environments.items()}
-        return {variant: names.get(to, to) for variant, to in self._cloud.variants(str(record.listener)).items()}
+        try:
+            sent = self._cloud.variants(str(record.listener))
+        except (ClientError, BotoCoreError):
+            stand = status.trial.since is not None and isinstance(status.current, Experiment) and not status.state.is_over
+            return status.design.environments(status.stable, status.candidate) if stand else {}
+        return {variant: names.get(to, to) for variant, to in sent.items()}
 
     def put_variants(self, status: RolloutStatus, variants: Mapping[str, str]) -> None:
         """Has each variant's users sent to this environment past the weights; none: takes the rules out.
