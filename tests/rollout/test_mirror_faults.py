@@ -11,6 +11,7 @@ from fakes import ClientError as StoreError
 from kills import Effects, Killed
 from mirrored_world import GATES, MirroredWorld, refused
 from rollout_world import ANNA, BERT, Behaviour
+from test_handler import Lambda
 from turnout_components.rollback import rollback
 
 from turnout.rollout.controller import Controller
@@ -217,6 +218,25 @@ def test_a_driver_that_sleeps_until_the_mirror_is_over_leaves_none_on(ends: str)
 
 def rollback_by_hand(world: MirroredWorld) -> None:
     rollback(world.records, world.cloud, operator=BERT, clock=world.clock, sleep=world.clock.sleep_now)  # type: ignore[arg-type]
+
+
+def test_a_rollback_by_hand_while_nobody_drives_ends_the_mirror_with_the_next_invocation_of_the_runner() -> None:
+    world, rollout, controller = with_mirror_on({"mirror": 30, "for": "2h"}, strategy="shadow")
+    controller.release(rollout)
+    rollback_by_hand(world)
+    function = Lambda(world)
+    assert function.invoke()["state"] == "taken back"
+    assert (world.parameters, world.rollouts.read(rollout).state) == ({}, State.TAKEN_BACK)
+    assert function.invoke() == {"rollout": None}
+
+
+def test_a_rollout_that_has_just_begun_and_is_not_in_the_switch_record_yet_is_left_alone() -> None:
+    world, rollout = begun(MIRROR, strategy="shadow")
+    world.records.update(lambda record: record.changed(rollout=None))
+    function = Lambda(world)
+    assert function.invoke() == {"rollout": None}
+    world.records.update(lambda record: record.changed(rollout=rollout))
+    assert function.invoke()["rollout"] == rollout
 
 
 @pytest.mark.parametrize("hours", [1, -1], ids=["forward", "back"])

@@ -19,6 +19,7 @@ from botocore.session import get_session
 from pydantic import BaseModel, ConfigDict
 from turnout_components.items import DEFAULT_TABLE
 from turnout_components.live import LiveCloud, utc_now
+from turnout_components.rollout_spec import StrategyName
 from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Operator, RecordStore
 
@@ -26,7 +27,7 @@ from turnout.rollout.alerts import Alerter
 from turnout.rollout.controller import Controller, Tick
 from turnout.rollout.mirrors import Mirrors
 from turnout.rollout.sources import source
-from turnout.rollout.status import RolloutStatus
+from turnout.rollout.status import LEASE, RolloutStatus
 from turnout.rollout.store import NoRollout, RolloutStore
 
 RESERVE = 10.0
@@ -121,8 +122,8 @@ class Runner:
         }
 
     def _to_drive(self) -> str | None:
-        """The rollout that is under way, or the newest where its driver ended before it had told people of its end. One read
-        where nothing has changed since nothing was to be done."""
+        """The rollout that is under way, or the newest where its driver ended before it had told people of its end, or where it
+        was ended from outside. One read where nothing has changed since nothing was to be done."""
         record = self._records.read()
         if record is None or record.generation == self._settled:
             return None
@@ -130,10 +131,17 @@ class Runner:
             return record.rollout
         newest = next(iter(self._rollouts.ids()), None)
         status = self._known(newest) if newest else None
-        if status is None or not status.alerts:
-            self._settled = record.generation
+        if status is None or not (status.alerts or self._was_ended_from_outside(status)):
+            if status is None or status.state.is_over:
+                self._settled = record.generation
             return None
         return newest if status.holder(self._clock(), "") is None else None
+
+    def _was_ended_from_outside(self, status: RolloutStatus) -> bool:
+        """Whether a rollback by hand left its end, and that of its mirror, to a driver; one that has just begun may not be in
+        the switch record yet."""
+        is_driven = not status.state.is_over and status.spec.strategy is not StrategyName.RECREATE
+        return is_driven and self._clock() - status.began > LEASE
 
     def _known(self, rollout: str) -> RolloutStatus | None:
         try:
