@@ -127,3 +127,12 @@ def test_a_reader_that_has_enough_is_no_defect(project: Path, aws: Callable[[str
     done = subprocess.run(command, cwd=project, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_what_the_docs_say_of_a_rollouts_document_is_in_it() -> None:
+    text = (Path(__file__).parents[2] / "docs/cli.md").read_text()
+    told = text.partition("`note`: the rollout: ")[2].partition("\n- ")[0]
+    told = re.sub(r"\([^)]*\)", "", told)
+    named = set(re.findall(r"`(\w+)`", told))
+    assert {"id", "state", "waits", "driven_by", "checklist", "judgements"} <= named
+    assert named <= view.document(rollout()).keys()

@@ -114,8 +114,9 @@ class Watch:
 def _finish(rollouts: Rollouts, status: RolloutStatus) -> None:
     out = screen()
     out.show(view.status(status))
-    out.show(view.checklist(checklist(rollouts, status)))
-    out.result(view.document(status))
+    results = checklist(rollouts, status)
+    out.show(view.checklist(results))
+    out.result(view.document(status, results=results))
     if status.state is State.PROMOTED:
         out.line(f"promoted: {status.candidate} has all traffic. Commit: turnout:traffic.active: {status.candidate}")
     elif status.state is State.FINISHED:
