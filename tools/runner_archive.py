@@ -27,10 +27,12 @@ PACKAGES = (
 """All that the handler imports, and what that imports; a test imports it with nothing else there."""
 CODE = ("turnout/__init__.py", "turnout/analysis", "turnout/metrics", "turnout/rollout")
 COMPONENTS = "components/turnout_components"
-SERVICES = frozenset(
-    {"autoscaling", "cloudwatch", "dynamodb", "elbv2", "scheduler", "secretsmanager", "sns", "ssm", "sso", "sso-oidc", "sts"}
+CALLED = frozenset(
+    {"autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "logs", "scheduler", "secretsmanager", "sns", "ssm"}
 )
-"""Whose descriptions of botocore's are packed: those that are called, and those that credentials come from."""
+"""The services that the handler calls; `tests/access/test_rollout_runner_access.py` holds them against its calls."""
+SERVICES = CALLED | {"sso", "sso-oidc", "sts"}
+"""Whose descriptions of botocore's are packed: also those that credentials come from."""
 UNZIPPED = 250 * 1024 * 1024
 """What a function's code may be, unpacked ("Lambda quotas")."""
 _TARGET = {

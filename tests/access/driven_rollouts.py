@@ -50,6 +50,7 @@ class Driven:
     monkeypatch: pytest.MonkeyPatch
     now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1))
     calls: list[Call] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
     posted: list[dict[str, Any]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
@@ -188,6 +189,7 @@ class Driven:
             )
 
     def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self.services.add(model.service_model.service_name)
         self.calls.append(as_iam_sees(model.service_model.service_name, model.name, params))
 
     def _measured(self, params: dict[str, Any], **_: Any) -> Any:

@@ -13,6 +13,7 @@ from tests.access.conftest import PROVIDER, Deployed
 from tests.access.driven_rollouts import ACCOUNT, COLD_AT_ONCE, COLD_LATER, EXPERIMENT, REGION, STEP_DOWN, Driven, webhook
 from tests.access.policies import says
 from tests.engine_state.bench import Project
+from tools.runner_archive import CALLED
 from turnout.providers.aws.clients import ENDPOINT_KEYS
 
 NOT_BY_CALLS = {"iam:PassRole", "logs:CreateLogStream", "logs:PutLogEvents", "kms:Decrypt"}
@@ -72,6 +73,11 @@ def test_the_rollouts_ran_as_any_driver_s_do(driven: Any) -> None:
     assert ends == ["finished", "promoted", "promoted", "promoted", "taken back"]
     assert [told["what"] for told in service.posted] == ["promoted", "promoted"]
     assert not [line for line in service.said if line.startswith("error") or "could not be sent" in line]
+
+
+def test_the_archive_holds_the_services_that_are_called(driven: Any) -> None:
+    service, _, _, _ = driven
+    assert service.services == CALLED
 
 
 def test_the_mirror_was_compared_and_is_over(driven: Any) -> None:

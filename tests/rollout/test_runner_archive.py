@@ -10,7 +10,7 @@ import pytest
 from turnout_components import rollout_runner
 
 from tools import runner_archive
-from tools.runner_archive import PACKAGES, PYTHON, ROOT, contents, is_wanted, pack, pip_arguments, requirements
+from tools.runner_archive import CALLED, PACKAGES, PYTHON, ROOT, contents, is_wanted, pack, pip_arguments, requirements
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ from turnout_components.rollout_spec import RolloutSpec
 compose(Settings(service="s", stack="t", region="us-east-1", endpoint="http://127.0.0.1:9"))
 import botocore.session
 session = botocore.session.get_session()
-for service in ("autoscaling", "cloudwatch", "dynamodb", "elbv2", "scheduler", "secretsmanager", "sns", "ssm"):
+for service in {sorted(CALLED)}:
     session.create_client(service, region_name="us-east-1")
 import httpx
 httpx.Client().close()
@@ -105,7 +105,7 @@ def test_pip_installs_wheels_of_the_function_s_platform_by_hash_only(tmp_path: P
     ("name", "wanted"),
     [
         ("botocore/data/elbv2/2015-12-01/service-2.json.gz", True),
-        ("botocore/data/ec2/2016-11-15/service-2.json.gz", False),
+        ("botocore/data/rds/2014-10-31/service-2.json.gz", False),
         ("botocore/data/endpoints.json", True),
         ("numpy/__pycache__/x.pyc", False),
         ("bin/httpx", False),
