@@ -1,13 +1,14 @@
 """Drivers that are killed, stopped and doubled; a store, a load balancer and a source of measurements that fail."""
 
+import functools
 import random
-from collections.abc import Callable
 from datetime import timedelta
 from itertools import count, pairwise
 from typing import Any
 
 import pytest
 from fakes import BLUE_TG, GREEN_TG, ClientError
+from kills import Effects, Killed, through
 from rollout_world import ANNA, BERT, Behaviour, World
 from turnout_components.gate import observe
 from turnout_components.resolve import EnvironmentConfig, SwitchConfig, resolve
@@ -33,35 +34,6 @@ STORIES: dict[str, tuple[dict[str, Any], Behaviour, State, list[int]]] = {
 }
 
 
-class Killed(BaseException):
-    """kill -9: nothing that follows in the process runs."""
-
-
-def kill_at(world: World, at: int, after: bool) -> Callable[[], int]:
-    """The at-th effect kills: before it happens, or just after. Returns how many effects there were."""
-    effects = count()
-    made = [0]
-
-    def killing(act: Callable[..., Any]) -> Callable[..., Any]:
-        def acted(*args: Any, **kwargs: Any) -> Any:
-            made[0] += 1
-            dies = next(effects) == at
-            if dies and not after:
-                raise Killed
-            result = act(*args, **kwargs)
-            if dies:
-                raise Killed
-            return result
-
-        return acted
-
-    world.dynamo.put_item = killing(world.dynamo.put_item)  # type: ignore[method-assign]
-    world.cloud.set_weights = killing(world.cloud.set_weights)  # type: ignore[method-assign]
-    world.cloud.set_minimum = killing(world.cloud.set_minimum)  # type: ignore[method-assign]
-    world.cloud.restore = killing(world.cloud.restore)  # type: ignore[method-assign]
-    return lambda: made[0]
-
-
 def story(name: str, rate: float = 3000) -> tuple[World, str]:
     spec, behaviour, _, _ = STORIES[name]
     world = World(rate=rate)
@@ -72,27 +44,20 @@ def story(name: str, rate: float = 3000) -> tuple[World, str]:
     return world, rollout
 
 
-def effects_of(name: str) -> int:
-    world, rollout = story(name)
-    made = kill_at(world, -1, after=False)
-    status = world.drive(world.controller(), rollout, every=60)
-    assert (status.state, world.cloud.weights_put) == STORIES[name][2:], status.cause
-    return made()
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("name", STORIES)
 def test_a_kill_at_every_effect_changes_nothing_of_the_end(name: str, after: bool) -> None:
     _, _, state, weights = STORIES[name]
-    for at in range(effects_of(name)):
+    world, rollout = story(name)
+    whole = Effects(world)
+    assert world.drive(world.controller(), rollout, every=60).state is state
+    assert world.cloud.weights_put == weights
+    for at in whole.distinct:
         world, rollout = story(name)
-        kill_at(world, at, after)
-        try:
-            status = world.drive(world.controller(ANNA), rollout, every=60)
-        except Killed:
-            world.clock.sleep_now(3)
-            status = world.drive(world.controller(BERT), rollout, every=60)
-        told = f"killed {'after' if after else 'before'} effect {at}"
+        effects = Effects(world, at, after=after)
+        drivers = [functools.partial(world.drive, world.controller(who), rollout, every=60) for who in (ANNA, BERT)]
+        status = through(world, effects, *drivers)
+        told = f"killed {'after' if after else 'before'} effect {at} ({whole.done[at]})"
         assert (status.state, world.cloud.weights_put) == (state, weights), f"{told}: {status.cause}"
         assert_whole(world, status, told)
 

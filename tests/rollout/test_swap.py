@@ -1,13 +1,14 @@
 """Rollouts inside `max_surge`: at every effect there is room for the nodes and none carries too much, forth and back."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import count
 from typing import Any
 
 import pytest
 from fakes import BLUE_TG, GREEN_TG
+from kills import Effects, through
 from pydantic import ValidationError
 from rollout_world import ANNA, BERT, NEW, OLD, Behaviour, World
 from turnout_components.gate import observe
@@ -24,10 +25,6 @@ SPEC: dict[str, Any] = {"strategy": "canary", "steps": [10, 50, 100], "max_surge
 EFFECTS = ("set_weights", "set_minimum", "hold", "let_scale", "restore")
 SWAPPED = [0, 10, 27, 50, 55, 82, 100]
 """Four nodes and one beside them, at 1.1 times the load: 27 % on one node, 55 % on two, 82 % on three."""
-
-
-class Killed(BaseException):
-    """kill -9."""
 
 
 class SlowNodes:
@@ -76,20 +73,13 @@ def swapped(slow: bool = False, limits: bool = True, **changes: Any) -> tuple[Wo
     return world, rollout
 
 
-def limited(world: World, spec: dict[str, Any], at: int = -1, after: bool = False) -> Callable[[], int]:
-    """After every effect: no more nodes than there is room for, none with too much. The at-th effect kills: before it
-    happens, or just after."""
-    numbers, made = count(), [0]
+def limited(world: World, spec: dict[str, Any]) -> None:
+    """After every effect: no more nodes than there is room for, none with too much."""
 
     def looked(act: Callable[..., Any]) -> Callable[..., Any]:
         def acted(*args: Any, **kwargs: Any) -> Any:
-            made[0], dies = made[0] + 1, next(numbers) == at
-            if dies and not after:
-                raise Killed
             result = act(*args, **kwargs)
             assert_limits(world, spec)
-            if dies:
-                raise Killed
             return result
 
         return acted
@@ -97,7 +87,6 @@ def limited(world: World, spec: dict[str, Any], at: int = -1, after: bool = Fals
     for name in EFFECTS:
         setattr(world.cloud, name, looked(getattr(world.cloud, name)))
     world.dynamo.put_item = looked(world.dynamo.put_item)  # type: ignore[method-assign]
-    return lambda: made[0]
 
 
 def assert_limits(world: World, spec: dict[str, Any]) -> None:
@@ -150,22 +139,19 @@ def test_weights_of_the_plan_are_baked_and_those_between_them_are_not() -> None:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("bad", [None, Behaviour(errors=0.015)], ids=["good", "bad"])
 def test_a_kill_at_every_effect_of_a_swap_changes_nothing_of_the_end(bad: Behaviour | None, after: bool) -> None:
-    def story(at: int) -> tuple[World, RolloutStatus, int]:
+    def story(at: int) -> tuple[World, RolloutStatus, Effects]:
         world = World(rate=3000)
         spec = {**SPEC, "steps": [60, 100]}
         rollout = world.start(**spec)
-        made = limited(world, spec, at, after)
+        limited(world, spec)
+        effects = Effects(world, at, after=after)
         world.metrics.candidate = bad or Behaviour()
-        try:
-            status = world.drive(world.controller(ANNA), rollout, every=30)
-        except Killed:
-            world.clock.sleep_now(3)
-            status = world.drive(world.controller(BERT), rollout, every=30)
-        return world, status, made()
+        drivers = [functools.partial(world.drive, world.controller(who), rollout, every=30) for who in (ANNA, BERT)]
+        return world, through(world, effects, *drivers), effects
 
     whole, ended, effects = story(-1)
     assert ended.state is (State.TAKEN_BACK if bad else State.PROMOTED), ended.cause
-    for at in range(effects):
+    for at in effects.distinct:
         world, status, _ = story(at)
         told = f"killed {'after' if after else 'before'} effect {at}"
         assert (status.state, world.cloud.weights_put) == (ended.state, whole.cloud.weights_put), f"{told}: {status.cause}"
