@@ -18,6 +18,7 @@ from turnout_components.switch_record import Operator
 
 from tests.cli.conftest import NEW, OLD
 from turnout.analysis.measurement import Judgement, Verdict
+from turnout.analysis.said import BOUND_VERDICTS, UNKNOWN, VERDICTS
 from turnout.cli import rollout_view as view
 from turnout.cli.screen import Screen
 from turnout.rollout.status import Event, Lease, RolloutStatus, State
@@ -136,3 +137,16 @@ def test_what_the_docs_say_of_a_rollouts_document_is_in_it() -> None:
     named = set(re.findall(r"`(\w+)`", told))
     assert {"id", "state", "waits", "driven_by", "checklist", "judgements"} <= named
     assert named <= view.document(rollout()).keys()
+
+
+def test_the_page_for_who_was_paged_has_the_words_of_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = " ".join((Path(__file__).parents[2] / "docs/when-paged.md").read_text().split())
+    monkeypatch.setattr(view, "now", lambda: NOW)
+    alone, dead = (
+        str(view.status(rollout(lease=lease)).renderables[1])  # type: ignore[attr-defined]  # rich's group
+        for lease in (None, Lease(by=Operator(name="ann", host="ci-1", pid=8750), token="t", expires=NOW))
+    )
+    assert dead in text
+    assert alone.partition(":")[0] in text
+    for words in (VERDICTS[Verdict.FAIL], BOUND_VERDICTS[Verdict.FAIL], f"inconclusive: … {UNKNOWN}"):
+        assert f"`{words}`" in text
