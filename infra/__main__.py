@@ -2,6 +2,7 @@
 
 import pulumi
 from turnout_components.environment import Environment
+from turnout_components.mirror_access import MirrorAccess
 from turnout_components.network import Network
 from turnout_components.rollout_runner import RolloutRunner
 from turnout_components.service_secrets import ServiceSecrets
@@ -21,10 +22,7 @@ pulumi.log.info(f"switch: {decision.reason}{settings.notes}")
 network = Network(service, settings.network_args(), on_aws)
 ingress, checked = load_balancer(settings, network, on_aws)
 
-secrets = {
-    name: ServiceSecrets(f"{service}-{name}", settings.secrets_args(name), on_aws)
-    for name in (ENVIRONMENTS if settings.secrets.names else ())
-}
+secrets = {name: ServiceSecrets(f"{service}-{name}", settings.secrets_args(name), on_aws) for name in settings.with_secrets}
 environments = {
     name: Environment(
         f"{service}-{name}",
@@ -42,6 +40,8 @@ environments = {
     )
     for name in ENVIRONMENTS
 }
+if settings.pool.mirror_image is not None:
+    MirrorAccess(f"{service}-mirror", settings.mirror_args(environments), on_aws)
 
 switch = TrafficSwitch(
     service,

@@ -138,6 +138,7 @@ class Pool(_Section):
     )
     root_device: str | None = Field(default=None, pattern=r"^/dev/", description="write a device such as /dev/xvda")
     artifact_buckets: tuple[str, ...] | None = Field(default=None, description="list the buckets of models, or null for any")
+    mirror_image: str | None = Field(default=None, description="write <image of Envoy>@sha256:<64 hex digits>, or null")
     boot: dict[str, float] = Field(
         default={}, description="write seconds such as {machine: 40, image: 20, model: 60, resume: 10}"
     )

@@ -11,6 +11,7 @@ from turnout_components import (
     checks,
     ingress_rules,
     network_rules,
+    node_document,
     rollout_spec,
     runner_policy,
     scaling_rules,
@@ -21,8 +22,8 @@ from turnout_components.durations import DURATION
 from turnout_components.network import Nat
 from turnout_components.release import ReleaseError
 from turnout_components.release import load as load_release
-from turnout_components.rollout_spec import RolloutSpec, StrategyName
-from turnout_components.user_data import render
+from turnout_components.rollout_spec import Mirror, RolloutSpec, StrategyName
+from turnout_components.user_data import Options, render
 
 from infra.config import (
     ENVIRONMENTS,
@@ -197,6 +198,16 @@ def _experiment_faults(rollout: RolloutSpec, ingress: Ingress) -> Iterable[Fault
         yield Fault("rollout.strategy", rollout.strategy.value, reason, fix)
 
 
+def _mirror_faults(pool: Pool, rollout: RolloutSpec, cloud: Cloud, ingress: Ingress) -> Iterable[Fault]:
+    if pool.mirror_image is not None and ingress.protocol is Protocol.TCP:
+        fix = "write ingress.protocol: http, or leave it out"
+        yield Fault("pool.mirror_image", pool.mirror_image, "copies requests of HTTP/1.1, not connections", fix)
+    mirrors = rollout.strategy is StrategyName.SHADOW or any(isinstance(step, Mirror) for step in rollout.steps)
+    if pool.mirror_image is None and mirrors and cloud is Cloud.AWS:
+        fix = "write <image of Envoy>@sha256:<64 hex digits>, or a rollout without a mirror"
+        yield Fault("pool.mirror_image", None, "is missing: turnout:rollout has a mirror, and no node could run it", fix)
+
+
 def _downtime_faults(rollout: RolloutSpec, cloud: Cloud, ingress: Ingress) -> Iterable[Fault]:
     if rollout.strategy is StrategyName.RECREATE:
         faults = checks.downtime(cloud.value, ingress.deletion_protection, ingress.allowed_cidrs)
@@ -226,6 +237,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
     (("traffic", "environments"), _traffic_faults),
     (("rollout", "ingress"), _experiment_faults),
     (("rollout", "cloud", "ingress"), _downtime_faults),
+    (("pool", "rollout", "cloud", "ingress"), _mirror_faults),
     (("runner", "rollout"), _runner_faults),
 )
 
@@ -246,5 +258,7 @@ def _release_faults(parts: Mapping[str, Any], root: Path) -> Iterable[Fault]:
             engine, idle = release.engine, parts["ingress"].idle_timeout
             yield from checks.below(field, checks.keep_alive(engine.flags, engine.env, idle))
         if {"service", "pool", "health"} <= parts.keys():
-            script = render(parts["service"], name, release.for_storage(), parts["pool"].port, parts["health"].drain)
+            pool = parts["pool"]
+            told: Options = {"mirror": node_document.mirror(pool.mirror_image)} if pool.mirror_image else {}
+            script = render(parts["service"], name, release.for_storage(), pool.port, parts["health"].drain, **told)
             yield from checks.below(field, checks.user_data_size(script))

@@ -18,8 +18,10 @@ from turnout_components import config_faults
 from turnout_components.autoscaling_policy import ScalingArgs
 from turnout_components.checks import Fault
 from turnout_components.config_faults import MISSING, shape_fault, unknown
+from turnout_components.environment import Environment
 from turnout_components.gpu_node_pool import MachineArgs
 from turnout_components.ingress import IngressArgs
+from turnout_components.mirror_access import MirrorAccessArgs
 from turnout_components.network import Network, NetworkArgs
 from turnout_components.network_load_balancer import NetworkLoadBalancerArgs
 from turnout_components.release import Release
@@ -167,6 +169,16 @@ class Settings(StackConfig):
             return None
         scaling = self.scaling.model_dump(exclude_none=True, exclude=None if weight else {"schedules", "predictive"})
         return cast(ScalingArgs, scaling)
+
+    @property
+    def with_secrets(self) -> tuple[str, ...]:
+        """The environments that have secrets of their own."""
+        return ENVIRONMENTS if self.secrets.names else ()
+
+    def mirror_args(self, environments: Mapping[str, Environment]) -> MirrorAccessArgs:
+        """What a `MirrorAccess` between the nodes of these takes."""
+        groups = {name: each.security_group_id for name, each in environments.items() if self.release(name) is not None}
+        return {"security_group_ids": cast(Any, groups), "port": self.pool.port}
 
     def secrets_args(self, environment: str) -> ServiceSecretsArgs:
         """What an environment's `ServiceSecrets` takes."""

@@ -20,6 +20,7 @@ COMPONENT_MODULES = (
     "environment",
     "gpu_node_pool",
     "ingress",
+    "mirror_access",
     "network",
     "network_load_balancer",
     "node_access",

@@ -77,6 +77,7 @@ class Environment(pulumi.ComponentResource):
 
     target_group_arn: pulumi.Output[str]
     group_name: pulumi.Output[str | None]
+    security_group_id: pulumi.Output[str | None]
     release: pulumi.Output[str | None]
 
     def __init__(self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -85,14 +86,15 @@ class Environment(pulumi.ComponentResource):
         release = args.get("release")
         self.target_group_arn = pulumi.Output.from_input(args["target_group_arn"])
         self.group_name = pulumi.Output.from_input(None)
+        self.security_group_id = pulumi.Output.from_input(None)
         self.release = pulumi.Output.from_input(f"{release['name']}@{release['digest']}" if release else None)
         if release is not None:
-            self.group_name = self._pool(name, args, opts)
-        self.register_outputs(
-            {"target_group_arn": self.target_group_arn, "group_name": self.group_name, "release": self.release}
-        )
+            pool = self._pool(name, args, opts)
+            self.group_name, self.security_group_id = pool.group_name, pool.security_group_id
+        outputs = ("target_group_arn", "group_name", "security_group_id", "release")
+        self.register_outputs({key: getattr(self, key) for key in outputs})
 
-    def _pool(self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None) -> pulumi.Output[str]:
+    def _pool(self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None) -> GpuNodePool:
         nodes = cast(GpuNodePoolArgs, {key: args[key] for key in GpuNodePoolArgs.__annotations__ if key in args})  # type: ignore[literal-required]
         after = opts.depends_on if opts is not None else None
         pool = GpuNodePool(f"{name}-pool", nodes, pulumi.ResourceOptions(parent=self, depends_on=after))
@@ -114,7 +116,7 @@ class Environment(pulumi.ComponentResource):
                 "load_balancer_arn": args["load_balancer_arn"],
             }
             AutoscalingPolicy(f"{name}-scaling", followed, pulumi.ResourceOptions(parent=self))
-        return pool.group_name
+        return pool
 
     def _alarm(self, name: str, alarm: Alarm, dimensions: pulumi.Input[dict[str, Any]], args: EnvironmentArgs) -> None:
         cloudwatch.MetricAlarm(

@@ -35,11 +35,16 @@ def node(identity: Mapping[str, Any], machine: Mapping[str, Any], beside: Mappin
         if said.get(key):
             options[key] = said[key]
     if said.get("mirror_image"):
-        options["mirror"] = {"image": said["mirror_image"], "port": capacity.MIRROR_PORT, "admin": capacity.MIRROR_ADMIN_PORT}
+        options["mirror"] = mirror(said["mirror_image"])
     if said.get("health_path"):
         options["health"] = said["health_path"]
     port, drain = int(machine["port"]), int(machine["drain"])
     return document(identity["service"], identity["environment"], identity["release"], port, drain, **options)
+
+
+def mirror(image: str) -> dict[str, Any]:
+    """What a node is told of the mirrors that it may run: Envoy's image, and the ports that Envoy takes."""
+    return {"image": image, "port": capacity.MIRROR_PORT, "admin": capacity.MIRROR_ADMIN_PORT}
 
 
 def user_data(node: Mapping[str, Any]) -> str:

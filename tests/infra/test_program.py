@@ -329,3 +329,16 @@ def test_the_function_drives_this_stacks_rollouts_by_the_switchs_listener(run):
 def test_the_local_stack_may_declare_it_too(run):
     made = run("local", runner=RUNNER)
     assert made.one(":Function").request.provider == made.one(":Group").request.provider
+
+
+def test_nodes_reach_each_other_only_where_the_stack_names_a_mirrors_image(run):
+    pool = stack_config("prod")["pool"]
+    without = run("prod")
+    made = run("prod", pool={**pool, "mirror_image": "docker.io/envoyproxy/envoy@sha256:" + "ef" * 32})
+    added = {r.name for r in made.registrations} - {r.name for r in without.registrations}
+    ways = {f"assistant-mirror-{way}" for way in ("blue-to-green", "green-from-blue", "green-to-blue", "blue-from-green")}
+    assert added == {"assistant-mirror", *ways}
+    rule = made.one(":SecurityGroupIngressRule", "assistant-mirror-green-from-blue").inputs
+    groups = [f"assistant-{name}-pool-nodes-id" for name in ("green", "blue")]
+    assert [rule["securityGroupId"], rule["referencedSecurityGroupId"]] == groups
+    assert rule["fromPort"] == rule["toPort"] == 8000
