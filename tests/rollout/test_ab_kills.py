@@ -1,19 +1,18 @@
 """Drivers of an experiment that are killed, stopped and doubled: rules and weights end as if there had been one."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from itertools import count
-from typing import Any
+from functools import partial
 
 import pytest
 from ab_world import AB, BOTH, AbWorld, ab_world
 from fakes import GREEN_TG
+from kills import Effects, through
 from rollout_world import ANNA, BERT
-from test_rollout_faults import Killed, config
+from test_rollout_faults import config
 from turnout_components.gate import observe
 from turnout_components.resolve import resolve
 from turnout_components.rollback import rollback
-from turnout_components.switch_record import Traffic
+from turnout_components.switch_record import Operator, Traffic
 
 from turnout.rollout.status import LEASE, RolloutStatus, State
 
@@ -25,7 +24,6 @@ ENDS: dict[str, tuple[float, float, State, list[int]]] = {
     "nothing is found": (0.1, 0.0, State.TAKEN_BACK, [0]),
 }
 """The candidate's conversions, the share of its users that is lost, and the end."""
-EFFECTS = ("set_weights", "set_minimum", "restore", "put_variants", "clear_variants")
 
 
 def story(name: str) -> tuple[AbWorld, str]:
@@ -36,45 +34,29 @@ def story(name: str) -> tuple[AbWorld, str]:
     return world, world.start(**{**AB, "experiment": asked, "observe": "2m", "extend": "5m"})
 
 
-def kill_at(world: AbWorld, at: int, after: bool) -> Callable[[], int]:
-    """The at-th effect kills: before it happens, or just after. Returns how many there were."""
-    effects, made = count(), [0]
-
-    def killing(act: Callable[..., Any]) -> Callable[..., Any]:
-        def acted(*args: Any, **kwargs: Any) -> Any:
-            made[0] += 1
-            dies = next(effects) == at
-            if dies and not after:
-                raise Killed
-            done = act(*args, **kwargs)
-            if dies:
-                raise Killed
-            return done
-
-        return acted
-
-    world.dynamo.put_item = killing(world.dynamo.put_item)  # type: ignore[method-assign]
-    for name in EFFECTS:
-        setattr(world.cloud, name, killing(getattr(world.cloud, name)))
-    return lambda: made[0]
+def effects(world: AbWorld, at: int = -1, *, after: bool = False) -> Effects:
+    """Rules are effects too."""
+    made = Effects(world, at, after=after)
+    made.watch(world.cloud, "put_variants")
+    made.watch(world.cloud, "clear_variants")
+    return made
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("name", ENDS)
 def test_a_kill_at_every_effect_changes_nothing_of_the_end(name: str, after: bool) -> None:
     world, rollout = story(name)
-    made = kill_at(world, -1, after=False)
+    made = effects(world)
     whole = world.drive(world.controller(), rollout, every=60)
     assert (whole.state, world.cloud.weights_put) == ENDS[name][2:], whole.cause
-    assert made() > 12
-    for at in range(made()):
+    assert {"put_variants", "clear_variants", "set_weights"} <= set(made.done)
+    for at in range(len(made.done)):
         world, rollout = story(name)
-        kill_at(world, at, after)
-        try:
-            status = world.drive(world.controller(ANNA), rollout, every=60)
-        except Killed:
-            world.clock.sleep_now(3)
-            status = world.drive(world.controller(BERT), rollout, every=60)
+
+        def drive(operator: Operator, world: AbWorld = world, rollout: str = rollout) -> RolloutStatus:
+            return world.drive(world.controller(operator), rollout, every=60)
+
+        status = through(world, effects(world, at, after=after), partial(drive, ANNA), partial(drive, BERT))
         told = f"killed {'after' if after else 'before'} effect {at}"
         assert (status.state, world.cloud.weights_put) == ENDS[name][2:], f"{told}: {status.cause}"
         assert_whole(world, status, whole, told)
