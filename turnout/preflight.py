@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from turnout_components.live import ready_targets, utc_now
 from turnout_components.resolve import SwitchRefused
-from turnout_components.rollout_spec import Analyze, Bake, RolloutSpec, SetWeight
+from turnout_components.rollout_spec import Analyze, Bake, Experiment, Mirror, RolloutSpec, SetWeight
 from turnout_components.switch_record import SwitchRecord
 
 from turnout.analysis.budget import Line
@@ -102,7 +102,8 @@ def nodes_wanted(status: RolloutStatus) -> int:
 def _swap_instead(status: RolloutStatus, capacity: Capacity) -> list[str]:
     """What the nodes that can be had are enough for, where not all are missing."""
     weights = [step.set_weight for step in status.plan if isinstance(step, SetWeight)]
-    if status.spec.max_surge is not None or weights[-1:] != [100]:
+    beside = any(isinstance(step, Mirror | Experiment) for step in status.plan)
+    if status.spec.max_surge is not None or weights[-1:] != [100] or beside:
         return []
     smallest = surge.smallest(status.total, weights, status.spec.surge_load)
     if smallest > capacity.possible:

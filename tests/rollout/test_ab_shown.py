@@ -6,16 +6,24 @@ from typing import Any
 import pytest
 from ab_world import AB, AbWorld, ab_world
 from rich.console import Console
+from rollout_world import ANNA
 from turnout_components.experiment_design import ExperimentDesign
+from turnout_components.resolve import SwitchRefused
+from turnout_components.rollout_spec import RolloutSpec
+from turnout_components.standby import StandbyPolicy
 
 from turnout.analysis.measurement import Moments
 from turnout.analysis.power import for_conversion, for_mean
 from turnout.cli import rollout_view as view
+from turnout.preflight import Preflight
 from turnout.report.page import page
+from turnout.rollout.capacity import Capacity, Shortage
 from turnout.rollout.experiment_rows import division, rows
 from turnout.rollout.experiments import need
+from turnout.rollout.start import Start, prepare
 from turnout.rollout.status import RolloutStatus, State
 
+UNASKED: Any = None
 SPENT = {"kind": "mean", "namespace": "Turnout", "name": "Spent", "squares": "SpentSquares", "dimensions": {"V": "$variant"}}
 
 
@@ -42,6 +50,19 @@ def test_the_smaller_variant_the_direction_and_the_kind_count() -> None:
     three = need(design(split={"control": 20, "one": 20, "two": 5}, users_a_day=a_day, power=0.9, alpha=0.1))
     slowest = for_conversion(0.1, 0.01, variants=3, alpha=0.1, power=0.9, share=0.25).any_time / 500
     assert three.length / timedelta(days=1) == pytest.approx(slowest, rel=1e-3)
+
+
+def test_a_check_says_how_many_users_it_takes_and_offers_no_swap_of_nodes() -> None:
+    world = ab_world()
+    start = Start(RolloutSpec.model_validate(AB), StandbyPolicy(), ANNA, world.clock)
+    status = prepare(start, world.records, world.cloud, world.metrics)  # type: ignore[arg-type]
+    found = Preflight(status, UNASKED, (), (), Capacity(4, (Shortage(2, "no vCPUs are free"),)))
+    console = Console(width=180, record=True)
+    console.print(view.plan(found))
+    assert f"experiment answers: {need(design()).said}" in console.export_text()
+    with pytest.raises(SwitchRefused) as refused:
+        found.refuse()
+    assert "max_surge" not in str(refused.value)
 
 
 def running(**totals: Moments) -> RolloutStatus:
