@@ -128,7 +128,7 @@ class ExperimentDesign(_Section):
 
     @property
     def hoped(self) -> float:
-        """Of a conversion: the rate that is better than the usual one by just what matters."""
+        """What is better than the usual by just what matters: of a conversion, the rate."""
         return self.usual + (self.smallest if self.higher_is_better else -self.smallest)
 
     @property

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from turnout.rollout.experiments import NOTHING, contradiction, result
+from turnout.metrics.variants import NOBODY
+from turnout.rollout.experiments import contradiction, result
 from turnout.rollout.status import RolloutStatus
 
 COLUMNS = ("variant", "served by", "users", "mean", "against control", "between (any look)", "p", "outcome")
@@ -43,7 +44,7 @@ def rows(status: RolloutStatus) -> tuple[VariantRow, ...]:
     places = design.environments(status.stable, status.candidate)
     made = []
     for name in sorted(design.split, key=lambda name: name != design.control):
-        held = status.trial.totals.get(name, NOTHING)
+        held = status.trial.totals.get(name, NOBODY)
         mean = held.total / held.count if held.count else None
         compared = found.compared.get(name) if found else None
         if compared is None:

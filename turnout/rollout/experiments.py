@@ -12,12 +12,13 @@ from turnout.analysis.experiment import Design, Outcome, Result, judge
 from turnout.analysis.measurement import Moments, Side
 from turnout.analysis.power import for_conversion, for_mean
 from turnout.metrics.provider import MetricProvider
+from turnout.metrics.variants import NOBODY
 from turnout.rollout.measuring import SPANS_A_LOOK, places, spans_between
 from turnout.rollout.status import RolloutStatus
 
-NOTHING = Moments(0, 0.0, 0.0)
 _SIDES = {Serving.STABLE: Side.ACTIVE, Serving.CANDIDATE: Side.CANDIDATE}
-_LONGEST = timedelta(days=100_000)
+MOST_DAYS = 100_000
+"""More than any experiment may run."""
 
 
 class Answer(StrEnum):
@@ -58,16 +59,16 @@ def need(design: ExperimentDesign) -> Need:
 def _length(design: ExperimentDesign, rival: str, variants: int) -> timedelta:
     """How long the control and this variant take to have their users."""
     small, large = sorted((design.split[design.control], design.split[rival]))
-    if design.metric.kind is VariantKind.CONVERSION:
-        effect = design.hoped - design.usual
-        found = for_conversion(
-            design.usual, effect, variants=variants, alpha=design.alpha, power=design.power, share=small / large
-        )
-    else:
-        found = for_mean(
-            design.usual, design.smallest, variants=variants, alpha=design.alpha, power=design.power, share=small / large
-        )
-    return min(timedelta(days=1) * min(found.any_time / (design.users_a_day * small / 100), _LONGEST.days), _LONGEST)
+    needed = for_conversion if design.metric.kind is VariantKind.CONVERSION else for_mean
+    users = needed(
+        design.usual,
+        design.hoped - design.usual,
+        variants=variants,
+        alpha=design.alpha,
+        power=design.power,
+        share=small / large,
+    ).any_time
+    return timedelta(days=min(users / (design.users_a_day * small / 100), MOST_DAYS))
 
 
 def measured(status: RolloutStatus, metrics: MetricProvider, record: SwitchRecord, key: str, now: datetime) -> RolloutStatus:
@@ -85,7 +86,7 @@ def measured(status: RolloutStatus, metrics: MetricProvider, record: SwitchRecor
     totals = dict(trial.totals)
     for counted in found:
         for name, more in (counted or {}).items():
-            totals[name] = _added(totals.get(name, NOTHING), more)
+            totals[name] = _added(totals.get(name, NOBODY), more)
     unusable = trial.unusable + sum(counted is None for counted in found)
     after = trial.model_copy(update={"totals": totals, "unusable": unusable, "measured_until": spans[-1].end})
     return status.changed(trial=after)
@@ -102,7 +103,7 @@ def result(status: RolloutStatus) -> Result | None:
         return None
     totals = status.trial.totals
     asked = Design(design.name, design.control, design.split, design.smallest, design.alpha, design.higher_is_better)
-    return judge(asked, {name: totals.get(name, NOTHING) for name in design.split})
+    return judge(asked, {name: totals.get(name, NOBODY) for name in design.split})
 
 
 def contradiction(status: RolloutStatus) -> str:
