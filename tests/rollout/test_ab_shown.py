@@ -17,6 +17,7 @@ from turnout.analysis.power import for_conversion, for_mean
 from turnout.cli import rollout_view as view
 from turnout.preflight import Preflight
 from turnout.report.page import page
+from turnout.report.series import weights
 from turnout.rollout.capacity import Capacity, Shortage
 from turnout.rollout.experiment_rows import division, rows
 from turnout.rollout.experiments import need
@@ -102,6 +103,18 @@ def test_a_report_shows_them_too() -> None:
     assert '<td class="n">20,100</td>' in written
     assert "+0.02 (+20.0%)" in written
     assert "experiment, 14d at most" in written
+
+
+def test_the_chart_declares_the_users_share_while_rules_stand() -> None:
+    status = running()
+    begins = status.trial.since
+    assert begins is not None
+    before, divided = weights(status)
+    assert (before.end, before.value) == (divided.start, 0.0) == (begins, 0.0)
+    assert divided.value == 0.25
+    until = begins + timedelta(seconds=30)
+    over = status.changed(trial=status.trial.model_copy(update={"until": until}))
+    assert [each.value for each in weights(over)] == [0.0, 0.25, 0.0]
 
 
 @pytest.mark.parametrize(

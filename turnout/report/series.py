@@ -111,13 +111,22 @@ def panels(status: RolloutStatus) -> list[Panel]:
 
 
 def weights(status: RolloutStatus) -> tuple[Stretch, ...]:
-    """The candidate's declared shares, 0 to 1, from the beginning of the charts to their end."""
+    """The candidate's declared shares, 0 to 1, from the beginning of the charts to their end; of users, while an experiment
+    divides them."""
     first, last = extent(status)
-    edges = [(first, 0.0), *((shift.at, shift.weight / 100) for shift in status.shifts)]
+    edges = [(first, 0.0), *_divided(status), *((shift.at, shift.weight / 100) for shift in status.shifts)]
     if status.state is State.TAKEN_BACK and status.ended is not None:
         edges.append((status.ended, 0.0))
     edges.append((last, edges[-1][1]))
     return tuple(Stretch(start, end, share) for (start, share), (end, _) in pairwise(edges))
+
+
+def _divided(status: RolloutStatus) -> list[tuple[datetime, float]]:
+    """The users of the candidate's variants, who come before all weights."""
+    trial = status.trial
+    if status.design is None or trial.since is None:
+        return []
+    return [(trial.since, status.design.share / 100), *([(trial.until, 0.0)] if trial.until is not None else [])]
 
 
 def _weights(status: RolloutStatus) -> Panel:
