@@ -79,17 +79,30 @@ def test_another_s_user_data_is_left_alone(text: str) -> None:
     assert read_release(text) is None
 
 
+ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:assistant/green/"
+SECRETS = {f"SECRET_{n}": f"{ARN}{n}-AbCdEf" for n in range(20)}
+LARGE = {
+    **RELEASE,
+    "engine": {**RELEASE["engine"], "flags": [f"--flag-number-{n}=value-{n}" for n in range(40)]},
+    "adapters": [f"s3://m/adapter-{n}" for n in range(10)],
+}
+
+
 def test_a_large_release_with_many_secrets_fits_an_instance() -> None:
-    flags = [f"--flag-number-{n}=value-{n}" for n in range(40)]
-    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:assistant/green/"
-    release = {
-        **RELEASE,
-        "engine": {**RELEASE["engine"], "flags": flags},
-        "adapters": [f"s3://m/adapter-{n}" for n in range(10)],
-    }
-    script = rendered(release, secrets={f"SECRET_{n}": f"{arn}{n}-AbCdEf" for n in range(20)})
+    script = rendered(LARGE, secrets=SECRETS)
     assert checks.user_data_size(script) == []
     assert len(rendered()) < 9_500
+
+
+def test_it_fits_with_a_mirror_too() -> None:
+    mirror = {
+        "image": f"123456789012.dkr.ecr.us-east-1.amazonaws.com/envoyproxy/envoy@sha256:{'ef' * 32}",
+        "port": 1,
+        "admin": 2,
+    }
+    script = rendered(LARGE, secrets=SECRETS, mirror=mirror)
+    assert checks.user_data_size(script) == []
+    assert "mirror" not in str(node_scripts.files(document("svc", "green", RELEASE, 8000, 30)).keys())
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
