@@ -13,13 +13,16 @@ import pytest
 import yaml
 from moto.server import ThreadedMotoServer
 from turnout_components.items import create_table
+from turnout_components.rollout_spec import RolloutSpec
 from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, Retained, SwitchRecord, Traffic
 from typer.testing import CliRunner, Result
 
 from turnout.cli import app
+from turnout.rollout.status import Event, RolloutStatus
 
 OLD = "digits-1.0.0@sha256:" + "1" * 64
 NEW = "digits-2.0.0@sha256:" + "2" * 64
+BEGAN = datetime(2026, 1, 2, 3, tzinfo=UTC)
 STACK: dict[str, Any] = {
     "config": {
         "turnout:service": "digits",
@@ -70,6 +73,25 @@ def aws(aws_server: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
     urllib.request.urlopen(urllib.request.Request(f"{aws_server}/moto-api/reset", method="POST")).close()
     return lambda service: boto3.client(service, endpoint_url=aws_server, **keys)
+
+
+def begun(**fields: Any) -> RolloutStatus:
+    """A rollout of NEW on green that has just begun, with these fields."""
+    spec = fields.pop("spec", RolloutSpec())
+    status = RolloutStatus(
+        id="digits-2.0.0-20260102-030000",
+        spec=spec,
+        plan=spec.plan(),
+        stable="blue",
+        candidate="green",
+        releases={"blue": OLD, "green": NEW},
+        began=BEGAN,
+        by="anna@ci-1",
+        total=2,
+        step_began=BEGAN,
+        events=(Event(at=BEGAN, what="began", why="canary by anna@ci-1"),),
+    )
+    return status.changed(**fields)
 
 
 class Deployed:

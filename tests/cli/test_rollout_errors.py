@@ -2,22 +2,18 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from turnout_components.items import create_table
-from turnout_components.rollout_spec import RolloutSpec
 from typer.testing import Result
 
-from tests.cli.conftest import NEW, OLD
+from tests.cli.conftest import begun
 from turnout.cli.errors import Exit, explain
 from turnout.metrics.provider import MetricsUnavailable
-from turnout.rollout.status import RolloutStatus
 from turnout.rollout.store import RolloutStore
 
-NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
 Turnout = Callable[..., Result]
 OF_ONE = [("status",), ("status", "-w"), ("run",), ("pause",), ("resume",), ("promote",), ("abort",), ("report",)]
 
@@ -27,21 +23,8 @@ def store(aws: Callable[[str], Any]) -> RolloutStore:
     """Two rollouts, the newer one written by a newer version of Turnout."""
     create_table(aws("dynamodb"), "turnout-switch", protect=False)
     store = RolloutStore(aws("dynamodb"), "turnout-switch", "digits", "local")
-    spec = RolloutSpec()
     for name in ("old", "new"):
-        status = RolloutStatus(
-            id=name,
-            spec=spec,
-            plan=spec.plan(),
-            stable="blue",
-            candidate="green",
-            releases={"blue": OLD, "green": NEW},
-            began=NOW,
-            by="ann",
-            total=2,
-            step_began=NOW,
-        )
-        store.create(status)
+        store.create(begun(id=name))
     item = store._items
     body = {**json.loads(str(item.read(store._id("new")))), "stars": 5, "planets": 9}
     item.write(store._id("new"), json.dumps(body), 1)

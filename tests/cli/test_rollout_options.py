@@ -1,7 +1,6 @@
 """What `rollout start` and `check` change for once, and what the history says of it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,11 +9,11 @@ import yaml
 from turnout_components.rollout_spec import RolloutSpec
 from typer.testing import Result
 
-from tests.cli.conftest import NEW, OLD, STACK
-from turnout.rollout.status import Event, RolloutStatus
+from tests.cli.conftest import STACK
+from tests.cli.conftest import begun as a_rollout
+from turnout.rollout.status import RolloutStatus
 from turnout.rollouts import Rollouts
 
-NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
 WINDOWS = {"windows": ["Mon-Fri 09:00-16:00 Europe/Berlin"], "freeze": ["2026-12-24"]}
 Turnout = Callable[..., Result]
 
@@ -32,20 +31,7 @@ def begun(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[RolloutStatus]
         return status
 
     def preflight(rollouts: Rollouts, spec: RolloutSpec) -> SimpleNamespace:  # noqa: ARG001 -- a function's signature
-        status = RolloutStatus(
-            id="r",
-            spec=spec,
-            plan=spec.plan(),
-            stable="blue",
-            candidate="green",
-            releases={"blue": OLD, "green": NEW},
-            began=NOW,
-            by="ann",
-            total=2,
-            step_began=NOW,
-            events=(Event(at=NOW, what="began"),),
-        )
-        return SimpleNamespace(status=status, refuse=lambda: None)
+        return SimpleNamespace(status=a_rollout(spec=spec), refuse=lambda: None)
 
     monkeypatch.setattr(Rollouts, "begin", begin)
     monkeypatch.setattr("turnout.cli.rollout.preflight", preflight)

@@ -2,20 +2,16 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from turnout_components.items import create_table
-from turnout_components.rollout_spec import RolloutSpec
 from typer.testing import Result
 
-from tests.cli.conftest import NEW, OLD
-from turnout.rollout.status import Event, RolloutStatus
+from tests.cli.conftest import BEGAN, begun
 from turnout.rollout.store import RolloutStore
 
-BEGAN = datetime(2026, 1, 2, 3, tzinfo=UTC)
 ID = "digits-2.0.0-20260102-030000"
 Turnout = Callable[..., Result]
 
@@ -25,22 +21,7 @@ def store(aws: Callable[[str], Any]) -> RolloutStore:
     """The stack's rollouts; one has begun."""
     create_table(aws("dynamodb"), "turnout-switch", protect=False)
     store = RolloutStore(aws("dynamodb"), "turnout-switch", "digits", "local")
-    spec = RolloutSpec()
-    store.create(
-        RolloutStatus(
-            id=ID,
-            spec=spec,
-            plan=spec.plan(),
-            stable="blue",
-            candidate="green",
-            releases={"blue": OLD, "green": NEW},
-            began=BEGAN,
-            by="anna@ci-1",
-            total=2,
-            step_began=BEGAN,
-            events=(Event(at=BEGAN, what="began", why="canary by anna@ci-1"),),
-        )
-    )
+    store.create(begun())
     return store
 
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +13,23 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 from turnout_components.items import create_table
-from turnout_components.rollout_spec import RolloutSpec
 from turnout_components.switch_record import Operator
 
-from tests.cli.conftest import NEW, OLD
+from tests.cli.conftest import BEGAN, begun
 from turnout.analysis.measurement import Judgement, Verdict
 from turnout.analysis.said import BOUND_VERDICTS, UNKNOWN, VERDICTS
 from turnout.cli import rollout_view as view
 from turnout.cli.screen import Screen
 from turnout.rollout.status import Event, Lease, RolloutStatus, State
 
-NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
 WHY = "errors: worse for certain: " + " ".join(f"word{number}" for number in range(120))
 ME = Operator.current()
 
 
 def rollout(**fields: object) -> RolloutStatus:
-    spec = RolloutSpec()
-    events = tuple(Event(at=NOW, what=f"event {number} happened", why=WHY) for number in range(20))
-    status = RolloutStatus(
-        id="digits-2.0.0-20260102-030000",
-        spec=spec,
-        plan=spec.plan(),
-        stable="blue",
-        candidate="green",
-        releases={"blue": OLD, "green": NEW},
-        began=NOW,
-        by="anna@ci-1",
-        total=2,
-        step_began=NOW,
-        events=events,
-        judgements=(Judgement("errors", Verdict.FAIL, WHY), Judgement("latency", Verdict.PASS, f"latency: {WHY}")),
-    )
+    events = tuple(Event(at=BEGAN, what=f"event {number} happened", why=WHY) for number in range(20))
+    judgements = (Judgement("errors", Verdict.FAIL, WHY), Judgement("latency", Verdict.PASS, f"latency: {WHY}"))
+    status = begun(events=events, judgements=judgements)
     return status.changed(**fields)
 
 
@@ -69,7 +54,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_what_is_piped_is_neither_cut_nor_broken(capsys: pytest.CaptureFixture[str]) -> None:
     status = rollout(cause=WHY)
     Screen().show(view.status(status, waits=WHY))
-    Screen().show(view.history([status.changed(state=State.TAKEN_BACK, ended=NOW)]))
+    Screen().show(view.history([status.changed(state=State.TAKEN_BACK, ended=BEGAN)]))
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("why: ")] == [f"why: {WHY}"]
     assert f"waits: {WHY}" in lines
@@ -103,19 +88,19 @@ def test_what_is_watched_fits_the_terminal_and_keeps_the_newest(lines: int) -> N
 
 
 def test_the_status_says_who_drives_and_how_to_when_nobody_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view, "now", lambda: NOW)
+    monkeypatch.setattr(view, "now", lambda: BEGAN)
 
     def said(lease: Lease | None) -> list[str]:
         return [str(part) for part in view.status(rollout(lease=lease)).renderables]  # type: ignore[attr-defined]  # rich's group
 
-    held = Lease(by=ME, token="mine", expires=NOW + timedelta(seconds=9))
+    held = Lease(by=ME, token="mine", expires=BEGAN + timedelta(seconds=9))
     assert f"driven by {ME}" in said(held)
     assert view.document(rollout(lease=held))["driven_by"] == str(ME)
-    gone = held.model_copy(update={"expires": NOW})
+    gone = held.model_copy(update={"expires": BEGAN})
     assert f"! {ME} drove it and is gone: `turnout rollout run` drives it on" in said(gone)
     assert view.document(rollout(lease=gone))["driven_by"] is None
     assert any(line.startswith("nobody drives it just now") for line in said(None))
-    over = rollout(state=State.PROMOTED, ended=NOW, lease=held)
+    over = rollout(state=State.PROMOTED, ended=BEGAN, lease=held)
     assert not [part for part in view.status(over).renderables if "drive" in str(part)]  # type: ignore[attr-defined]  # as above
 
 
@@ -141,10 +126,10 @@ def test_what_the_docs_say_of_a_rollouts_document_is_in_it() -> None:
 
 def test_the_page_for_who_was_paged_has_the_words_of_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     text = " ".join((Path(__file__).parents[2] / "docs/when-paged.md").read_text().split())
-    monkeypatch.setattr(view, "now", lambda: NOW)
+    monkeypatch.setattr(view, "now", lambda: BEGAN)
     alone, dead = (
         str(view.status(rollout(lease=lease)).renderables[1])  # type: ignore[attr-defined]  # rich's group
-        for lease in (None, Lease(by=Operator(name="ann", host="ci-1", pid=8750), token="t", expires=NOW))
+        for lease in (None, Lease(by=Operator(name="ann", host="ci-1", pid=8750), token="t", expires=BEGAN))
     )
     assert dead in text
     assert alone.partition(":")[0] in text
