@@ -9,13 +9,13 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.service import wait_for
+from benchmarks.service import Service, wait_for
 from turnout.cloud.ports import Ports
 
 PROGRAM = "prometheus"
 SCRAPES = "250ms"
 """Between two scrapes of a rehearsal whose minute lasts a second."""
-CONFIG = """\
+_CONFIG = """\
 global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}
 scrape_configs:
   - job_name: turnout
@@ -106,3 +106,11 @@ def prometheus(folder: Path, config: str) -> Iterator[Prometheus]:
         yield server
     finally:
         server.kill()
+
+
+@contextmanager
+def beside(target: Service, scrapes: str = SCRAPES) -> Iterator[Prometheus]:
+    """One that scrapes a service's servers as often as that, while the block runs; it has found both environments'."""
+    with prometheus(target.home / "prometheus", _CONFIG.format(endpoint=target.cloud.endpoint, interval=scrapes)) as server:
+        wait_for("servers of both", lambda: {one.get("environment") for one in server.targets()} >= {"blue", "green"})
+        yield server

@@ -4,7 +4,8 @@ A good release is promoted by canary, one that fails and one that answers wrongl
 release is taken back again and again. Printed: how each ended and after how long, requests lost, and the time from the gate's
 verdict until the load balancer's API has answered and until no request reaches the bad release any more. That again with
 clients that keep cookies, while somebody has switched target group stickiness on in the middle of the rollout.
-The cloud's minute lasts a second (`SPEED`), so CloudWatch has a value a second. Figures are of the local cloud.
+The cloud's minute lasts a second (`SPEED`), so CloudWatch has a value a second. `--source prometheus`: the returns with a real
+Prometheus, which scrapes the servers four times a second. Figures are of the local cloud.
 """
 
 import statistics
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import prometheus
 from benchmarks.common import Row, parser, show
 from benchmarks.service import Service, release, service, wait_for
 from benchmarks.traffic import Load
@@ -168,14 +170,14 @@ def stick(target: Service) -> None:
         elbv2.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": sticky}])
 
 
-def returns(target: Service, times: int, sticky: bool = False) -> tuple[list[Ended], Load]:
+def returns(target: Service, times: int, sticky: bool = False, spec: dict[str, Any] = SHORT) -> tuple[list[Ended], Load]:
     """The bad release of the standby tried and taken back again and again, each with half of the requests; `sticky`: with
     stickiness, and clients that keep cookies."""
     found = []
     with target.load(RATE, slow_share=0.02, sticky_share=STICKY_SHARE if sticky else 0.0) as load:
         time.sleep(5)
         for _ in range(times):
-            found.append(roll_out(target, SHORT, (lambda: stick(target)) if sticky else lambda: None))
+            found.append(roll_out(target, spec, (lambda: stick(target)) if sticky else lambda: None))
             accept(target)
             time.sleep(2 * APART)
     return found, load
@@ -199,18 +201,30 @@ def _spread(values: list[float]) -> str:
 def main() -> None:
     arguments = parser("rollouts", "Rollouts on a local cloud under load, and how fast a bad one is taken back.")
     arguments.add_argument("--returns", type=int, default=12, help="how often a bad release is taken back")
+    arguments.add_argument(
+        "--source",
+        choices=("cloudwatch", "prometheus"),
+        default="cloudwatch",
+        help="who measures; with a real prometheus only the returns are measured: scores are in CloudWatch",
+    )
     args = arguments.parse_args()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turnout-rollouts-")))
         target = stack.enter_context(deployed(home))
-        rows, load = story(target)
-        lost = {kind: count for kind, count in load.lost.items() if count}
-        sent = load.result["requests_sent"]
-        show(f"Rollouts under {RATE:.0f} requests/s", rows, f"{sent} requests, lost: {lost or 'none'}")
+        rows: list[Row] = []
+        spec: dict[str, Any] = SHORT
+        if args.source == "prometheus":
+            server = stack.enter_context(prometheus.beside(target))
+            spec = {**SHORT, "gates": prometheus.GATES, "metrics": server.source}
+        else:
+            rows, load = story(target)
+            lost = {kind: count for kind, count in load.lost.items() if count}
+            sent = load.result["requests_sent"]
+            show(f"Rollouts under {RATE:.0f} requests/s", rows, f"{sent} requests, lost: {lost or 'none'}")
         deploy(target, "3.0.0-bad")
         accept(target)
-        ended, again = returns(target, args.returns)
-        stuck, cookies = returns(target, args.returns, sticky=True)
+        ended, again = returns(target, args.returns, spec=spec)
+        stuck, cookies = returns(target, args.returns, sticky=True, spec=spec)
         api = [1000 * (each.answered - each.verdict) for each in ended]
         plane, sticky = after_verdict(ended, again), after_verdict(stuck, cookies, sticky=True)
         taken: list[Row] = [
@@ -224,7 +238,16 @@ def main() -> None:
         losses = {kind: again.lost.get(kind, 0) + cookies.lost.get(kind, 0) for kind in again.lost.keys() | cookies.lost.keys()}
         sent = again.result["requests_sent"] + cookies.result["requests_sent"]
         note = f"{len(ended)} returns from 50 %, and as many with stickiness; {sent} requests, lost: {losses or 'none'}"
-        show("A bad release is taken back", taken, note, args.json, rollouts=rows, api_ms=api, plane_ms=plane, sticky_ms=sticky)
+        show(
+            f"A bad release is taken back, measured by {args.source}",
+            taken,
+            note,
+            args.json,
+            rollouts=rows,
+            api_ms=api,
+            plane_ms=plane,
+            sticky_ms=sticky,
+        )
 
 
 if __name__ == "__main__":

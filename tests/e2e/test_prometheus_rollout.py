@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.prometheus import CONFIG, GATES, SCRAPES, Prometheus, is_installed, prometheus
+from benchmarks.prometheus import GATES, Prometheus, beside, is_installed
 from benchmarks.rollouts import LOOK, deploy, deployed, roll_out, rollouts
-from benchmarks.service import Service, release, wait_for
+from benchmarks.service import Service, release
 from examples.digits.server import BUCKETS
 from turnout.analysis.measurement import Count, Side
 from turnout.rollout.status import RolloutStatus, State
@@ -23,9 +23,7 @@ SPEC: dict[str, Any] = {"steps": [50, 100], "bake": "2s", "observe": "2s", "exte
 
 @pytest.fixture(scope="module")
 def server(target: Service) -> Iterator[Prometheus]:
-    config = CONFIG.format(endpoint=target.cloud.endpoint, interval=SCRAPES)
-    with prometheus(target.home / "prometheus", config) as made:
-        wait_for("both servers", lambda: len(made.targets()) == 2)
+    with beside(target) as made:
         yield made
 
 

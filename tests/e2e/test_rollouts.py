@@ -1,15 +1,20 @@
 """Rollouts on the local cloud under load, with the real driver and the real gates; and drivers that are killed."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
-from benchmarks.rollouts import CANARY, RATE, SURE, deploy, deployed, roll_out, rollouts, story
+from benchmarks.rollouts import CANARY, RATE, SURE, accept, deploy, deployed, roll_out, rollouts, story
 from benchmarks.service import ROOT, Service, wait_for
 from turnout.rollout.status import LEASE, State
 
@@ -101,6 +106,66 @@ def test_a_stopped_driver_is_followed_and_moves_nothing_when_it_wakes(target: Se
         assert sleeper.wait(timeout=LEASE.total_seconds()) == 5
     assert target.weights()[status.candidate] == 0
     assert target.record().rollout is None
+
+
+@pytest.mark.timeout(200)
+def test_a_release_that_burns_the_budget_is_taken_back_by_it_and_people_are_told(target: Service) -> None:
+    """One request in twenty fails where one in a thousand may: the budget burns fifty times too fast."""
+    deploy(target, "3.0.0-bad")
+    accept(target)
+    sns, sqs = target.api("sns"), target.api("sqs")
+    topic = sns.create_topic(Name="rollouts")["TopicArn"]
+    queue = sqs.create_queue(QueueName="on-call")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    gates = [{"name": "budget", "kind": "burn", "objective": 0.999}, {"name": "health", "kind": "health"}]
+    with webhook() as (url, heard), target.load(RATE, slow_share=0.02) as load:
+        load.await_requests(int(3 * RATE))
+        ended = roll_out(target, {**CANARY, "steps": [50, 100], "gates": gates, "alerts": {"topic": topic, "webhook": url}})
+    status = ended.status
+    assert (status.state, ended.cause) == (State.TAKEN_BACK, "budget"), status.cause
+    assert target.weights() == {status.candidate: 0, status.stable: 100}
+    assert status.releases[status.candidate].partition("@")[2] in target.record().unstable
+    (judged,) = status.judgements
+    assert 14.4 < judged.numbers["burn_now"] < 100
+    assert judged.numbers["burn"] == pytest.approx(50, rel=0.5)
+
+    (posted,) = heard
+    assert posted["traffic"] == {status.stable: 100, status.candidate: 0}
+    assert posted["why"] == status.cause
+    assert [(one["gate"], one["verdict"], one["numbers"]["burn"]) for one in posted["gates"]] == [
+        ("budget", "fail", judged.numbers["burn"])
+    ]
+    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    told = json.loads(message["Body"])
+    assert told["Subject"] == f"digits/local: traffic goes back to {status.stable}"
+    assert "gate budget: fail" in told["Message"]
+    assert {kind for kind, count in load.lost.items() if count} == {"http_500"}
+
+
+@contextmanager
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address that is told of alerts, and what it was told."""
+    heard: list[dict[str, Any]] = []
+
+    class Ear(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Says nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Ear)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", heard
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def the_other(target: Service) -> str:
