@@ -110,6 +110,10 @@ def test_what_was_taken_back_each_time_comes_last_and_says_so() -> None:
     """A rollout that is aborted after its full switch marks nothing unstable, and leaves its release last in time."""
     switch = History(ONE).deploy(green=TWO).move("green").back("blue", None).deploy(green=THREE).move("green")
     assert [(each.name, each.taken_back) for each in candidates(switch.record)] == [("m-1.0.0", False), ("m-2.0.0", True)]
+    older = History(ONE).deploy(green=TWO).move("green").deploy(blue=THREE).move("blue").back("green", None)
+    assert names(older.deploy(blue=FOUR).move("blue").record) == ["m-2.0.0", "m-1.0.0", "m-3.0.0"], (
+        "not where it stands in time"
+    )
     once_kept = switch.deploy(blue=TWO).move("blue").deploy(green=THREE).move("green")
     assert [(each.name, each.taken_back) for each in candidates(once_kept.record)] == [("m-2.0.0", False), ("m-1.0.0", False)]
 
