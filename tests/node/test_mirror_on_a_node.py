@@ -252,7 +252,7 @@ def test_a_killed_envoy_is_left_at_once_and_started_again_but_not_for_ever(node:
         assert not node.copied()
         if "is not started again" not in node.machine.log(UNIT):
             wait_for("another Envoy or none", lambda: node.envoy or "is not started again" in node.machine.log(UNIT))
-    node.await_looks(3)
+    node.await_looks(20)
     assert node.envoy is None
     assert node.started() == 3
     node.put(Mirror(50, NOWHERE))
