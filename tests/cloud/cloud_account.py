@@ -170,9 +170,9 @@ class Account:
 
 
 @contextmanager
-def running_cloud(home: Path, speed: float = SPEED) -> Iterator[CloudHandle]:
+def running_cloud(home: Path, speed: float = SPEED, start: Callable[..., CloudHandle] = client.start) -> Iterator[CloudHandle]:
     """A cloud that ends with the block."""
-    cloud = client.start(home, attached=True, images=[IMAGES], speed=speed, root=IMAGES)
+    cloud = start(home, attached=True, images=[IMAGES], speed=speed, root=IMAGES)
     try:
         yield cloud
     except BaseException:

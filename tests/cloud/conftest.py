@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import prepared_cloud
 import pytest
 from cloud_account import Account, running_cloud
 
@@ -10,7 +11,7 @@ from cloud_account import Account, running_cloud
 @pytest.fixture
 def account(tmp_path: Path) -> Iterator[Account]:
     """A cloud with a load balancer and two empty target groups."""
-    with running_cloud(tmp_path) as cloud:
+    with running_cloud(tmp_path, start=prepared_cloud.start) as cloud:
         account = Account(cloud)
         account.build()
         yield account

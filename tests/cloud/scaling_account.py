@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import prepared_cloud
 from cloud_account import DIGESTS, IMAGES, Account, get
 from turnout_components.autoscaling_policy import IDLE
 from turnout_components.scaling_rules import STEP_DEFAULTS
 from turnout_components.user_data import render
 
-from turnout.cloud import client, images
+from turnout.cloud import images
 
 SPEED = 60.0
 MINUTE = 60 / SPEED
@@ -26,7 +27,7 @@ QUEUE = Path(__file__).parent / "queue_image"
 @contextmanager
 def fast_account(home: Path) -> Iterator[Account]:
     """A cloud with a load balancer and two target groups, sixty times as fast as AWS."""
-    cloud = client.start(home, attached=True, images=[IMAGES, QUEUE], speed=SPEED, root=IMAGES)
+    cloud = prepared_cloud.start(home, attached=True, images=[IMAGES, QUEUE], speed=SPEED, root=IMAGES)
     try:
         account = Account(cloud)
         account.build()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import prepared_cloud
 import pytest
 from botocore.exceptions import ClientError
 from cloud_account import Account, running_cloud
@@ -12,7 +13,7 @@ from turnout.cloud.moto_group_attributes import METRICS
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with running_cloud(tmp_path_factory.mktemp("home")) as cloud:
+    with running_cloud(tmp_path_factory.mktemp("home"), start=prepared_cloud.start) as cloud:
         made = Account(cloud)
         made.build()
         yield made

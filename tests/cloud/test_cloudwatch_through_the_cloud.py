@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import prepared_cloud
 import pytest
 from cloud_account import DIGESTS, Account, get, running_cloud, wait_for
 from turnout_components.rollout_spec import Gate, GateKind
@@ -38,7 +39,7 @@ class Seen:
 
 @pytest.fixture
 def account(tmp_path: Path) -> Iterator[Account]:
-    with running_cloud(tmp_path, SPEED) as cloud:
+    with running_cloud(tmp_path, SPEED, prepared_cloud.start) as cloud:
         account = Account(cloud)
         account.build()
         yield account

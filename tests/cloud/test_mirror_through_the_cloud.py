@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import prepared_cloud
 import psutil
 import pytest
 from cloud_account import DIGESTS, SPEED, Account, wait_for
@@ -22,7 +23,7 @@ from turnout_components.user_data import render
 
 from turnout.analysis.measurement import Side
 from turnout.analysis.shadow import Line, Rules, compare
-from turnout.cloud import client, images
+from turnout.cloud import images
 from turnout.metrics.mirror_logs import MirrorLogs
 from turnout.metrics.provider import MetricsUnavailable
 
@@ -34,7 +35,7 @@ IMAGE = json.dumps({"image": [8] * 64}).encode()
 @pytest.fixture
 def account(tmp_path: Path) -> Iterator[Account]:
     """A cloud that runs the digits servers."""
-    cloud = client.start(tmp_path, attached=True, images=[DIGITS], speed=SPEED, root=ROOT)
+    cloud = prepared_cloud.start(tmp_path, attached=True, images=[DIGITS], speed=SPEED, root=ROOT)
     try:
         model = DIGITS / "models" / "1.0.0.onnx"
         account = Account(cloud)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import prepared_cloud
 import pytest
 from botocore.exceptions import ClientError
 from cloud_account import Account, running_cloud
@@ -18,7 +19,7 @@ NOW, HOUR = datetime.now(UTC), timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with running_cloud(tmp_path_factory.mktemp("home")) as cloud:
+    with running_cloud(tmp_path_factory.mktemp("home"), start=prepared_cloud.start) as cloud:
         made = Account(cloud)
         made.build()
         yield made
