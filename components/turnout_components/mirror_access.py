@@ -28,7 +28,7 @@ class MirrorAccess(pulumi.ComponentResource):
         arguments.refuse(name, args, MirrorAccessArgs)
         for (live, source), (candidate, target) in itertools.permutations(sorted(args["security_group_ids"].items()), 2):
             shared: dict[str, Any] = {
-                "description": f"Copies of {live}'s requests to {candidate}",
+                "description": f"Copies of requests from {live} to {candidate}",
                 "ip_protocol": "tcp",
                 "from_port": args["port"],
                 "to_port": args["port"],

@@ -16,6 +16,8 @@ from turnout_components.mirror_setting import parameter
 from turnout_components.node_policy import node_policy
 from turnout_components.user_data import read_release
 
+from turnout.providers.aws.security_group import SecurityGroupEgressRule, SecurityGroupIngressRule
+
 ENVOY = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/envoyproxy/envoy@{SHA}"
 
 
@@ -35,6 +37,15 @@ def test_each_environment_s_nodes_reach_the_other_s_on_the_server_s_port_only() 
         "svc-blue-from-green": ("sg-blue", "sg-green"),
     }
     assert not [r for r in rules if "cidrIpv4" in r.inputs]
+
+
+def test_the_rules_are_such_as_aws_takes() -> None:
+    """By the local engine's provider: a description may have no apostrophe ("UserIdGroupPair", Amazon EC2 API Reference)."""
+    made = access(blue="sg-blue", green="sg-green")
+    for kind in (SecurityGroupIngressRule, SecurityGroupEgressRule):
+        for rule in made.all(f":{kind.__name__}"):
+            assert rule.inputs.keys() <= kind.inputs
+            assert kind().check(rule.inputs) == []
 
 
 def test_one_environment_alone_opens_nothing() -> None:
