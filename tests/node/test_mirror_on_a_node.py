@@ -289,6 +289,17 @@ def test_a_program_that_is_killed_takes_up_the_envoy_that_it_left(node: Node) ->
     assert node.started() == 1
 
 
+def test_an_envoy_that_outlives_its_watch_is_kept(node: Node) -> None:
+    """As when Docker's daemon is restarted and leaves containers alone."""
+    envoy = start(node)
+    for pid in watches(node.machine):
+        os.kill(pid, signal.SIGKILL)
+    wait_for("a word", lambda: "new connections go to the server again" in node.machine.log(UNIT))
+    wait_for("new connections through Envoy", lambda: node.aside)
+    assert node.copied()
+    assert (node.envoy, node.started()) == (envoy, 1)
+
+
 def test_a_mirror_comes_back_after_a_reboot(node: Node) -> None:
     start(node)
     node.machine.power_off()
@@ -340,10 +351,18 @@ def nft_calls(machine: Machine) -> list[str]:
 
 def programs(machine: Machine) -> list[int]:
     """The program's processes."""
-    program = f"{machine.root}/usr/local/bin/turnout-mirror".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    program = f"{machine.root}/usr/local/bin/turnout-mirror"
+    return [pid for pid, words in _processes(machine) if words[1:2] == [program]]
+
+
+def watches(machine: Machine) -> list[int]:
+    """The processes that wait for Envoy's end."""
+    return [pid for pid, words in _processes(machine) if words[-2:] == ["wait", "turnout-mirror"]]
+
+
+def _processes(machine: Machine) -> Iterator[tuple[int, list[str]]]:
+    """Those of this machine, with their words."""
+    for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if path.read_bytes().split(b"\0")[1:2] == [program]:
-                found.append(int(path.parent.name))
-    return found
+            if f"FAKE_DOCKER={machine.folder}/docker".encode() in (path / "environ").read_bytes().split(b"\0"):
+                yield int(path.name), (path / "cmdline").read_bytes().decode().rstrip("\0").split("\0")

@@ -163,8 +163,10 @@ while :; do
   if [[ -n $watch ]] && ! alive; then
     back "Envoy has ended"
     watch=""
-    ends=$((ends + 1))
-    ((ends < ENDS)) || log "mirror: Envoy has ended $ends times and is not started again under this setting"
+    if ! begin_watch; then # else it was Docker's daemon that ended
+      ends=$((ends + 1))
+      ((ends < ENDS)) || log "mirror: Envoy has ended $ends times and is not started again under this setting"
+    fi
   fi
   if [[ -e $FOLDER/wanted ]]; then
     [[ $setting == "$(< "$FOLDER/wanted")" ]] || { setting=$(< "$FOLDER/wanted") && ends=0 retry=0; }
