@@ -1,6 +1,8 @@
 """What Prometheus and its series may do to a reader: restarts, births, gaps, NaN, refusals, outages."""
 
+import itertools
 import math
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -10,7 +12,7 @@ from turnout_components.rollout_spec import Gate, GateKind, Metric
 
 from turnout.analysis.measurement import Count, Side
 from turnout.metrics import prometheus_series as series
-from turnout.metrics.prometheus import ATTEMPTS, PrometheusMetrics
+from turnout.metrics.prometheus import ATTEMPTS, PATIENCE, PrometheusMetrics
 from turnout.metrics.prometheus_series import Series
 from turnout.metrics.provider import MetricsUnavailable, Place
 
@@ -181,6 +183,17 @@ def test_an_answer_that_is_none_makes_the_measurement_unavailable(
         feed.provider.read([feed.errors], {}, PLACES, [span()])
     assert len(feed.queries) == attempts
     assert len(feed.slept) == attempts - 1
+
+
+def test_a_query_that_took_long_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a Prometheus that hangs does not keep a look from targets' health."""
+    feed = PrometheusFeed()
+    feed.answer = httpx.ReadTimeout("timed out")
+    moments = itertools.count(step=PATIENCE)
+    monkeypatch.setattr("tenacity.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    with pytest.raises(MetricsUnavailable, match="timed out"):
+        feed.provider.read([feed.errors], {}, PLACES, [span()])
+    assert len(feed.queries) == 1
 
 
 def test_a_query_that_is_refused_is_told_of_its_gate_before_the_start() -> None:
