@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from turnout_components.release import name_of
 
 from benchmarks import prometheus
 from benchmarks.common import Row, parser, show
@@ -104,7 +105,7 @@ def deploy(target: Service, version: str) -> None:
     """Brings a release to the standby, which gives up what it has; waits until it is healthy."""
     standby = target.standby
     kept = target.record().environments[standby].release or ""
-    discard = {"traffic": {"standby": {"discard": kept.partition("@")[0]}}}
+    discard = {"traffic": {"standby": {"discard": name_of(kept)}}}
     if target.up({"environments": {standby: {"release": release(version)}}, **discard}).exit_code:
         raise SystemExit(target.said())
     wait_for("health", lambda: set(target.targets(standby)) == {"healthy"})

@@ -99,6 +99,16 @@ def split_id(release_id: str) -> tuple[str, str]:
     return match["name"], match["digest"]
 
 
+def name_of(release_id: str) -> str:
+    """The name in a release id, whatever else it is."""
+    return release_id.partition("@")[0]
+
+
+def digest_of(release_id: str | None) -> str:
+    """The digest in a release id; "" where there is none."""
+    return (release_id or "").partition("@")[2]
+
+
 def load(folder: Path, release_id: str) -> Release:
     """The release that `release_id` names, from its manifest in `folder`.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from turnout_components.release import split_id
+from turnout_components.release import digest_of, name_of
 from turnout_components.standby import Keep, StandbyPolicy, level
 from turnout_components.switch_record import SwitchRecord, Traffic
 
@@ -121,7 +121,9 @@ def replaced_in_place(config: SwitchConfig, record: SwitchRecord) -> list[str]:
     return [
         name
         for name, wanted in config.environments.items()
-        if carrying.get(name, 0) > 0 and deployed.get(name) is not None and _digest(deployed[name]) != _digest(wanted.release)
+        if carrying.get(name, 0) > 0
+        and deployed.get(name) is not None
+        and digest_of(deployed[name]) != digest_of(wanted.release)
     ]
 
 
@@ -188,7 +190,7 @@ def _check_rollout(config: SwitchConfig, record: SwitchRecord) -> None:
     replaced = [
         name
         for name, wanted in config.environments.items()
-        if (state := record.environments.get(name)) is not None and _digest(state.release) != _digest(wanted.release)
+        if (state := record.environments.get(name)) is not None and digest_of(state.release) != digest_of(wanted.release)
     ]
     moves = config.traffic not in (record.config_base, record.traffic)
     if moves or replaced:
@@ -208,7 +210,7 @@ def _check_releases(config: SwitchConfig, record: SwitchRecord, traffic: Traffic
             raise SwitchRefused(
                 f"{name} is to carry {traffic.weights[name]} % and has no release; set turnout:environments.{name}.release"
             )
-        if deployed is None or _digest(deployed) == _digest(wanted.release):
+        if deployed is None or digest_of(deployed) == digest_of(wanted.release):
             continue
         if carrying.get(name, 0) > 0 and config.recreate:
             _check_in_place(name, config, record, traffic)
@@ -234,14 +236,14 @@ def _check_in_place(name: str, config: SwitchConfig, record: SwitchRecord, traff
 
 def _check_discard(name: str, deployed: str, policy: StandbyPolicy, record: SwitchRecord, now: datetime) -> None:
     kept = record.retained
-    if kept is None or kept.environment != name or record.flipped_at is None or _digest(kept.release) != _digest(deployed):
+    if kept is None or kept.environment != name or record.flipped_at is None or digest_of(kept.release) != digest_of(deployed):
         return
     until = record.flipped_at + policy.retain_for
-    if now >= until or policy.discard in (deployed, split_id(deployed)[0]):
+    if now >= until or policy.discard in (deployed, name_of(deployed)):
         return
     raise SwitchRefused(
-        f"{name} keeps {split_id(deployed)[0]} for rollback until {until:%Y-%m-%d %H:%M:%S} UTC; "
-        f"to give it up now set turnout:traffic.standby.discard to {split_id(deployed)[0]}"
+        f"{name} keeps {name_of(deployed)} for rollback until {until:%Y-%m-%d %H:%M:%S} UTC; "
+        f"to give it up now set turnout:traffic.standby.discard to {name_of(deployed)}"
     )
 
 
@@ -252,11 +254,11 @@ def _check_unstable(config: SwitchConfig, record: SwitchRecord, traffic: Traffic
 
 
 def _refuse_unstable(name: str, config: SwitchConfig, record: SwitchRecord) -> None:
-    mark = record.unstable.get(_digest(config.environments[name].release) or "")
+    mark = record.unstable.get(digest_of(config.environments[name].release))
     if mark is not None:
         raise SwitchRefused(
             f"{mark.release} was marked unstable on {mark.at:%Y-%m-%d %H:%M} UTC by {mark.by} ({mark.reason}) and gets no "
-            f"traffic. Deploy another release to {name}, or run `turnout releases accept {split_id(mark.release)[0]}`"
+            f"traffic. Deploy another release to {name}, or run `turnout releases accept {name_of(mark.release)}`"
         )
 
 
@@ -280,7 +282,7 @@ def _size(name: str, config: SwitchConfig, record: SwitchRecord, traffic: Traffi
 
 def _is_retained(name: str, wanted: EnvironmentConfig, record: SwitchRecord) -> bool:
     kept = record.retained
-    return kept is not None and kept.environment == name and _digest(kept.release) == _digest(wanted.release)
+    return kept is not None and kept.environment == name and digest_of(kept.release) == digest_of(wanted.release)
 
 
 def _retained_size(wanted: EnvironmentConfig, policy: StandbyPolicy, record: SwitchRecord, moves: bool, now: datetime) -> Size:
@@ -293,7 +295,3 @@ def _retained_size(wanted: EnvironmentConfig, policy: StandbyPolicy, record: Swi
         return Size(0, 0, warm_pool=False)
     maximum = max(wanted.maximum, kept)
     return Size(min(policy.warm_minimum, kept) if reached is Keep.WARM else max(wanted.minimum, kept), maximum)
-
-
-def _digest(release: str | None) -> str | None:
-    return release.partition("@")[2] if release else None

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from turnout_components.items import Conflict, DynamoDB, Items, RecordError
+from turnout_components.release import digest_of, name_of
 
 HISTORY_LENGTH = 50
 
@@ -183,7 +184,7 @@ class SwitchRecord(_Frozen):
         if environments == self.environments:
             return self
         kept = self.retained
-        if kept is not None and _digest(environments[kept.environment].release) != _digest(kept.release):
+        if kept is not None and digest_of(environments[kept.environment].release) != digest_of(kept.release):
             kept = None
         entered = self.changed(environments=environments, retained=kept)
         before = {name: state.release for name, state in self.environments.items()}
@@ -251,7 +252,7 @@ class SwitchRecord(_Frozen):
         return self.changed(unstable=self._with_mark(release, now, by, reason)).noted(now, by, "blame", reason)
 
     def _with_mark(self, release: str, now: datetime, by: str, reason: str) -> dict[str, Unstable]:
-        return {**self.unstable, _digest(release): Unstable(release=release, at=now, by=by, reason=reason)}
+        return {**self.unstable, digest_of(release): Unstable(release=release, at=now, by=by, reason=reason)}
 
     def beginning(self, rollout: str, floors: dict[str, Floor], now: datetime, by: str, note: str) -> "SwitchRecord":
         """A rollout has begun: its floors hold until it ends. What was kept for rollback is the candidate now."""
@@ -271,7 +272,7 @@ class SwitchRecord(_Frozen):
 
         Raises `KeyError` when it is not marked unstable."""
         for digest, mark in self.unstable.items():
-            if release in (digest, mark.release, mark.release.partition("@")[0]):
+            if release in (digest, mark.release, name_of(mark.release)):
                 rest = {key: value for key, value in self.unstable.items() if key != digest}
                 return self.changed(unstable=rest).noted(now, by, "accept", mark.release)
         raise KeyError(release)
@@ -318,7 +319,3 @@ class RecordStore:
                 if attempt == attempts:
                     raise
         raise AssertionError("unreachable")
-
-
-def _digest(release: str | None) -> str:
-    return (release or "").partition("@")[2]

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 from cloud_account import DIGESTS, IMAGES, Account, get, wait_for
+from turnout_components.user_data import of_document, read_release
 
 from turnout.cloud import images
 from turnout.cloud.envoy_routes import cluster_name, listener_name
@@ -198,7 +199,8 @@ def test_a_new_version_of_the_launch_template_is_what_new_instances_run(account:
     (old,) = account.await_states("blue", "healthy")
     ec2 = account.api("ec2")
     (version,) = ec2.describe_launch_template_versions(LaunchTemplateName="blue")["LaunchTemplateVersions"]
-    data = base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode().replace("tiny-blue", "tiny-next")
+    told = read_release(base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode())
+    data = of_document(json.loads(json.dumps(told).replace("tiny-blue", "tiny-next")))
     changed = {**version["LaunchTemplateData"], "UserData": base64.b64encode(data.encode()).decode()}
     ec2.create_launch_template_version(LaunchTemplateName="blue", LaunchTemplateData=changed)
     account.api("autoscaling").set_desired_capacity(AutoScalingGroupName="blue", DesiredCapacity=2)

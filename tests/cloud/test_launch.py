@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from turnout_components.user_data import render
+from turnout_components.user_data import document, of_document, render
 
 from turnout.cloud import images, launch
 from turnout.cloud.images import ImageError
@@ -115,6 +115,9 @@ def test_user_data_is_read_back_and_anothers_is_left_alone(image: Path) -> None:
     release = node(image).release
     assert launch.parse(render("s", "green", release, 8000, 30)) == Node("green", release, log_group="/turnout/s/green")
     assert launch.parse("#!/bin/bash\necho hello\n") is None
-    broken = render("s", "green", release, 8000, 30).replace('"release":', '"other":')
-    with pytest.raises(LaunchError, match="names no release"):
-        launch.parse(broken)
+    told = document("s", "green", release, 8000, 30)
+    broken = of_document({**told, "boot": {"machine": "soon"}})
+    cut = render("s", "green", release, 8000, 30).replace('packed = "', 'packed = "LRx4!')
+    for text in (broken, cut):
+        with pytest.raises(LaunchError, match="names no release"):
+            launch.parse(text)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from turnout_components.gate import observe
+from turnout_components.release import name_of
 from turnout_components.resolve import SwitchRefused
 from turnout_components.switch_record import SwitchRecord, Traffic
 
@@ -44,7 +45,7 @@ def deploy_and_flip(session: Session, environment: str, release: str) -> None:
     if record is None or record.traffic is None:
         raise SwitchRefused("nothing is deployed; run `turnout up`")
     wanted = Traffic.all_to(environment, tuple(session.stack.environments))
-    kept = record.retained.release.partition("@")[0] if record.retained else None
+    kept = name_of(record.retained.release) if record.retained else None
     screen().line(f"deploy {release.partition('@')[0]} to {environment}, and move: {record.traffic} → {wanted}")
     with _undone_when_refused(session, access, record, wanted, None):
         set_release(session.stack, session.home, environment, release, discard=kept)

@@ -7,7 +7,7 @@ from typing import Any
 
 from turnout_components import checks
 from turnout_components.live import utc_now
-from turnout_components.release import parse, split_id
+from turnout_components.release import digest_of, name_of, parse
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollout_spec import StrategyName
 
@@ -42,7 +42,7 @@ def is_due(session: Session) -> bool:
     if record is None or record.traffic is None or record.traffic.active != session.stack.active:
         return False
     wanted, deployed = session.stack.environments.get(record.traffic.active), record.environments[record.traffic.active].release
-    return bool(wanted and deployed) and split_id(str(wanted))[1] != split_id(str(deployed))[1]
+    return bool(wanted and deployed) and digest_of(wanted) != digest_of(deployed)
 
 
 def start(session: Session, rollouts: Rollouts, changes: Mapping[str, Any], release: str | None) -> None:
@@ -124,7 +124,7 @@ def _prove(session: Session, rollouts: Rollouts, status: RolloutStatus) -> None:
             ecr=lambda region: rollouts.access.client("ecr", region),
         )
         if broken:
-            raise SwitchRefused("\n  ".join([f"{split_id(release)[0]} is not whole, so nothing is replaced:", *broken]))
+            raise SwitchRefused("\n  ".join([f"{name_of(release)} is not whole, so nothing is replaced:", *broken]))
 
 
 def _recreation(session: Session, rollouts: Rollouts, status: RolloutStatus) -> Recreation:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from turnout_components.artifact import ArtifactError, verify
-from turnout_components.release import Release, ReleaseError, load, parse, split_id
+from turnout_components.release import Release, ReleaseError, load, name_of, parse
 
 from turnout import releasing
 from turnout.cli.errors import CommandFailed, Exit
@@ -50,7 +50,7 @@ def check(stack: str, wanted: str | None, quick: bool) -> None:
             faults[release.id] = [str(error)]
         if not faults[release.id]:
             out.line(f"{release.name}: as the manifest says; looked at {len(looked)} of {release.model.uri}")
-    wrong = [f"{split_id(release)[0]}: {line}" for release, lines in faults.items() for line in lines]
+    wrong = [f"{name_of(release)}: {line}" for release, lines in faults.items() for line in lines]
     if wrong:
         raise CommandFailed(Exit.REFUSED, "\n".join(wrong))
     out.result({"verified": list(faults), "whole": not quick})

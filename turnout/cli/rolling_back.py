@@ -4,6 +4,8 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from turnout_components.release import name_of
+
 from turnout.cli.session import Session, screen
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def roll_back(stack: str, now: bool, reason: str, to: str | None) -> None:
     out.line(f"rolled back: {done.before} → {done.after} in {done.seconds:.2f} s")
     out.line(f"{done.after.active} serves {done.release}")
     if done.unstable:
-        name = done.unstable.partition("@")[0]
+        name = name_of(done.unstable)
         out.line(f"{done.unstable} is marked unstable: no traffic until `turnout releases accept {name}`")
     out.line(f"commit to {session.stack.config_file}: {line}")
     out.result(

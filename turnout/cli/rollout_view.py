@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from turnout_components.durations import written
+from turnout_components.release import name_of
 from turnout_components.rollout_spec import Bake, GateKind
 
 from turnout.analysis.budget import GOOD, POWER
@@ -65,7 +66,7 @@ def document(status: RolloutStatus, waits: str = "", results: Iterable[Result] =
 def plan(found: Preflight) -> RenderableType:
     """What a rollout is going to do, and what was looked at before."""
     status = found.status
-    stable, candidate = (_short(status.releases[name]) for name in (status.stable, status.candidate))
+    stable, candidate = (name_of(status.releases[name]) for name in (status.stable, status.candidate))
     head = Text.assemble(
         ("rollout ", "bold"),
         f"{status.spec.strategy}: ",
@@ -196,8 +197,8 @@ def _place(status: RolloutStatus) -> str:
     """The candidate's share and the step; of a recreate what is replaced, and the downtime so far."""
     if status.before is not None:
         down = f"; no healthy target for {status.downtime:.1f} s" if status.downtime is not None else ""
-        new = _short(status.releases[status.candidate])
-        return f"{_short(status.before)} on {status.stable} is replaced in place by {new}{down}"
+        new = name_of(status.releases[status.candidate])
+        return f"{name_of(status.before)} on {status.stable} is replaced in place by {new}{down}"
     weight = status.weight if not status.state.is_over or status.state is State.PROMOTED else 0
     step = f"step {min(status.step + 1, len(status.plan))} of {len(status.plan)}: {step_name(status.current)}"
     return f"{status.candidate} {weight} %  {step}"
@@ -245,7 +246,3 @@ def _why(status: RolloutStatus) -> str:
     """Why it ended; of a recreate also for how long nothing served."""
     down = [f"no healthy target for {status.downtime:.1f} s"] if status.downtime is not None else []
     return "; ".join([*([status.cause] if status.cause else []), *down])
-
-
-def _short(release: str) -> str:
-    return release.partition("@")[0]

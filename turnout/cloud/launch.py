@@ -73,7 +73,7 @@ def parse(user_data: str) -> Node | None:
             float(node.get("launch_timeout", 1800)),
             str(node.get("log_group", "")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LaunchError(f"user data names no release that can be read: {error}") from None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from turnout_components.durations import written
+from turnout_components.release import name_of
 from turnout_components.rollout_spec import Gate, GateKind
 
 from turnout.analysis.measurement import Judgement, Side, Verdict, Window
@@ -74,7 +75,7 @@ def page(status: RolloutStatus, service: str, now: datetime) -> str:
     )
     return environment.get_template("page.html").render(
         generator=GENERATOR,
-        title=f"{_short(told.releases[told.candidate])} on {service}: {told.state.value}",
+        title=f"{name_of(told.releases[told.candidate])} on {service}: {told.state.value}",
         service=service,
         status=told,
         state=told.state.value.replace(" ", "-"),
@@ -123,7 +124,9 @@ def _outcome(status: RolloutStatus) -> str:
             return f"{status.candidate} keeps {status.weight} % of requests."
         case State.TAKEN_BACK:
             marked = (
-                f" {_short(status.releases[status.candidate])} was found bad and is marked unstable." if status.unstable else ""
+                f" {name_of(status.releases[status.candidate])} was found bad and is marked unstable."
+                if status.unstable
+                else ""
             )
             return f"All traffic is back at {status.stable}: {status.cause}.{marked}"
     waits = f"step {min(status.step + 1, len(status.plan))} of {len(status.plan)}, {step_name(status.current)}"
@@ -251,7 +254,3 @@ def _kind(event: Event, status: RolloutStatus) -> str:
     if event.what.endswith("% of requests"):
         return "weight"
     return "hand" if event.what in _BY_HAND else "note"
-
-
-def _short(release: str) -> str:
-    return release.partition("@")[0]

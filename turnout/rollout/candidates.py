@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from turnout_components.release import digest_of, name_of
 from turnout_components.switch_record import HistoryEntry, SwitchRecord
 
 
@@ -29,7 +30,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        return self.release.partition("@")[0]
+        return name_of(self.release)
 
 
 def candidates(record: SwitchRecord) -> tuple[Candidate, ...]:
@@ -39,7 +40,7 @@ def candidates(record: SwitchRecord) -> tuple[Candidate, ...]:
     found = (
         replace(each, stands_in=_stands_in(record, each.release))
         for each in _served(record)
-        if _digest(each.release) not in record.unstable and _digest(each.release) not in now
+        if digest_of(each.release) not in record.unstable and digest_of(each.release) not in now
     )
     return tuple(sorted(found, key=lambda each: each.taken_back))
 
@@ -76,14 +77,14 @@ def _served(record: SwitchRecord) -> Iterator[Candidate]:
     for entry in record.history:
         release = _sole(entry)
         if current is not None and release != current.release:
-            before = found.pop(_digest(current.release), None)
-            found[_digest(current.release)] = _over(current, before, entry)
+            before = found.pop(digest_of(current.release), None)
+            found[digest_of(current.release)] = _over(current, before, entry)
             current = None
         if release is not None and current is None:
             current = Candidate(release, entry.at, None)
     if current is not None:
-        found.pop(_digest(current.release), None)
-        found[_digest(current.release)] = current
+        found.pop(digest_of(current.release), None)
+        found[digest_of(current.release)] = current
     yield from reversed(found.values())
 
 
@@ -107,17 +108,15 @@ def _active_releases(record: SwitchRecord) -> list[str]:
 
 
 def _carrying(record: SwitchRecord) -> set[str]:
-    return {_digest(release) for release in _active_releases(record)}
+    return {digest_of(release) for release in _active_releases(record)}
 
 
 def _stands_in(record: SwitchRecord, release: str) -> str | None:
-    standing = (n for n, state in record.environments.items() if state.release and _digest(state.release) == _digest(release))
+    standing = (
+        n for n, state in record.environments.items() if state.release and digest_of(state.release) == digest_of(release)
+    )
     return next(standing, None)
 
 
 def _names(wanted: str, release: str) -> bool:
-    return wanted in (release, release.partition("@")[0], _digest(release))
-
-
-def _digest(release: str) -> str:
-    return release.partition("@")[2]
+    return wanted in (release, name_of(release), digest_of(release))

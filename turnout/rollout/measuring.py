@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from turnout_components.release import digest_of
 from turnout_components.switch_record import SwitchRecord
 
 from turnout.analysis.measurement import Sample, Side, Window
@@ -23,7 +24,7 @@ def places(status: RolloutStatus, record: SwitchRecord, key: str) -> dict[Side, 
     found = {}
     for side, name in status.environments().items():
         state = record.environments[name]
-        group, release = state.group or "", (state.release or "").rpartition("@")[2]
+        group, release = state.group or "", digest_of(state.release)
         found[side] = Place(key.partition("/")[0], name, group, release, state.target_group, str(record.listener))
     return found
 

@@ -216,11 +216,11 @@ class Moves:
             return back.changed(floors={status.stable: floor})
 
         self._let_scale(status, {status.stable: status.total})
+        self.clear_variants(status, self.record())
         record = self._ended(status, returned, keeps_size=False)
         wanted = record.by_target_group(record.traffic) if record.traffic is not None else {}
         if record.listener is not None and insist(self._cloud, record.listener, wanted):
             self._notify("somebody moved traffic in the same moment: it is put back once more")
-        self.clear_variants(status, record)
 
     def _ended(
         self, status: RolloutStatus, change: Callable[[SwitchRecord], SwitchRecord], *, keeps_size: bool

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from turnout_components.live import LiveCloud, ready_targets
-from turnout_components.release import split_id
+from turnout_components.release import digest_of, name_of, split_id
 from turnout_components.resolve import SwitchRefused
 from turnout_components.standby import Launch, time_back
 from turnout_components.switch_record import Floor, RecordStore, SwitchRecord
@@ -48,7 +48,7 @@ def prepare(start: Start, record: SwitchRecord | None, cloud: LiveCloud, release
     if state.release is None or group is None:
         raise SwitchRefused(f"{environment} has no servers to replace; run `turnout up`")
     name, digest = split_id(release)
-    if split_id(state.release)[1] == digest:
+    if digest_of(state.release) == digest:
         raise SwitchRefused(f"{environment} runs {name} already; there is nothing to replace")
     if digest in record.unstable:
         reason = record.unstable[digest].reason
@@ -77,7 +77,7 @@ def prepare(start: Start, record: SwitchRecord | None, cloud: LiveCloud, release
 def announcement(status: RolloutStatus, launches: Sequence[Launch]) -> str:
     """What users will notice, and for how long: as long as the old servers drain, for they get no new request then, and as
     long as new ones take, by the launches of the group that is about to be deleted."""
-    new, old = (split_id(str(one))[0] for one in (status.releases[status.candidate], status.before))
+    new, old = (name_of(str(one)) for one in (status.releases[status.candidate], status.before))
     place = f"{status.candidate} ({status.total} instance{'s' if status.total > 1 else ''})"
     drain, back = status.standby.drain.total_seconds(), time_back(status.total, 0, launches)
     cold = [launch.seconds for launch in launches if not launch.from_warm_pool]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from turnout_components.durations import written
 from turnout_components.gate import observe
 from turnout_components.live import Group, LiveCloud, ready_targets
-from turnout_components.release import split_id
+from turnout_components.release import digest_of, name_of
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollout_spec import Experiment, GateKind, RolloutSpec, SetWeight
 from turnout_components.standby import StandbyPolicy
@@ -55,7 +55,7 @@ def begin(status: RolloutStatus, rollouts: RolloutStore, records: RecordStore, c
 
     def entered(record: SwitchRecord) -> SwitchRecord:
         startable(record, cloud)
-        note = f"{status.id}: {split_id(status.releases[status.candidate])[0]} on {status.candidate}, {status.spec.strategy}"
+        note = f"{status.id}: {name_of(status.releases[status.candidate])} on {status.candidate}, {status.spec.strategy}"
         floor = Floor(minimum=status.total, whole=None if status.spec.max_surge is None else status.total)
         return record.beginning(status.id, {status.stable: floor}, status.began, status.by, note)
 
@@ -119,14 +119,14 @@ def _begin(start: Start, record: SwitchRecord, cloud: LiveCloud) -> RolloutStatu
         raise SwitchRefused(f"{candidate} has no release; set turnout:environments.{candidate}.release and run `turnout up`")
     if other.release is None or other.group is None:
         raise SwitchRefused(f"{stable} has no release: there is nothing to compare with")
-    if split_id(state.release)[1] == split_id(other.release)[1]:
-        raise SwitchRefused(f"{candidate} runs {split_id(state.release)[0]} as {stable} does; there is nothing to roll out")
-    mark = record.unstable.get(state.release.partition("@")[2])
+    if digest_of(state.release) == digest_of(other.release):
+        raise SwitchRefused(f"{candidate} runs {name_of(state.release)} as {stable} does; there is nothing to roll out")
+    mark = record.unstable.get(digest_of(state.release))
     if mark is not None:
-        name = split_id(mark.release)[0]
+        name = name_of(mark.release)
         raise SwitchRefused(f"{name} is marked unstable ({mark.reason}); run `turnout releases accept {name}` to try it again")
     kept = record.retained
-    name = split_id(kept.release)[0] if kept is not None else ""
+    name = name_of(kept.release) if kept is not None else ""
     if kept is not None and kept.environment == candidate and start.standby.discard not in (kept.release, name):
         raise SwitchRefused(
             f"{candidate} keeps {name} for rollback, which a rollout of it would give up; deploy another release there, "
@@ -143,7 +143,7 @@ def _begin(start: Start, record: SwitchRecord, cloud: LiveCloud) -> RolloutStatu
         raise SwitchRefused(f"{stable} has no healthy target: there is nothing to go back to")
     now = start.clock()
     status = RolloutStatus(
-        id=f"{split_id(state.release)[0]}-{now:%Y%m%d-%H%M%S}",
+        id=f"{name_of(state.release)}-{now:%Y%m%d-%H%M%S}",
         spec=start.spec,
         plan=start.spec.plan(),
         stable=stable,
