@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from typer.testing import Result
 
 from tests.cli.conftest import begun
 from turnout.cli.errors import Exit, explain
+from turnout.cli.rollout_view import now
 from turnout.metrics.provider import MetricsUnavailable
+from turnout.rollout.status import Event
 from turnout.rollout.store import RolloutStore
 
 Turnout = Callable[..., Result]
@@ -86,3 +89,22 @@ def test_metrics_that_are_away_before_the_start_are_1_and_no_defect() -> None:
         "CloudWatch does not answer GetMetricData: Rate exceeded",
         "what cannot be measured is not rolled out, nothing was begun: try again when it answers",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ago", "approved", "code"),
+    [(2, 0, 3), (20, 0, 0), (2, 1, 0)],
+    ids=["another step in the same moment", "another step later", "the same step"],
+)
+def test_who_promotes_a_second_after_somebody_else_is_told(
+    store: RolloutStore, turnout: Turnout, ago: int, approved: int, code: int
+) -> None:
+    """Both meant the step that waited; the next one is a bake."""
+    told_to = Event(at=now() - timedelta(seconds=ago), what="told to go on", why="by bert@desk (pid 7)")
+    store.create(begun(id="two", step=1, approved=approved, events=(told_to,)))
+    result = turnout("rollout", "promote", "two")
+    assert result.exit_code == code, result.output
+    assert store.read("two").approved == (0 if code else 1)
+    if code:
+        (line,) = told(result, 3)
+        assert "the step before was promoted 2 s ago, by bert@desk (pid 7); step 2 of" in line

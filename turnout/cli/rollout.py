@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,12 @@ from turnout.cloud.client import CloudHandle
 from turnout.preflight import announce, preflight
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.store import NoRollout
+from turnout.rollout.words import step_name
 from turnout.rollouts import Rollouts
+
+TOLD = "told to go on"
+MEANT = timedelta(seconds=10)
+"""How long after a promotion another one is taken to mean the same step."""
 
 
 def opened(stack: str) -> Rollouts:
@@ -179,13 +185,26 @@ def promote(stack: str, rollout: str | None) -> None:
     def approved(status: RolloutStatus) -> RolloutStatus:
         if status.state.is_over:
             raise CommandFailed(Exit.SWITCH, f"rollout {found} is over: {status.state.value}")
-        return status.changed(approved=status.step).said(view.now(), "told to go on", f"by {rollouts.operator}")
+        _refuse_another_step(status, view.now())
+        return status.changed(approved=status.step).said(view.now(), TOLD, f"by {rollouts.operator}")
 
     status = rollouts.store.update(found, approved)
     screen().line(
         f"rollout {found}: step {status.step + 1} of {len(status.plan)} is approved; a critical gate may still refuse"
     )
     screen().result(view.document(status))
+
+
+def _refuse_another_step(status: RolloutStatus, now: datetime) -> None:
+    """Two people who promote at the same time mean one step. Raises `CommandFailed` for who would promote the next one."""
+    told = next((event for event in reversed(status.events) if event.what == TOLD), None)
+    if told is not None and status.approved != status.step and now - told.at < MEANT:
+        step = f"step {status.step + 1} of {len(status.plan)}, {step_name(status.current)},"
+        raise CommandFailed(
+            Exit.SWITCH,
+            f"the step before was promoted {(now - told.at).total_seconds():.0f} s ago, {told.why}; {step} is another: "
+            "look with `turnout rollout status`, and promote again where that is meant too",
+        )
 
 
 def note(stack: str, rollout: str | None, text: str) -> None:
