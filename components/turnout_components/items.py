@@ -1,9 +1,13 @@
 """Items of the switch's DynamoDB table: each has a generation, which is the condition of its next write."""
 
+import zlib
 from typing import Any, Protocol
 from uuid import uuid4
 
 DEFAULT_TABLE = "turnout-switch"
+LARGE = 100_000
+"""Characters above which a body is kept packed (zlib): an item holds 400 kB ("Service, account, and table quotas in Amazon
+DynamoDB")."""
 
 
 class RecordError(Exception):
@@ -40,8 +44,8 @@ class Items:
         if item is None:
             return None
         try:
-            return str(item["body"]["S"])
-        except KeyError as error:
+            return zlib.decompress(item["packed"]["B"]).decode() if "packed" in item else str(item["body"]["S"])
+        except (KeyError, zlib.error) as error:
             raise self.unreadable(key, "item", error) from None
 
     def unreadable(self, key: str, kind: str, error: Exception) -> "RecordError":
@@ -56,7 +60,8 @@ class Items:
         """Writes the body as generation + 1 if `generation` is still the newest (0: if there is no item).
 
         Raises `Conflict`, `TableMissing`."""
-        item = {"id": {"S": key}, "generation": {"N": str(generation + 1)}, "body": {"S": body}, "write": {"S": uuid4().hex}}
+        kept = {"body": {"S": body}} if len(body) <= LARGE else {"packed": {"B": zlib.compress(body.encode())}}
+        item = {"id": {"S": key}, "generation": {"N": str(generation + 1)}, "write": {"S": uuid4().hex}, **kept}
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
         if generation:
             condition = {
