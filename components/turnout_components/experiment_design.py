@@ -18,6 +18,8 @@ PLACEHOLDERS = ("service", "environment", "group", "release", "variant", "experi
 """What dimension values and selectors may hold as `$name`: of the side that serves the variant, the variant, the experiment."""
 _PLACEHOLDER = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _MOST_OF_A_SIDE = 99
+_LEAST = 1e-9
+"""Of the usual: below it no number of users is reckoned."""
 
 
 class _Section(BaseModel):
@@ -88,15 +90,19 @@ class ExperimentDesign(_Section):
     )
     metric: VariantMetric = Field(description="write {kind: conversion, namespace: …, name: …, dimensions: {…}}")
     smallest: float = Field(
-        gt=0, description="write the smallest difference of means that matters: 0.01 is a point of conversion"
+        ge=1e-50, le=1e50, description="write the smallest difference of means that matters: 0.01 is a point of conversion"
     )
-    usual: float = Field(gt=0, description="write today's conversion rate; of a mean, the standard deviation between users")
+    usual: float = Field(
+        ge=1e-50, le=1e50, description="write today's conversion rate; of a mean, the standard deviation between users"
+    )
     users_a_day: float = Field(gt=0, description="write how many new users come in a day, those of no variant too")
     alpha: float = Field(default=0.05, ge=0.001, le=0.2, description="write the share of false findings, 0.001 to 0.2")
     power: float = Field(default=0.8, ge=0.5, le=0.99, description="write how surely `smallest` is to be found, 0.5 to 0.99")
     higher_is_better: bool = Field(default=True, description="write true or false")
     length: Duration = Field(alias="for", default=timedelta(days=28), description=f"{DURATION}: the longest it may run")
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
@@ -111,6 +117,8 @@ class ExperimentDesign(_Section):
             raise ValueError(f"variants: {self.control} is the control: the stable side serves it")
         if not any(self.split[name] for name in self.candidates):
             raise ValueError("the candidate serves no variant; give one of split users, and to it in variants")
+        if self.smallest < self.usual * _LEAST:
+            raise ValueError(f"smallest {self.smallest:g} is nothing beside {self.usual:g}: no users there are would show it")
         if self.metric.kind is VariantKind.CONVERSION and not 0 < self.hoped < 1:
             raise ValueError(
                 f"a conversion of {self.usual:g} cannot become {self.hoped:g}: write a rate and a smaller `smallest`"

@@ -31,7 +31,7 @@ def envoy_filter(
     wrong += [
         Fault(field, value, "is no name of a header or cookie", _TOKENS)
         for field, value in (("header", header), ("cookie", cookie))
-        if value is not None and not _TOKEN.match(value)
+        if value is not None and not _TOKEN.fullmatch(value)
     ]
     if header is not None and header.lower() == VARIANT_HEADER:
         wrong.append(Fault("header", header, "is what the filter sets", "name the header with the user's key"))

@@ -18,6 +18,11 @@ PRIORITIES = range(100, 200)
 """Of our rules, among AWS's 1 to 50,000; a load balancer has 100 rules ("Quotas for your Application Load Balancers")."""
 
 
+_NETWORK = ":listener/net/"
+"""In the ARN of a network load balancer's listener, which has no rules but its default action ("DescribeRules" knows the error
+UnsupportedProtocol, Elastic Load Balancing API)."""
+
+
 @dataclass(frozen=True)
 class VariantRule:
     """Requests of these variants go to this target group (any name of it)."""
@@ -79,6 +84,8 @@ class VariantRules:
         return [variant for _, rule in ours for variant in rule.variants]
 
     def _listed(self) -> list[dict[str, Any]]:
+        if _NETWORK in self._listener:
+            return []
         pages = self._elbv2.get_paginator("describe_rules").paginate(ListenerArn=self._listener)
         self._read = [rule for page in pages for rule in page["Rules"]]
         return self._read
@@ -89,7 +96,8 @@ class VariantRules:
             for condition in rule["Conditions"]:
                 config = condition.get("HttpHeaderConfig", {})
                 if config.get("HttpHeaderName", "").lower() == VARIANT_HEADER:
-                    yield rule["RuleArn"], VariantRule(tuple(config["Values"]), _target(rule))
+                    values = (*config.get("Values", ()), *config.get("RegexValues", ()))
+                    yield rule["RuleArn"], VariantRule(values, _target(rule))
 
     def _make(self, rule: VariantRule, free: Iterator[int]) -> None:
         priority = next(free, None)

@@ -60,11 +60,11 @@ def _places(experiment: str, split: tuple[tuple[str, float], ...]) -> tuple[Rang
 
 def faults(experiment: str, split: Mapping[str, float]) -> list[Fault]:
     """Everything that is wrong with an experiment's name and split."""
-    wrong = [] if _NAME.match(experiment) else [Fault("experiment", experiment, "is no name", _NAMING)]
+    wrong = [] if _NAME.fullmatch(experiment) else [Fault("experiment", experiment, "is no name", _NAMING)]
     if len(split) < 2:
         wrong.append(Fault("split", dict(split), "compares nothing", "write two variants or more"))
     for name, share in split.items():
-        if not _NAME.match(name):
+        if not _NAME.fullmatch(name):
             wrong.append(Fault(f"split.{name}", name, "is no variant's name", _NAMING))
         if not 0 <= share <= 100 or abs(share * 100 - round(share * 100)) > 1e-6:
             wrong.append(Fault(f"split.{name}", share, "is no share", "write percent from 0 to 100 in steps of 0.01"))

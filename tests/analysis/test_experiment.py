@@ -110,6 +110,15 @@ def test_an_interval_of_one_look_is_welchs() -> None:
     assert (found.once.low, found.once.high) == pytest.approx((between.low, between.high), rel=1e-9)
 
 
+@pytest.mark.parametrize(("a", "b"), [(1e-100, 1e-100), (1e-110, 1e45), (1e45, 1e-110), (1e50, 1e50)])
+def test_values_of_any_size_are_judged(a: float, b: float) -> None:
+    """A user's value may be anything: what raised here would raise at every look of a rollout."""
+    one, other = (Moments(1000, value * 500, value * value * 400) for value in (a, b))
+    for smallest in (1e-50, 1.0, 1e50):
+        found = lift(one, other, smallest)
+        assert found is None or 0 <= found.p_any_time <= 1
+
+
 def test_the_relative_interval_covers_the_true_lift_as_often_as_it_says() -> None:
     rng, runs = np.random.default_rng(3), 1500
     covered = 0

@@ -64,7 +64,8 @@ def test_cloudwatch_counts_what_was_sent(account: Account) -> None:
 
     metrics = CloudWatchMetrics(account.api("cloudwatch"), PERIOD, PERIOD)
     places = {side: place(account, name, listener) for name, side in SIDES.items()}
-    readings = wait_for("whole periods", lambda: measured(metrics, places, began))
+    sent = sum(seen.statuses.values())
+    readings = wait_for("every request", lambda: measured(metrics, places, began, sent))
     for name, side in SIDES.items():
         errors, slow = (total(readings, side, gate.name) for gate in GATES)
         answered = sum(count for (environment, _), count in seen.statuses.items() if environment == name)
@@ -105,18 +106,21 @@ def place(account: Account, name: str, listener: str) -> Place:
 
 
 def measured(
-    metrics: CloudWatchMetrics, places: dict[Side, Place], began: datetime
+    metrics: CloudWatchMetrics, places: dict[Side, Place], began: datetime, sent: int
 ) -> list[dict[Side, dict[str, Count]]] | None:
-    """All samples since then, once the load has been over for two periods."""
+    """All samples since then, once as many requests are counted as were sent, and none in the last two periods: a machine
+    that stalls publishes late."""
     first = math.floor(began.timestamp())
     spans = [
         Span(datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(at, UTC) + PERIOD)
         for at in range(first, math.floor(time.time()))
     ]
-    readings = metrics.read(GATES, {"latency": THRESHOLD}, places, spans)
-    if len(readings) < 3 or any(reading for reading in readings[-2:]) or not any(readings):
+    found = metrics.read(GATES, {"latency": THRESHOLD}, places, spans)
+    if len(found) < 3 or any(reading for reading in found[-2:]):
         return None
-    return [{side: dict(reading.samples) for side, reading in each.items()} for each in readings]  # type: ignore[misc]
+    readings = [{side: dict(reading.samples) for side, reading in each.items()} for each in found]
+    counted = sum(total(readings, side, "errors").total for side in Side)  # type: ignore[arg-type]
+    return readings if counted >= sent else None  # type: ignore[return-value]
 
 
 def total(readings: list[dict[Side, dict[str, Count]]], side: Side, gate: str) -> Count:

@@ -69,6 +69,9 @@ def test_a_variant_has_its_own_series_at_the_side_that_serves_it() -> None:
         (MEAN, (3, 6, 1, 3), None),
         (MEAN, (3, 6, 1, 3, 2, 14), None),
         (MEAN, (3, -6, -3, -1, 3, 14), Moments(3, -6, 14)),
+        (MEAN, (3, 6, 1, 3, 3, 1e200), None),
+        (MEAN, (3, -1e200, -1e200, 3, 3, 14), None),
+        (ASKED, (1e19, 1e18, 0, 1), None),
     ],
     ids=str,
 )
@@ -94,6 +97,8 @@ def test_a_span_counts_for_all_variants_or_for_none() -> None:
         (([None], [3.0], [9.0]), Moments(0, 3, 9)),
         (([math.nan], [3.0], [9.0]), None),
         (([5.0], [math.inf], [9.0]), None),
+        (([5.0], [3.0], [1e308]), None),
+        (([1e19], [3.0], [9.0]), None),
     ],
     ids=str,
 )

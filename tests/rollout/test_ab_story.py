@@ -9,6 +9,7 @@ import pytest
 from ab_world import AB, BOTH, AbWorld, ab_world
 from botocore.exceptions import ClientError
 from fakes import BLUE_TG, GREEN_TG
+from fakes import ClientError as StoreError
 from rollout_world import BERT, Behaviour
 from turnout_components.rollback import rollback
 from turnout_components.switch_record import Traffic
@@ -286,6 +287,25 @@ def test_who_lets_it_begin_outside_its_window_has_not_promoted_it() -> None:
     assert (world.cloud.sent, status.state, status.step) == (BOTH, State.RUNNING, 0)
 
 
+def test_nor_has_who_writes_a_note_in_the_moment_in_which_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ab_world()
+    rollout, driver = world.start(**AB, windows=["04:00-05:00"]), world.controller()
+    world.drive(driver, rollout, seconds=60, every=30)
+    world.rollouts.update(rollout, lambda found: found.changed(approved=found.step))
+    look = world.cloud.variants
+
+    def noted(listener: str) -> dict[str, str]:
+        if world.cloud.sent:
+            monkeypatch.setattr(world.cloud, "variants", look)
+            world.rollouts.update(rollout, lambda found: found.said(world.clock(), "note", "it begins"))
+        return look(listener)
+
+    monkeypatch.setattr(world.cloud, "variants", noted)
+    status = world.drive(driver, rollout, seconds=120, every=30)
+    assert "note" in [event.what for event in status.events]
+    assert (world.cloud.sent, status.state, status.step) == (BOTH, State.RUNNING, 0)
+
+
 def test_rules_that_nobody_can_read_keep_no_users_from_going_back(monkeypatch: pytest.MonkeyPatch) -> None:
     world = ab_world()
     rollout, driver = until_rules(world)
@@ -339,6 +359,21 @@ def test_an_experiment_that_was_never_whole_is_made_whole() -> None:
     status = driver.tick(rollout).status
     assert world.cloud.sent == BOTH
     assert status.trial.since == world.clock.now
+
+
+def test_rules_that_can_never_be_made_whole_are_taken_out() -> None:
+    world = ab_world()
+    rollout, driver = world.start(**AB, ready_timeout="10m"), world.controller()
+    world.cloud.half = True
+    for _ in range(20):
+        with suppress(StoreError):
+            driver.tick(rollout)
+        world.clock.sleep_now(40)
+    world.cloud.half = False
+    status = driver.tick(rollout).status
+    assert (status.state, status.unstable) == (State.TAKEN_BACK, False)
+    assert "only those of control could be made" in status.cause
+    assert (world.cloud.sent, world.record().rollout) == ({}, None)
 
 
 def test_half_a_return_is_made_whole_by_the_next_look() -> None:

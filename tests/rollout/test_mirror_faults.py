@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from fakes import ClientError as StoreError
 from kills import Effects, Killed
-from mirrored_world import GATES, MirroredWorld, refused
+from mirrored_world import GATES, STABLE, MirroredWorld, refused
 from rollout_world import ANNA, BERT, Behaviour
 from test_handler import Lambda
 from turnout_components.rollback import rollback
@@ -91,6 +91,15 @@ def test_while_nobody_sees_the_mirror_users_are_still_taken_back() -> None:
     world.before_ssm = lambda: None
     status = insist(world, controller, rollout)
     assert (status.state, status.unstable, world.parameters) == (State.TAKEN_BACK, True, {})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"share": 1e999, "targets": [], "prefix": "/", "timeout": 5}', '{"share": 30}', '{"share": "x", "targets": []}'])
+def test_a_parameter_that_is_no_mirror_keeps_no_users_from_going_back(text: str) -> None:
+    world, rollout, controller = with_mirror_on(10, MIRROR, 100)
+    world.parameters[STABLE] = text
+    world.fails = True
+    assert world.drive(controller, rollout, seconds=HOUR).state is State.TAKEN_BACK
+    assert (world.cloud.weights_put, world.parameters) == ([0, 10, 0], {})
 
 
 def test_users_of_a_weight_are_looked_at_beside_a_mirror() -> None:

@@ -98,3 +98,27 @@ def test_one_rule_holds_three_variants_at_most(elbv2: Rules) -> None:
     held = [rule["Conditions"][0]["HttpHeaderConfig"]["Values"] for rule in elbv2.rules.values()]
     assert held == [["control"], ["a", "b", "c"], ["d"]]
     assert cloud.variants(LISTENER) == many
+
+
+def test_a_rule_that_matches_by_pattern_carries_users_too(elbv2: Rules) -> None:
+    """AWS compares a header with `Values` or with `RegexValues`; a rule has one of them."""
+    config = {"HttpHeaderName": "X-Variant", "RegexValues": ["^cand.*$"]}
+    actions = [{"Type": "forward", "TargetGroupArn": GREEN_TG}]
+    elbv2.rules["theirs"] = {
+        "RuleArn": "theirs",
+        "Priority": "7",
+        "Conditions": [{"Field": "http-header", "HttpHeaderConfig": config}],
+        "Actions": actions,
+    }
+    cloud = LiveCloud(elbv2, None)
+    assert cloud.variants(LISTENER) == {"^cand.*$": GREEN_TG}
+    assert cloud.clear_variants(LISTENER, GREEN_TG)
+    assert elbv2.rules == {}
+
+
+def test_a_network_load_balancer_has_no_rules_to_be_asked_for(elbv2: Rules) -> None:
+    listener = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/net/svc/0123456789abcdef/0123456789abcdef"
+    cloud = LiveCloud(elbv2, None)
+    assert cloud.variants(listener) == {}
+    assert not cloud.clear_variants(listener, GREEN_TG)
+    assert elbv2.calls == []

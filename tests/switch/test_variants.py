@@ -129,6 +129,8 @@ def test_two_variants_meet_wherever_their_shares_meet() -> None:
         ("answers", {"control": 50}, "compares nothing"),
         ("answers", {"control": 50, "can didate": 50}, "split.can didate"),
         ("answers", {"control": 50, "c*": 50}, "is no variant's name"),
+        ("answers\n", EVEN, "is no name"),
+        ("answers", {"control": 50, "candidate\n": 50}, "is no variant's name"),
         ("answers", {"control": 60, "candidate": 50}, "more than all users"),
         ("answers", {"control": -1, "candidate": 50}, "split.control = -1: is no share"),
         ("answers", {"control": 0.005, "candidate": 50}, "steps of 0.01"),

@@ -150,7 +150,7 @@ def half_width(variance: float, smallest: float, alpha: float) -> float:
 def any_time_p_value(difference: float, variance: float, smallest: float) -> float:
     """The p-value of any look for "no difference"."""
     mixed = smallest**2
-    evidence = mixed * difference**2 / (2 * variance * (variance + mixed)) - 0.5 * math.log1p(mixed / variance)
+    evidence = mixed / (variance + mixed) * difference * (difference / variance) / 2 - 0.5 * math.log1p(mixed / variance)
     return min(1.0, math.exp(-evidence))
 
 
@@ -165,13 +165,14 @@ def lift(control: Moments, variant: Moments, smallest: float, alpha: float = 0.0
         return None
     difference = b.mean - a.mean
     error = math.sqrt(welch)
-    freedom = welch**2 / (a.squared_error**2 / (control.count - 1) + b.squared_error**2 / (variant.count - 1))
+    parts = (a.squared_error / welch, b.squared_error / welch)  # before they are squared, which could be 0
+    freedom = 1 / (parts[0] ** 2 / (control.count - 1) + parts[1] ** 2 / (variant.count - 1))
     once = float(t.isf(alpha / 2, freedom)) * error
     wide = half_width(variance, smallest, alpha)
     relative, relative_once = None, None
     if a.mean > 0:
         ratio = b.mean / a.mean
-        spread = float(t.isf(alpha / 2, freedom)) * math.sqrt(b.squared_error + ratio**2 * a.squared_error) / a.mean
+        spread = float(t.isf(alpha / 2, freedom)) * math.sqrt(b.squared_error + ratio * ratio * a.squared_error) / a.mean
         relative, relative_once = ratio - 1, Interval(ratio - 1 - spread, ratio - 1 + spread)
     return Lift(
         difference,

@@ -1,6 +1,5 @@
 """What an experiment's metric says of each variant: users with the sum and the squares of their values. Pure."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import Template
@@ -12,6 +11,10 @@ from turnout.metrics.cloudwatch_measures import Series, Statistic, Values, whole
 from turnout.metrics.provider import Place, names_of
 
 NOBODY = Moments(0, 0.0, 0.0)
+_LARGEST = 1e100
+"""Of a span's sum or squares: what is made of larger numbers is infinite, and nothing could be judged any more."""
+_MOST_USERS = 10**12
+"""Of a variant in a span."""
 
 
 def names(design: ExperimentDesign, variant: str, place: Place) -> dict[str, str]:
@@ -46,11 +49,13 @@ class VariantMeasure:
         known = [values[item] for item in self.statistics if item in values]
         if not known:
             return NOBODY
-        if len(known) < len(self.statistics) or not all(map(math.isfinite, known)):
+        if len(known) < len(self.statistics) or not all(abs(value) <= _LARGEST for value in known):
             return None
         count, total, low, high = (values[self.series.stat(name)] for name in ("SampleCount", "Sum", "Minimum", "Maximum"))
         users = whole(count)
-        if users is None or not users * low - _slack(users, low) <= total <= users * high + _slack(users, high):
+        if users is None or users > _MOST_USERS:
+            return None
+        if not users * low - _slack(users, low) <= total <= users * high + _slack(users, high):
             return None
         if self.squares is None:
             return Moments(users, total, total) if low >= 0 and high <= 1 else None
@@ -75,11 +80,11 @@ def grown(
     """The span of that number by counters: users, sum and, of a mean, squares of each variant, a value a span.
 
     A sum may grow in another span than its users: only totals are held against each other. A counter without a sample has not
-    grown yet; one that is not finite makes the span unusable."""
+    grown yet; one that is not finite, or more than can be, makes the span unusable."""
     found = {}
     for name, series in counters.items():
         grew = [values[number] or 0.0 for values in series]
-        if not all(0 <= value < math.inf for value in grew):
+        if not all(0 <= value <= _LARGEST for value in grew) or grew[0] > _MOST_USERS:
             return None
         squares = grew[1] if design.metric.kind is VariantKind.CONVERSION else grew[2]
         found[name] = Moments(round(grew[0]), grew[1], squares)

@@ -195,7 +195,8 @@ class Controller:
                 state = status.state if status.state.is_over else found.state
                 said = [event for event in found.events if event not in status.events]
                 status = status.changed(events=tuple(sorted([*status.events, *said], key=lambda event: event.at)))
-                status = status.changed(generation=found.generation, approved=found.approved, state=state)
+                approved = status.approved if _began_since(found, status) else found.approved
+                status = status.changed(generation=found.generation, approved=approved, state=state)
 
     def _measured(self, status: RolloutStatus, record: SwitchRecord) -> RolloutStatus:
         if status.state.is_over:
@@ -326,3 +327,9 @@ class Controller:
     def _say_new(self, before: RolloutStatus, after: RolloutStatus) -> None:
         for event in after.events[len(before.events) :]:
             self._notify(f"{event.what}{f': {event.why}' if event.why else ''}")
+
+
+def _began_since(found: RolloutStatus, status: RolloutStatus) -> bool:
+    """Whether a mirror or an experiment began in `status` that `found` does not know of: what was approved there is that it
+    begins, and not that it ends."""
+    return (found.trial.since, found.mirror_since) != (status.trial.since, status.mirror_since)

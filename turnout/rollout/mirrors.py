@@ -31,8 +31,9 @@ class Mirrors:
         self._client, self._key, self._period, self._delay = client, key, period, delay
 
     def share(self, status: RolloutStatus, record: SwitchRecord) -> int:
-        """What is copied to all of the candidate's instances as they are now, in percent; -1 where it is copied to others.
-        Where AWS does not say, it is taken to be as the status has it: what nobody can see keeps no traffic from going back."""
+        """What is copied to all of the candidate's instances as they are now, in percent; -1 where it is copied to others, or
+        what is asked for is no mirror. Where AWS does not say, it is taken to be as the status has it: what nobody can see keeps
+        no traffic from going back."""
         try:
             found = self._setting(status, record).read()
             if found is None:
@@ -40,6 +41,8 @@ class Mirrors:
             return int(found.share) if found.targets == self._targets(status, record) else -1
         except (ClientError, BotoCoreError):
             return status.mirror
+        except (KeyError, OverflowError, TypeError, ValueError):
+            return -1
 
     def put(self, status: RolloutStatus, record: SwitchRecord, share: int) -> None:
         """Asks for copies of this share; 0 for none."""

@@ -268,6 +268,11 @@ def _begin_experiment(status: RolloutStatus, wanted: Mapping[str, str], seen: Se
     if seen.variants != wanted:
         if seen.claimed:
             return Decision(status, waits=f"{seen.claimed} is moving traffic")
+        if seen.variants and now - status.step_began > status.spec.ready_timeout:
+            # Users of the rules that stand are in no count and before no gate: not for ever.
+            made = ", ".join(sorted(seen.variants))
+            cause = f"not ready in time: of the experiment's rules only those of {made} could be made"
+            return take_back(status, now, cause, unstable=False)
         return Decision(status, PutVariants(wanted))
     places = ", ".join(f"{name} {status.design.split[name]:g} % to {place}" for name, place in wanted.items())
     # What was approved so far is that it begins, outside its window; who wants it to end without a winner says so once more.
