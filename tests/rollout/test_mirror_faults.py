@@ -93,7 +93,18 @@ def test_while_nobody_sees_the_mirror_users_are_still_taken_back() -> None:
     assert (status.state, status.unstable, world.parameters) == (State.TAKEN_BACK, True, {})
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"share": 1e999, "targets": [], "prefix": "/", "timeout": 5}', '{"share": 30}', '{"share": "x", "targets": []}'])
+NO_MIRRORS = [
+    "",
+    "{",
+    "[]",
+    "null",
+    '{"share": 30}',
+    '{"share": "x", "targets": []}',
+    '{"share": 1e999, "targets": ["10.0.0.1:8000", "10.0.0.2:8000"], "prefix": "/", "timeout": 5}',
+]
+
+
+@pytest.mark.parametrize("text", NO_MIRRORS)
 def test_a_parameter_that_is_no_mirror_keeps_no_users_from_going_back(text: str) -> None:
     world, rollout, controller = with_mirror_on(10, MIRROR, 100)
     world.parameters[STABLE] = text

@@ -32,8 +32,8 @@ class Mirrors:
 
     def share(self, status: RolloutStatus, record: SwitchRecord) -> int:
         """What is copied to all of the candidate's instances as they are now, in percent; -1 where it is copied to others, or
-        what is asked for is no mirror. Where AWS does not say, it is taken to be as the status has it: what nobody can see keeps
-        no traffic from going back."""
+        what is asked for is no mirror. Where AWS does not say, it is taken to be as the status has it: what nobody can see
+        keeps no traffic from going back."""
         try:
             found = self._setting(status, record).read()
             if found is None:
