@@ -3,10 +3,10 @@
 It stands under `turnout:rollout.experiment`; what it shows is judged by `turnout.analysis.experiment`.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from string import Template
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,7 +16,6 @@ from turnout_components.durations import DURATION, Duration
 
 PLACEHOLDERS = ("service", "environment", "group", "release", "variant", "experiment")
 """What dimension values and selectors may hold as `$name`: of the side that serves the variant, the variant, the experiment."""
-_PLACEHOLDER = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _MOST_OF_A_SIDE = 99
 _LEAST = 1e-9
 """Of the usual: below it no number of users is reckoned."""
@@ -64,6 +63,8 @@ class VariantMetric(_Section):
         texts = self.dimensions.values() if series else (self.users, self.sum, *([self.squares] if self.squares else []))
         for text in texts:
             _refuse_unknown(str(text))
+            if series and not Template(str(text)).is_valid():
+                raise ValueError(f"{text!r} has a $ before no name; write $$ for a dollar sign")
         named = ["variant" in _placeholders(str(text)) for text in texts]
         if not any(named) or (counters and not all(named)):
             raise ValueError("is the same for all variants; tell them apart by $variant")
@@ -71,7 +72,7 @@ class VariantMetric(_Section):
 
 
 def _placeholders(text: str) -> set[str]:
-    return {match[1] or match[2] for match in _PLACEHOLDER.finditer(text)}
+    return set(Template(text).get_identifiers())
 
 
 def _refuse_unknown(text: str) -> None:
@@ -100,9 +101,7 @@ class ExperimentDesign(_Section):
     power: float = Field(default=0.8, ge=0.5, le=0.99, description="write how surely `smallest` is to be found, 0.5 to 0.99")
     higher_is_better: bool = Field(default=True, description="write true or false")
     length: Duration = Field(alias="for", default=timedelta(days=28), description=f"{DURATION}: the longest it may run")
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:

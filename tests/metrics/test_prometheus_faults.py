@@ -160,6 +160,10 @@ def bad(status: int, **body: object) -> httpx.Response:
     return httpx.Response(status, json={"status": "error", **body})
 
 
+def matrix(*result: object) -> httpx.Response:
+    return httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+
 @pytest.mark.parametrize(
     ("answer", "told", "attempts"),
     [
@@ -172,6 +176,9 @@ def bad(status: int, **body: object) -> httpx.Response:
         (httpx.ReadTimeout("timed out"), "timed out", ATTEMPTS),
         (httpx.Response(200, json={"status": "success", "warnings": ["a store is away"], "data": {}}), "a store is away", 1),
         (httpx.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": []}}), "no selector", 1),
+        (httpx.Response(200, json={"status": "success"}), "no selector", 1),
+        (matrix({"metric": {}, "histograms": [[0, {"count": "1"}]]}), "a native histogram's: write a selector", 1),
+        (matrix({"metric": {}, "values": [[0, None]]}), "samples that are no numbers", 1),
     ],
 )
 def test_an_answer_that_is_none_makes_the_measurement_unavailable(

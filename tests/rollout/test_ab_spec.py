@@ -53,6 +53,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"experiment": bought(namespace=None)}, "write namespace and name"),
     ({"experiment": bought(dimensions={"Variant": "$release"})}, r"tell them apart by \$variant"),
     ({"experiment": bought(dimensions={"Variant": "$variant$user"})}, r"\$user is not known"),
+    ({"experiment": bought(dimensions={"Variant": "$variant", "Price": "9 $"})}, "before no name"),
+    ({"experiment": bought(dimensions={"Variant": "$variant", "Price": "$9"})}, "before no name"),
+    ({"experiment": bought(dimensions={"Variant": "$$variant"})}, r"tell them apart by \$variant"),
     ({"experiment": asked(metric={**COUNTED, "sum": "s"})}, r"tell them apart by \$variant"),
     ({"experiment": asked(variants={"shorter": "green"})}, "'stable' or 'candidate'"),
 ]

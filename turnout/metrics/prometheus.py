@@ -184,10 +184,14 @@ class PrometheusMetrics:
             raise MetricsUnavailable(f"{self._url} does not answer: {error}") from error
         if data.get("resultType") != "matrix":
             raise _Refused(f'{selector} is no selector of series; write one such as requests_total{{env="$environment"}}')
-        return [
-            Series(item["metric"], [(float(moment), float(value)) for moment, value in item["values"]])
-            for item in data["result"]
-        ]
+        try:
+            return [
+                Series(item["metric"], [(float(moment), float(value)) for moment, value in item["values"]])
+                for item in data["result"]
+            ]
+        except (KeyError, TypeError, ValueError):
+            fix = "write a selector of a counter or of a histogram's _bucket series"
+            raise _Refused(f"{selector} has samples that are no numbers, as a native histogram's: {fix}") from None
 
     def _asked(self, query: str, at: float) -> dict[str, Any]:
         """One attempt. Raises `_Again`, `_Refused` or `MetricsUnavailable`."""
@@ -204,8 +208,8 @@ class PrometheusMetrics:
             raise MetricsUnavailable(f"{self._url} cannot answer {query}: {body.get('error') or answer.status_code}")
         if body.get("warnings"):
             raise MetricsUnavailable(f"{self._url} answers {query} in part: {body['warnings'][0]}")
-        data: dict[str, Any] = body["data"]
-        return data
+        data = body.get("data")
+        return data if isinstance(data, dict) else {}
 
 
 @dataclass(frozen=True)
