@@ -132,6 +132,20 @@ def test_rules_that_were_put_after_the_end_are_taken_out_by_whoever_looks() -> N
     assert world.cloud.sent == {}
 
 
+def test_an_experiment_that_a_clock_ahead_has_begun_counts_from_now() -> None:
+    world = ab_world()
+    world.metrics.worth["candidate"] = 0.13
+    rollout, driver = world.start(**AB), world.controller()
+    real = world.clock.now
+    world.clock.now += timedelta(days=10)
+    driver.tick(rollout)
+    assert world.cloud.sent == BOTH
+    world.clock.now = real + timedelta(minutes=1)
+    world.cloud.rules = [(real, dict(BOTH))]
+    status = world.drive(driver, rollout, seconds=2 * 86400, every=60)
+    assert any("green wins" in event.what for event in status.events), "the wrong clock's ten days are not waited for"
+
+
 def test_while_the_store_is_away_a_bad_candidate_still_loses_its_users() -> None:
     world, rollout = story("nothing is found")
     driver = world.controller()

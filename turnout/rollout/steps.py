@@ -234,27 +234,31 @@ def _mirror(status: RolloutStatus, step: Mirror, seen: Seen, now: datetime) -> D
 
 def _experiment(status: RolloutStatus, step: Experiment, seen: Seen, now: datetime) -> Decision:
     """Users go by variant until one of the candidate's wins, or the rollout goes back. The weights stay."""
-    assert status.design is not None
+    design = status.design
+    assert design is not None
     if status.trial.until is not None:
         if seen.variants:
             return Decision(status, PutVariants({}))
         return _next(status, now, "the experiment's rules are out", "everybody follows the weights")
-    wanted = status.design.environments(status.stable, status.candidate)
+    wanted = design.environments(status.stable, status.candidate)
     if status.trial.since is None:
         return _begin_experiment(status, wanted, seen, now)
+    since = min(status.trial.since, now)
+    if since != status.trial.since:  # by a clock that was ahead: until then nobody would count, nor be before a gate
+        status = _with_trial(status, since=since)
     found, said = answer(status)
     if status.is_approved or found is Answer.WINS:
-        what = "promoted by hand" if status.is_approved else f"experiment {status.design.name}: {status.candidate} wins"
+        what = "promoted by hand" if status.is_approved else f"experiment {design.name}: {status.candidate} wins"
         return Decision(_with_trial(status.said(now, what, said), until=now), goes_on=True)
     if found is not Answer.OPEN:
         return take_back(status, now, said, unstable=found is Answer.WORSE)
-    if any(seen.variants.get(name) != status.candidate for name in status.design.candidates):
+    if any(seen.variants.get(name) != status.candidate for name in design.candidates):
         cause = f"the rules to {status.candidate} are gone: somebody else took the experiment out"
         return take_back(status, now, cause, unstable=False)
     if seen.variants != wanted:
         return Decision(status, PutVariants(wanted))
     told = said + (f" ({status.unmeasured})" if status.unmeasured else "")
-    if now - status.trial.since > step.experiment:
+    if now - since > step.experiment:
         return take_back(status, now, f"inconclusive after {written(step.experiment)}: {told}", unstable=False)
     return Decision(status, waits=told)
 
