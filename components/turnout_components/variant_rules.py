@@ -23,6 +23,11 @@ _NETWORK = ":listener/net/"
 UnsupportedProtocol, Elastic Load Balancing API)."""
 
 
+def has_rules(listener: str) -> bool:
+    """Whether a listener (ARN) may have rules beside its default action."""
+    return _NETWORK not in listener
+
+
 @dataclass(frozen=True)
 class VariantRule:
     """Requests of these variants go to this target group (any name of it)."""
@@ -84,7 +89,7 @@ class VariantRules:
         return [variant for _, rule in ours for variant in rule.variants]
 
     def _listed(self) -> list[dict[str, Any]]:
-        if _NETWORK in self._listener:
+        if not has_rules(self._listener):
             return []
         pages = self._elbv2.get_paginator("describe_rules").paginate(ListenerArn=self._listener)
         self._read = [rule for page in pages for rule in page["Rules"]]

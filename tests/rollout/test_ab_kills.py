@@ -10,7 +10,7 @@ from kills import Effects, through
 from rollout_world import ANNA, BERT
 from test_rollout_faults import config
 from turnout_components.gate import observe
-from turnout_components.resolve import resolve
+from turnout_components.resolve import SwitchRefused, resolve
 from turnout_components.rollback import rollback
 from turnout_components.switch_record import Operator, Traffic
 
@@ -130,6 +130,15 @@ def test_rules_that_were_put_after_the_end_are_taken_out_by_whoever_looks() -> N
     world.clock.sleep_now(60)
     world.controller(BERT).tick(rollout)
     assert world.cloud.sent == {}
+
+
+def test_a_network_load_balancer_divides_nobody() -> None:
+    """The stack's config is refused too; a strategy may be given to the command alone."""
+    world = ab_world()
+    world.records.update(lambda record: record.changed(listener="arn:aws:elasticloadbalancing:x:1:listener/net/svc/1/2"))
+    with pytest.raises(SwitchRefused, match="a network load balancer reads none"):
+        world.start(**AB)
+    assert world.record().rollout is None
 
 
 def test_an_experiment_that_a_clock_ahead_has_begun_counts_from_now() -> None:

@@ -12,7 +12,7 @@ from turnout_components.resolve import SwitchRefused
 from turnout_components.rollout_spec import Experiment, GateKind, RolloutSpec, SetWeight
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Floor, Operator, RecordStore, SwitchRecord
-from turnout_components.variant_rules import PRIORITIES
+from turnout_components.variant_rules import PRIORITIES, has_rules
 from turnout_components.variants import VARIANT_HEADER
 
 from turnout.analysis.measurement import Side
@@ -43,8 +43,10 @@ def prepare(start: Start, records: RecordStore, cloud: LiveCloud, metrics: Metri
     Raises `SwitchRefused`, `MetricsUnavailable`."""
     record = records.read()
     status = _begin(start, startable(record, cloud), cloud)
-    _check_power(status)
     assert record is not None
+    if status.design is not None and not has_rules(str(record.listener)):
+        raise SwitchRefused("an experiment divides users by a request header, and a network load balancer reads none")
+    _check_power(status)
     return _frozen(status, record, records.key, metrics)
 
 
