@@ -152,6 +152,21 @@ def test_prometheus_has_what_its_counters_have_grown_by() -> None:
     assert feed.queries[0].startswith('n{v="control"}[')
 
 
+def test_users_count_once_though_prometheus_was_away_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = PrometheusFeed()
+    for name, per_user in (("n", 1), ("s", 3), ("q", 10)):
+        feed.count(0, 5000 * per_user, __name__=name, v="control")
+        feed.count(70, 4 * per_user, __name__=name, v="control")
+    scraped, away = feed._samples, (span(1).start.timestamp(), span(70).start.timestamp())
+
+    def with_a_gap(labels: dict[str, str], start: float, end: float) -> list[tuple[float, str]]:
+        return [sample for sample in scraped(labels, start, end) if not away[0] <= sample[0] < away[1]]
+
+    monkeypatch.setattr(feed, "_samples", with_a_gap)
+    (found,) = feed.provider.variants(design(COUNTERS), PLACES, [span(70)])
+    assert found == {"control": Moments(4, 12, 40), "candidate": NOBODY}
+
+
 def test_a_source_that_is_away_says_so() -> None:
     feed = PrometheusFeed()
     feed.answer = httpx.ConnectError("refused")

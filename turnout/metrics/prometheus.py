@@ -24,6 +24,8 @@ from turnout.metrics.provider import MetricsUnavailable, Place, Reading, Span, n
 
 LOOKBACK = timedelta(minutes=5)
 """How long before a span a series' last sample may lie; Prometheus's own lookback."""
+USERS_LOOKBACK = timedelta(hours=2)
+"""The same of an experiment's counters: after a longer absence of Prometheus a server's users would all count once more."""
 STRETCH = timedelta(hours=1)
 """The longest time of one query."""
 ATTEMPTS, PATIENCE = 3, 5.0
@@ -161,7 +163,7 @@ class PrometheusMetrics:
         return found
 
     def _total(self, selector: str, bounds: Bounds) -> Counted:
-        return series.total(self._samples(selector, bounds[0][0], bounds[-1][1]), bounds)
+        return series.total(self._samples(selector, bounds[0][0], bounds[-1][1], USERS_LOOKBACK), bounds)
 
     def _counted(self, gate: Gate, place: Place, bounds: Bounds) -> "_Counted":
         metric = gate.metric
@@ -175,9 +177,9 @@ class PrometheusMetrics:
         part = metric.score if gate.kind is GateKind.QUALITY else metric.bad
         return _Counted(series.total(found(metric.total), bounds), series.total(found(part), bounds))
 
-    def _samples(self, selector: str, start: float, end: float) -> list[Series]:
+    def _samples(self, selector: str, start: float, end: float, lookback: timedelta = LOOKBACK) -> list[Series]:
         """The selector's raw samples of that time and of the lookback before it."""
-        query = f"{selector}[{math.ceil(end - start + LOOKBACK.total_seconds())}s]"
+        query = f"{selector}[{math.ceil(end - start + lookback.total_seconds())}s]"
         try:
             data = self._attempts(self._asked, query, end)
         except _Again as error:
