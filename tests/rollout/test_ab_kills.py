@@ -132,6 +132,17 @@ def test_rules_that_were_put_after_the_end_are_taken_out_by_whoever_looks() -> N
     assert world.cloud.sent == {}
 
 
+def test_a_driver_that_comes_after_the_end_reads_the_users_first() -> None:
+    world = ab_world()
+    world.metrics.worth["candidate"] = 0.11
+    rollout, driver = world.start(**AB), world.controller()
+    world.drive(driver, rollout, seconds=120, every=20)
+    assert world.cloud.sent == BOTH
+    world.clock.now += timedelta(days=15)
+    status = world.drive(world.controller(BERT), rollout, seconds=86400, every=60)
+    assert any("green wins" in event.what for event in status.events), status.cause
+
+
 def test_a_network_load_balancer_divides_nobody() -> None:
     """The stack's config is refused too; a strategy may be given to the command alone."""
     world = ab_world()

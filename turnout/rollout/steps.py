@@ -233,7 +233,8 @@ def _mirror(status: RolloutStatus, step: Mirror, seen: Seen, now: datetime) -> D
 
 
 def _experiment(status: RolloutStatus, step: Experiment, seen: Seen, now: datetime) -> Decision:
-    """Users go by variant until one of the candidate's wins, or the rollout goes back. The weights stay."""
+    """Users go by variant until one of the candidate's wins, or the rollout goes back. The weights stay. At the end all
+    users of its time are read first: a driver that comes late reads them in several looks."""
     design = status.design
     assert design is not None
     if status.trial.until is not None:
@@ -258,7 +259,8 @@ def _experiment(status: RolloutStatus, step: Experiment, seen: Seen, now: dateti
     if seen.variants != wanted:
         return Decision(status, PutVariants(wanted))
     told = said + (f" ({status.unmeasured})" if status.unmeasured else "")
-    if now - since > step.experiment:
+    ends = since + step.experiment
+    if now > ends and (status.unmeasured or (status.trial.measured_until or since) >= ends):
         return take_back(status, now, f"inconclusive after {written(step.experiment)}: {told}", unstable=False)
     return Decision(status, waits=told)
 
