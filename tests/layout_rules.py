@@ -68,6 +68,11 @@ RULES = (
         never=("turnout", "turnout_components"),
         but=("turnout.providers", "turnout.engine.provider", "turnout.engine.values"),
     ),
+    Rule(
+        of=("turnout.preview",),
+        never=("turnout",),
+        but=("turnout.preview", "turnout.engine", "turnout.providers"),
+    ),
     Rule(of=("turnout.cloud",), never=("turnout",), but=("turnout.cloud",)),
     Rule(of=("turnout.analysis",), never=("turnout",), but=("turnout.analysis",)),
     Rule(of=("turnout.metrics",), never=("turnout",), but=("turnout.metrics", "turnout.analysis")),

@@ -64,11 +64,30 @@ def up(stack: StackOption = "local", as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def preview(stack: StackOption = "local", as_json: JsonOption = False) -> None:
+def preview(
+    stack: Annotated[
+        list[str] | None, typer.Option("--stack", "-s", envvar="TURNOUT_STACK", help="The stack; with --base: more, or all.")
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="A git revision: show what a merge into it would do.")] = None,
+    head: Annotated[str | None, typer.Option(help="With --base: what is merged; default: the files as they are.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="With --base: a resource that may interrupt the service.")] = None,
+    comment: Annotated[Path | None, typer.Option(help="With --base: a file for a pull request's comment (Markdown).")] = None,
+    html: Annotated[Path | None, typer.Option(help="With --base: a file for a page.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show what `up` would do; touches nothing. A stack in AWS needs no account where Pulumi is not installed."""
+    from turnout.cli.errors import CommandFailed, Exit
+
+    if base is not None:
+        from turnout.cli.previewing import preview_merge
+
+        preview_merge(stack or [], base, head, allow or [], comment, html)
+        return
+    if head or allow or comment or html or len(stack or []) > 1:
+        raise CommandFailed(Exit.REFUSED, "--head, --allow, --comment, --html and several stacks go with --base REVISION")
     from turnout.cli.deploying import deploy
 
-    deploy(stack, "preview")
+    deploy((stack or ["local"])[0], "preview")
 
 
 @app.command()

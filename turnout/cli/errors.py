@@ -67,8 +67,8 @@ def _defect(error: BaseException) -> str:
 
 _BY_NAME: tuple[tuple[frozenset[str], Exit], ...] = (
     (frozenset({"StackError", "DeployError", "ReleaseError", "ArtifactError", "TableMissing"}), Exit.REFUSED),
-    (frozenset({"DemoRunning", "NoRollout", "NoCandidate"}), Exit.REFUSED),
+    (frozenset({"DemoRunning", "NoRollout", "NoCandidate", "RevisionError", "ConfigError"}), Exit.REFUSED),
     (frozenset({"SwitchRefused"}), Exit.SWITCH),
     (frozenset({"CloudUnreachable"}), Exit.NO_CLOUD),
-    (frozenset({"RecordError", "CloudError"}), Exit.FAILED),
+    (frozenset({"RecordError", "CloudError", "PlanFailed"}), Exit.FAILED),
 )

@@ -18,7 +18,7 @@ from turnout.engine.program import Order, ProgramSpec, Running
 from turnout.engine.provider import ResourceType
 from turnout.engine.refresh import adopt, refresh
 from turnout.engine.removal import remove
-from turnout.engine.run import Run, interruptible
+from turnout.engine.run import Run, StandIn, interruptible
 from turnout.engine.state import Snapshot
 from turnout.engine.store import StackStore
 
@@ -57,6 +57,13 @@ class Deployment:
     def preview(self, program: ProgramSpec) -> Result:
         """Says what `up` would do; writes nothing."""
         return self._with_program(program, dry_run=True)
+
+    def plan(self, program: ProgramSpec, onto: Snapshot, stand_in: StandIn | None = None) -> Result:
+        """Says what `up` would do if the stack's state were `onto`, which holds afterwards what the program wants; with
+        `stand_in` as if it had been made. Reads and writes nothing of the stack."""
+        run = self._run(onto, None)
+        run.stand_in = stand_in
+        return self._finish(run, lambda run: self._run_program(program, run))
 
     def up(self, program: ProgramSpec) -> Result:
         """Brings the stack to what the program wants."""

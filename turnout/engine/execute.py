@@ -60,10 +60,7 @@ class Executor:
         run.events.begins(step, state, old, planning=run.preview)
         try:
             if run.preview:
-                refuse_protected(old if step.kind is Kind.REPLACE else None)
-                self._hooks.before(step.kind, state, old)
-                state.id = "" if step.kind in (Kind.CREATE, Kind.REPLACE) else state.id
-                state.outputs = with_secrets(predicted(step, goal, old, rtype), goal.inputs, goal.additional_secret_outputs)
+                self._preview(step, state, goal, old, rtype)
             elif rtype is None:
                 state = self._settle(step, state, old)
             else:
@@ -117,6 +114,17 @@ class Executor:
         if found:
             raise ValueError("; ".join(f"{f.property}: {f.reason}" if f.property else f.reason for f in found))
         return replace(goal, inputs=inputs)
+
+    def _preview(
+        self, step: Step, state: ResourceState, goal: Goal, old: ResourceState | None, rtype: ResourceType | None
+    ) -> None:
+        refuse_protected(old if step.kind is Kind.REPLACE else None)
+        self._hooks.before(step.kind, state, old)
+        outputs = predicted(step, goal, old, rtype)
+        if step.kind in (Kind.CREATE, Kind.REPLACE):
+            state.id, more = self._run.stand_in(state) if self._run.stand_in is not None and goal.custom else ("", {})
+            outputs = {**more, **outputs}
+        state.outputs = with_secrets(outputs, goal.inputs, goal.additional_secret_outputs)
 
     def _settle(self, step: Step, state: ResourceState, old: ResourceState | None) -> ResourceState:
         """A component or provider: no call to the cloud."""

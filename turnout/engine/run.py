@@ -18,6 +18,9 @@ from turnout.engine.redact import without_secrets
 from turnout.engine.state import ResourceState, Snapshot, provider_urn
 from turnout.engine.wire import plain
 
+StandIn = Callable[[ResourceState], tuple[str, dict[str, Any]]]
+"""Gives a resource that a preview would create an id, and outputs beside its inputs."""
+
 
 class StepFailed(Exception):
     """A step failed and was reported; the update ends without the resources that depend on it."""
@@ -31,6 +34,8 @@ class Run:
     providers: Mapping[str, ResourceType]
     events: Events
     journal: Journal | None = None
+    stand_in: StandIn | None = None
+    """Of a preview whose resources are to look as if they had been made."""
     lock: RLock = field(default_factory=RLock)
     stopping: Event = field(default_factory=Event)
     errors: list[str] = field(default_factory=list)

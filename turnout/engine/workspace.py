@@ -119,6 +119,10 @@ class StackFile:
             for name, value in self._merged().items()
         }
 
+    def encrypted(self) -> dict[str, str]:
+        """What is encrypted, by the key that holds it, as text."""
+        return {name: repr(value) for name, value in self._merged().items() if has_secure(value)}
+
     def set(self, key: str, text: str, *, path: bool, secret: bool, secrets: Secrets) -> None:
         """Sets a value; a secret one is encrypted."""
         name, below = parse_path(key, self._project.name) if path else (full_key(key, self._project.name), [])

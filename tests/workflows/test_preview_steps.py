@@ -1,0 +1,105 @@
+"""The preview's steps, run as a runner runs them: the plan of a pull request, and its comment."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.preview.conftest import Repository, repository  # noqa: F401 -- a fixture
+from tests.preview.test_preview_command import BALANCED
+from tests.workflows.conftest import run, script
+from turnout.preview.markdown import MARK
+
+GH = """#!/bin/sh
+# Says of the API what files say, and notes every call.
+echo "$*" >> "$CALLS"
+case "$*" in
+  *"/pulls --jq"*) cat "$ANSWERS/number" ;;
+  *"/comments --jq"*) cat "$ANSWERS/comments" ;;
+esac
+"""
+
+
+def command(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def pull_request(repository: Repository) -> Repository:  # noqa: F811
+    """A merge that replaces a target group with requests; the commit before is the base."""
+    repository.write("program/__main__.py", BALANCED)
+    repository.write("stacks/Pulumi.prod.yaml", "config:\n  shop:port: '8000'\n")
+    repository.commit("base")
+    repository.replace("stacks/Pulumi.prod.yaml", "8000", "8001")
+    repository.commit("merge")
+    command(repository.root / ".venv/bin/turnout", f'#!/bin/sh\nexec {sys.executable} -m turnout "$@"\n')
+    return repository
+
+
+@pytest.mark.parametrize(("labels", "code"), [([], 2), (["bug", "allow:blue"], 0), (["allow:green"], 2)])
+def test_the_plan_of_a_pull_request_fails_unless_a_label_allows_it(
+    pull_request: Repository, labels: list[str], code: int
+) -> None:
+    base = pull_request.git("rev-parse", "HEAD~1").strip()
+    done = run(script("preview", "plan"), pull_request.root, {"BASE": base, "LABELS": json.dumps(labels)})
+    assert done.returncode == code, done.stderr
+    folder = pull_request.root / "preview"
+    assert (folder / "comment.md").read_text().startswith(MARK)
+    assert "replace" in (folder / "plan.html").read_text()
+    document = json.loads((folder / "plan.json").read_text())
+    assert [one["stack"] for one in document["stacks"]] == ["prod"]
+    assert bool(document["refused"]) is bool(code)
+
+
+@pytest.mark.parametrize(
+    ("comment", "there", "wanted"),
+    [
+        ("text", "", ["--method POST repos/o/r/issues/7/comments -F body=@preview/comment.md"]),
+        ("text", "55\n66\n", ["--method PATCH repos/o/r/issues/comments/55 -F body=@preview/comment.md"]),
+        ("", "55\n", ["--method DELETE repos/o/r/issues/comments/55"]),
+        ("", "", []),
+    ],
+)
+def test_one_comment_is_made_edited_and_taken_away(
+    tmp_path: Path, shims: Path, comment: str, there: str, wanted: list[str]
+) -> None:
+    command(shims / "gh", GH)
+    (tmp_path / "preview").mkdir()
+    (tmp_path / "preview/comment.md").write_text(comment)
+    (tmp_path / "number").write_text("7\n")
+    (tmp_path / "comments").write_text(there)
+    calls = tmp_path / "calls"
+    environ = {"PATH": f"{shims}:/usr/bin:/bin", "CALLS": str(calls), "ANSWERS": str(tmp_path)}
+    done = run(script("preview-comment", "comment"), tmp_path, {**environ, "REPOSITORY": "o/r", "HEAD_SHA": "abc"})
+    assert done.returncode == 0, done.stderr
+    said = [line.removeprefix("api --silent ") for line in calls.read_text().splitlines() if "--silent" in line]
+    assert said == wanted
+
+
+@pytest.mark.parametrize("number", ["", None])
+def test_without_a_plan_or_an_open_pull_request_nothing_is_written(tmp_path: Path, shims: Path, number: str | None) -> None:
+    command(shims / "gh", GH)
+    if number is not None:
+        (tmp_path / "preview").mkdir()
+        (tmp_path / "preview/comment.md").write_text("text")
+        (tmp_path / "number").write_text(number)
+    calls = tmp_path / "calls"
+    environ = {"PATH": f"{shims}:/usr/bin:/bin", "CALLS": str(calls), "ANSWERS": str(tmp_path)}
+    done = run(script("preview-comment", "comment"), tmp_path, {**environ, "REPOSITORY": "o/r", "HEAD_SHA": "abc"})
+    assert done.returncode == 0, done.stderr
+    assert not calls.exists() or "--silent" not in calls.read_text()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code", "said"),
+    [("up", 0, "turnout up --stack prod"), ("drift", 0, "pulumi preview --stack prod --expect-no-changes"), ("no", 2, "")],
+)
+def test_a_stack_goes_up_or_is_compared(tmp_path: Path, wanted: str, code: int, said: str) -> None:
+    for name in ("turnout", "pulumi"):
+        command(tmp_path / f".venv/bin/{name}", f'#!/bin/sh\necho {name} "$@"\n')
+    done = run(script("up-stack", "run"), tmp_path, {"STACK": "prod", "COMMAND": wanted})
+    assert done.returncode == code
+    assert done.stdout.startswith(said)
