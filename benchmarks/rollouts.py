@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,43 @@ def returns(target: Service, times: int, sticky: bool = False, spec: dict[str, A
     return found, load
 
 
+def exposure(target: Service, spec: dict[str, Any]) -> float:
+    """A driver that stops between its check and its call to the load balancer, as by SIGSTOP, and wakes when another host has
+    taken traffic back: milliseconds from the API's answer to its stale weight until the answer to its own correction."""
+    made = rollouts(target)
+    chosen = made.spec(spec)
+    status = made.begin(made.prepare(chosen))
+    sleeper = made.controller(chosen, lambda line: None)
+    stopped, awake, answered = Event(), Event(), list[float]()
+    live: Any = made.access.live
+    put = live.set_weights
+
+    def late(*args: Any, **options: Any) -> Any:
+        if not stopped.is_set():
+            stopped.set()
+            awake.wait()
+        done = put(*args, **options)
+        answered.append(time.perf_counter())
+        return done
+
+    live.set_weights = late
+
+    def drive() -> None:
+        while not stopped.is_set():
+            sleeper.tick(status.id)
+            time.sleep(LOOK)
+
+    driver = Thread(target=drive)
+    driver.start()
+    stopped.wait()
+    rollouts(target).controller(chosen, lambda line: None).abort(status.id, "its driver is stopped")
+    awake.set()
+    driver.join()
+    time.sleep(APART)  # rollouts are named by the second
+    stale, corrected = answered
+    return 1000 * (corrected - stale)
+
+
 def after_verdict(ended: list[Ended], load: Load, sticky: bool = False) -> list[float]:
     """Milliseconds from each verdict until the last request that the bad release answered was sent (negative: before);
     `sticky`: of clients that keep cookies."""
@@ -226,6 +264,7 @@ def main() -> None:
         accept(target)
         ended, again = returns(target, args.returns, spec=spec)
         stuck, cookies = returns(target, args.returns, sticky=True, spec=spec)
+        stale = [exposure(target, spec) for _ in range(args.returns)]
         api = [1000 * (each.answered - each.verdict) for each in ended]
         plane, sticky = after_verdict(ended, again), after_verdict(stuck, cookies, sticky=True)
         taken: list[Row] = [
@@ -236,6 +275,8 @@ def main() -> None:
                 ("the last one of a client with a stickiness cookie was sent", sticky),
             )
         ]
+        stood = "(beside it: a driver stopped before its write: its stale weight stood for)"
+        taken.append({"from the verdict until": stood, "median (range) ms": _spread(stale)})
         losses = {kind: again.lost.get(kind, 0) + cookies.lost.get(kind, 0) for kind in again.lost.keys() | cookies.lost.keys()}
         sent = again.result["requests_sent"] + cookies.result["requests_sent"]
         note = f"{len(ended)} returns from 50 %, and as many with stickiness; {sent} requests, lost: {losses or 'none'}"
@@ -248,6 +289,7 @@ def main() -> None:
             api_ms=api,
             plane_ms=plane,
             sticky_ms=sticky,
+            stale_ms=stale,
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.rollouts import CANARY, RATE, SURE, accept, deploy, deployed, roll_out, rollouts, story
+from benchmarks.rollouts import CANARY, RATE, SURE, accept, deploy, deployed, exposure, roll_out, rollouts, story
 from benchmarks.service import ROOT, Service, wait_for
 from turnout.rollout.status import LEASE, State
 
@@ -105,6 +105,19 @@ def test_a_stopped_driver_is_followed_and_moves_nothing_when_it_wakes(target: Se
         sleeper.send_signal(signal.SIGCONT)
         assert sleeper.wait(timeout=LEASE.total_seconds()) == 5
     assert target.weights()[status.candidate] == 0
+    assert target.record().rollout is None
+
+
+@pytest.mark.timeout(200)
+def test_a_driver_that_wakes_after_its_check_puts_its_stale_weight_right(target: Service) -> None:
+    """A load balancer has no conditional write: what was written late stands until its writer sees that its lease is gone."""
+    deploy(target, the_other(target))
+    before = target.weights()
+    with target.load(RATE, slow_share=0.02):
+        time.sleep(5)
+        stood = exposure(target, {**CANARY, "steps": [50, 100], "gates": SURE, "bake": "60s", "extend": "60s"})
+    print(f"a stale weight stood for {stood:.0f} ms")
+    assert target.weights() == before
     assert target.record().rollout is None
 
 
