@@ -54,6 +54,17 @@ def test_the_plan_of_a_pull_request_fails_unless_a_label_allows_it(
     assert bool(document["refused"]) is bool(code)
 
 
+def written(folder: Path, shims: Path) -> list[str]:
+    """The calls by which the step that comments changes something."""
+    command(shims / "gh", GH)
+    calls = folder / "calls"
+    environ = {"PATH": f"{shims}:/usr/bin:/bin", "CALLS": str(calls), "ANSWERS": str(folder)}
+    done = run(script("preview-comment", "comment"), folder, {**environ, "REPOSITORY": "o/r", "HEAD_SHA": "abc"})
+    assert done.returncode == 0, done.stderr
+    lines = calls.read_text().splitlines() if calls.exists() else []
+    return [line.removeprefix("api --silent ") for line in lines if "--silent" in line]
+
+
 @pytest.mark.parametrize(
     ("comment", "there", "wanted"),
     [
@@ -66,31 +77,20 @@ def test_the_plan_of_a_pull_request_fails_unless_a_label_allows_it(
 def test_one_comment_is_made_edited_and_taken_away(
     tmp_path: Path, shims: Path, comment: str, there: str, wanted: list[str]
 ) -> None:
-    command(shims / "gh", GH)
     (tmp_path / "preview").mkdir()
     (tmp_path / "preview/comment.md").write_text(comment)
     (tmp_path / "number").write_text("7\n")
     (tmp_path / "comments").write_text(there)
-    calls = tmp_path / "calls"
-    environ = {"PATH": f"{shims}:/usr/bin:/bin", "CALLS": str(calls), "ANSWERS": str(tmp_path)}
-    done = run(script("preview-comment", "comment"), tmp_path, {**environ, "REPOSITORY": "o/r", "HEAD_SHA": "abc"})
-    assert done.returncode == 0, done.stderr
-    said = [line.removeprefix("api --silent ") for line in calls.read_text().splitlines() if "--silent" in line]
-    assert said == wanted
+    assert written(tmp_path, shims) == wanted
 
 
 @pytest.mark.parametrize("number", ["", None])
 def test_without_a_plan_or_an_open_pull_request_nothing_is_written(tmp_path: Path, shims: Path, number: str | None) -> None:
-    command(shims / "gh", GH)
     if number is not None:
         (tmp_path / "preview").mkdir()
         (tmp_path / "preview/comment.md").write_text("text")
         (tmp_path / "number").write_text(number)
-    calls = tmp_path / "calls"
-    environ = {"PATH": f"{shims}:/usr/bin:/bin", "CALLS": str(calls), "ANSWERS": str(tmp_path)}
-    done = run(script("preview-comment", "comment"), tmp_path, {**environ, "REPOSITORY": "o/r", "HEAD_SHA": "abc"})
-    assert done.returncode == 0, done.stderr
-    assert not calls.exists() or "--silent" not in calls.read_text()
+    assert written(tmp_path, shims) == []
 
 
 @pytest.mark.parametrize(

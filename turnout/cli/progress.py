@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from turnout.cli.screen import Screen
 from turnout.deploy import Outcome, Progress, Step, StepState
+from turnout.preview.text import short
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -56,11 +57,11 @@ class DeploymentProgress(Progress):
         began = self._in_flight.pop(key, time.monotonic())
         self._finished[step.operation] += 1
         if step.state is StepState.FAILED:
-            self._print(f"  [red]failed[/] {step.operation} {_short(step.type)} {_escaped(step.name)}")
+            self._print(f"  [red]failed[/] {step.operation} {short(step.type)} {_escaped(step.name)}")
             return
         done = f"would {step.operation}" if self._preview else _DONE.get(step.operation, step.operation)
         took = "" if self._preview else f" [dim]{time.monotonic() - began:.1f} s[/]"
-        self._print(f"  [green]{done:<14}[/] {_short(step.type):<28} {_escaped(step.name)}{took}")
+        self._print(f"  [green]{done:<14}[/] {short(step.type):<28} {_escaped(step.name)}{took}")
 
     def message(self, severity: str, text: str) -> None:
         color = {"error": "red", "warning": "yellow"}.get(severity, "dim")
@@ -73,7 +74,7 @@ class DeploymentProgress(Progress):
     def _block(self) -> str:
         now = time.monotonic()
         in_flight = self._in_flight.items()
-        rows = [f"  … {_short(kind)} {_escaped(name)} [dim]{now - since:.0f} s[/]" for (kind, name), since in in_flight]
+        rows = [f"  … {short(kind)} {_escaped(name)} [dim]{now - since:.0f} s[/]" for (kind, name), since in in_flight]
         more = len(rows) - _IN_FLIGHT_SHOWN
         return "\n".join(rows[:_IN_FLIGHT_SHOWN] + ([f"  … and {more} more"] if more > 0 else []))
 
@@ -89,14 +90,6 @@ def summary(outcome: Outcome) -> str:
         what = ", ".join(f"{n} to {verb}" if would else f"{n} {_DONE.get(verb, verb)}" for verb, n in verbs.items())
         what += f", {same} unchanged" if same else ""
     return f"{what} ({outcome.seconds:.1f} s, {outcome.engine})"
-
-
-def _short(kind: str) -> str:
-    """`aws:lb/targetGroup:TargetGroup` as `lb TargetGroup`."""
-    package, _, rest = kind.partition(":")
-    module, _, name = rest.partition(":")
-    module = module.partition("/")[0]
-    return f"{module} {name}" if package == "aws" and name else kind.rpartition(":")[2]
 
 
 def _escaped(text: str) -> str:

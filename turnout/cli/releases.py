@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 from turnout_components.live import utc_now
-from turnout_components.release import ReleaseError, parse
+from turnout_components.release import ReleaseError, name_of, parse
 from turnout_components.switch_record import Operator, SwitchRecord
 
 from turnout.cli.errors import CommandFailed, Exit
@@ -114,4 +114,4 @@ def _history_table(found: dict[str, Any]) -> Table:
 
 
 def _name(release: str | None) -> str:
-    return release.partition("@")[0] if release else "–"
+    return name_of(release) if release else "–"

@@ -10,11 +10,11 @@ from turnout_components.durations import duration
 from turnout_components.standby import Keep, StandbyPolicy
 
 from turnout.preview.changes import Change, Operation, Resource
+from turnout.preview.fleet import GROUP
 
 LISTENER = "aws:lb/listener:Listener"
 BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 TARGETS = "aws:lb/targetGroup:TargetGroup"
-GROUP = "aws:autoscaling/group:Group"
 _REFERENCE = re.compile(r"\$\{(?P<name>[^}]+)\.(?:arn|id)\}")
 
 
@@ -39,11 +39,6 @@ def told(before: Mapping[str, Any] | None, after: Mapping[str, Any], traffic: Ma
     left = [name for name, weight in then.items() if weight and not now.get(name)]
     kept = f"; standby {left[0]} {_kept(traffic.get('standby') or {})}" if len(left) == 1 else ""
     return f"traffic: {_shares(then)} → {_shares(now)}{kept}"
-
-
-def moves(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> bool:
-    """Whether weights change."""
-    return before is not None and _weights(before.get("weights")) != _weights(after.get("weights"))
 
 
 def interruptions(before: Iterable[Resource], changes: Iterable[Change]) -> tuple[Interruption, ...]:
