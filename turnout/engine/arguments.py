@@ -6,7 +6,23 @@ from itertools import dropwhile, takewhile
 FLAG, VALUE, MANY, MAYBE = "flag", "value", "many", "flag or =true/=false"
 
 _COMMON = {"--stack": VALUE, "--non-interactive": FLAG, "--color": VALUE, "--yes": FLAG}
-_SHORT = {"-s": "--stack", "-y": "--yes", "-m": "--message", "-p": "--parallel", "-j": "--json", "-d": "--diff"}
+_SHORT = {
+    "-s": "--stack",
+    "-y": "--yes",
+    "-m": "--message",
+    "-p": "--parallel",
+    "-j": "--json",
+    "-r": "--refresh",
+    "-t": "--target",
+    "-x": "--exclude",
+    "-c": "--config",
+    "-d": "--debug",
+    "-C": "--cwd",
+    "-e": "--emoji",
+    "-Q": "--fully-qualify-stack-names",
+    "-v": "--verbose",
+}
+"""Pulumi's short forms, of what is refused too: the refusal says the long one."""
 _CONFIG = {"--config-file": VALUE, "--path": FLAG}
 _UPDATE = {
     "--skip-preview": FLAG,
@@ -21,6 +37,7 @@ _UPDATE = {
     "--exec-kind": VALUE,
     "--config-file": VALUE,
 }
+_POLICY = {"--policy-pack": MANY, "--policy-pack-config": MANY}
 COMMANDS: dict[str, dict[str, str]] = {
     "version": {},
     "whoami": {"--json": FLAG},
@@ -39,9 +56,9 @@ COMMANDS: dict[str, dict[str, str]] = {
     "config set-all": {**_CONFIG, "--secret": MANY, "--plaintext": MANY, "--json": VALUE},
     "config rm": _CONFIG,
     "config rm-all": _CONFIG,
-    "up": {**_UPDATE, "--refresh": MAYBE},
-    "preview": {**_UPDATE, "--refresh": MAYBE},
-    "refresh": _UPDATE,
+    "up": {**_UPDATE, **_POLICY, "--refresh": MAYBE},
+    "preview": {**_UPDATE, **_POLICY, "--refresh": MAYBE},
+    "refresh": {**_UPDATE, "--preview-only": FLAG},
     "destroy": {**_UPDATE, "--refresh": MAYBE},
     "cancel": {},
 }

@@ -3,11 +3,13 @@
 Source: pulumi/pulumi, sdk/go/common/apitype/core.go (`DeploymentV3`, `ResourceV3`), pkg/resource/stack/deployment.go.
 """
 
+import errno
 import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -46,12 +48,17 @@ _PLAIN_FIELDS = (
     ("ignoreChanges", "ignore_changes"),
     ("customTimeouts", "custom_timeouts"),
     ("importID", "import_id"),
+    ("initErrors", "init_errors"),
     ("resourceHooks", "hooks"),
 )
 
 
 class CheckpointError(Exception):
     """A state file cannot be used; the message names the file and the way out."""
+
+
+class NotWritten(CheckpointError):
+    """A state file cannot be written: a full disk, no right to it."""
 
 
 def encode_value(value: Any, secrets: Secrets) -> Any:
@@ -116,8 +123,8 @@ def decode_resource(data: dict[str, Any], secrets: Secrets) -> ResourceState:
 
 def encode(snapshot: Snapshot, secrets: Secrets, now: datetime) -> dict[str, Any]:
     """The whole deployment. Refuses two live resources of one URN: that is a fault of the engine, not of the file."""
-    live = [state.urn for state in snapshot.resources if not state.delete]
-    if twice := {urn for urn in live if live.count(urn) > 1}:
+    live = Counter(state.urn for state in snapshot.resources if not state.delete)
+    if twice := [urn for urn, count in live.items() if count > 1]:
         raise CheckpointError(f"two resources have the URN {min(twice)}: give one of them another name")
     resources = [encode_resource(state, secrets) for state in snapshot.ordered()]
     pending = [
@@ -152,10 +159,11 @@ def magic(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def decode(data: Any, secrets: Callable[[str], Secrets], source: str) -> Snapshot:
+def decode(data: Any, secrets: Callable[[str], Secrets], source: str, fix: str = "") -> Snapshot:
     """The snapshot in a deployment. `secrets` gives the manager for the salt that the file names; `source` is the
-    file's name in messages."""
-    deployment = _checked(data, source)
+    file's name in messages, `fix` what to do about a damaged one."""
+    fix = fix or _FIX
+    deployment = _checked(data, source, fix)
     try:
         manager = secrets(_salt(deployment))
         snapshot = Snapshot([decode_resource(item, manager) for item in deployment.get("resources") or []])
@@ -166,17 +174,17 @@ def decode(data: Any, secrets: Callable[[str], Secrets], source: str) -> Snapsho
     except SecretsError as error:
         raise CheckpointError(f"{source}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{source} is damaged ({type(error).__name__}: {error}); {_FIX}") from None
-    _verify(snapshot, source)
+        raise CheckpointError(f"{source} is damaged ({type(error).__name__}: {error}); {fix}") from None
+    _verify(snapshot, source, fix)
     return snapshot
 
 
 _FIX = "put the backup beside it (.bak) in its place, or import an export of the stack; it was left as it is"
 
 
-def _checked(data: Any, source: str) -> dict[str, Any]:
+def _checked(data: Any, source: str, fix: str) -> dict[str, Any]:
     if not isinstance(data, dict) or not isinstance(data.get("version"), int):
-        raise CheckpointError(f"{source} is no Pulumi deployment (no version); {_FIX}")
+        raise CheckpointError(f"{source} is no Pulumi deployment (no version); {fix}")
     if data["version"] > SCHEMA_VERSION:
         raise CheckpointError(
             f"{source} has version {data['version']}, newer than {SCHEMA_VERSION}, the newest that this engine knows: "
@@ -188,10 +196,10 @@ def _checked(data: Any, source: str) -> dict[str, Any]:
         )
     deployment = data.get("deployment")
     if not isinstance(deployment, dict):
-        raise CheckpointError(f"{source} is damaged (no deployment); {_FIX}")
+        raise CheckpointError(f"{source} is damaged (no deployment); {fix}")
     manifest = deployment.get("manifest")
     if not isinstance(manifest, dict) or manifest.get("magic") != magic(str(manifest.get("version", ""))):
-        raise CheckpointError(f"{source} is damaged (its magic does not fit its version); {_FIX}")
+        raise CheckpointError(f"{source} is damaged (its magic does not fit its version); {fix}")
     return deployment
 
 
@@ -209,26 +217,34 @@ def _operation(kind: str) -> str:
     return next(operation for operation, name in _PENDING_TYPES.items() if name == kind)
 
 
-def _verify(snapshot: Snapshot, source: str) -> None:
+def _verify(snapshot: Snapshot, source: str, fix: str) -> None:
     """No URN twice among the live, and nothing before its parent or provider (Pulumi's `VerifyIntegrity`)."""
     to_come = Counter(state.urn for state in snapshot.resources)
     live: set[str] = set()
     for state in snapshot.resources:
         if not state.delete and state.urn in live:
-            raise CheckpointError(f"{source} is damaged ({state.urn} stands in it twice); {_FIX}")
+            raise CheckpointError(f"{source} is damaged ({state.urn} stands in it twice); {fix}")
         if not state.delete:
             live.add(state.urn)
         for urn in (state.parent, provider_urn(state.provider)):
             if urn != state.urn and to_come[urn] and urn not in live:
-                raise CheckpointError(f"{source} is damaged ({state.urn} comes before {urn}); {_FIX}")
+                raise CheckpointError(f"{source} is damaged ({state.urn} comes before {urn}); {fix}")
         to_come[state.urn] -= 1
+
+
+def refuse_dangling(snapshot: Snapshot, source: str, fix: str) -> None:
+    """Raises `CheckpointError` where a resource names one that is not there (Pulumi's `VerifyIntegrity`): a file was edited."""
+    there = {state.urn for state in snapshot.resources}
+    for state in snapshot.resources:
+        if lacking := sorted(state.needs() - there):
+            raise CheckpointError(f"{source} is damaged ({state.urn} needs {lacking[0]}, which is not in it); {fix}")
 
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def read(path: Path) -> tuple[Any, bytes]:
+def read(path: Path, fix: str = "") -> tuple[Any, bytes]:
     """A state file's JSON and its bytes."""
     try:
         raw = path.read_bytes()
@@ -238,7 +254,7 @@ def read(path: Path) -> tuple[Any, bytes]:
         return json.loads(raw), raw
     except ValueError:
         state = "empty" if not raw.strip() else "truncated or damaged (no JSON)"
-        raise CheckpointError(f"{path} is {state}; {_FIX}") from None
+        raise CheckpointError(f"{path} is {state}; {fix or _FIX}") from None
 
 
 def write(path: Path, data: Any) -> bytes:
@@ -253,13 +269,27 @@ def write(path: Path, data: Any) -> bytes:
 def replace_file(path: Path, raw: bytes) -> None:
     """Atomic and durable: a temporary file, fsync, rename, fsync of the folder. Readable by its owner only."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_folder(path.parent)
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise not_written(path, error) from None
+
+
+def not_written(path: Path, error: OSError) -> "NotWritten":
+    """What to say where a file of the state cannot be written."""
+    fix = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "give yourself the right to write there"
+    return NotWritten(
+        f"{path} cannot be written ({error.strerror}): {fix} and run the command again; what was there is whole, and what was "
+        "under way is looked for in the cloud"
+    )
 
 
 def sync_folder(path: Path) -> None:

@@ -20,8 +20,9 @@ from turnout.engine.config_values import ConfigError
 from turnout.engine.context import CommandFailed, Context
 from turnout.engine.crypto import SecretsError
 from turnout.engine.display import HEADER
+from turnout.engine.lock import StackLocked
+from turnout.engine.policy_packs import PackError
 from turnout.engine.provider import ResourceType
-from turnout.engine.store import StackLocked
 
 FAILED, REFUSED = 1, 2
 
@@ -66,12 +67,17 @@ def _guarded(context: Context, args: list[str]) -> int:
     try:
         arguments = parse(args)
         return _HANDLERS.get(arguments.command, _about)(context, arguments)
-    except (UsageError, ConfigError, StackLocked) as error:
+    except (UsageError, ConfigError, StackLocked, PackError) as error:
         return _fail(context, REFUSED, str(error))
     except CommandFailed as error:
         return _fail(context, error.code, str(error))
     except (CheckpointError, SecretsError) as error:
         return _fail(context, FAILED, str(error))
+    except OSError as error:
+        place, reason = error.filename or context.home, error.strerror or error
+        return _fail(
+            context, FAILED, f"{place}: {reason}; make room or give yourself the right to it, then run the command again"
+        )
 
 
 def _fail(context: Context, code: int, message: str) -> int:

@@ -22,23 +22,31 @@ _DONE = {
     "read": "read",
     "refresh": "refreshed",
 }
+DRIFTED = "drifted (in the state => in the cloud)"
+GONE = "is gone, not by this engine: it leaves the state"
 _LONGEST = 120
 """Characters of a property's value."""
 
 
 def header(operation: str, stack: str) -> str:
     """The first line."""
-    doing = {"preview": "Previewing update", "up": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}[operation]
+    doing = {
+        "preview": "Previewing update",
+        "up": "Updating",
+        "preview-refresh": "Previewing refresh",
+        "refresh": "Refreshing",
+        "destroy": "Destroying",
+    }[operation]
     return f"{doing} ({stack}) with the {HEADER}"
 
 
 class Display:
     """Turns one event after the other into lines."""
 
-    def __init__(self, operation: str, *, show_outputs: bool = True) -> None:
-        self._preview = operation == "preview"
-        self._show_outputs = show_outputs
-        self._begun: dict[str, None] = {}
+    def __init__(self, operation: str, *, preview: bool | None = None) -> None:
+        self._refresh = operation == "refresh"
+        self._preview = operation == "preview" if preview is None else preview
+        self._to_delete: set[str] = set()
 
     def lines(self, event: Mapping[str, Any]) -> Iterator[str]:
         """The lines of an event, none for most."""
@@ -48,6 +56,8 @@ class Display:
             yield from self._after(found["metadata"])
         elif found := event.get("resOpFailedEvent"):
             yield _line(found["metadata"], "failed")
+        elif found := event.get("policyEvent"):
+            yield from _violation(found)
         elif found := event.get("diagnosticEvent"):
             yield from _diagnostic(found)
         elif found := event.get("summaryEvent"):
@@ -56,6 +66,8 @@ class Display:
     def _before(self, step: Mapping[str, Any]) -> Iterator[str]:
         if step["op"] in ("same", "read", "refresh"):
             return
+        if step["op"] == "delete":
+            self._to_delete.add(step["urn"])
         if self._preview:
             yield _line(step, "would be " + _DONE.get(step["op"], step["op"]))
             yield from _differences(step)
@@ -63,13 +75,24 @@ class Display:
             yield _line(step, _DOING.get(step["op"], step["op"]))
 
     def _after(self, step: Mapping[str, Any]) -> Iterator[str]:
-        if self._preview or step["op"] in ("same", "read") or (step["op"] == "refresh" and not step.get("diffs")):
+        if step["op"] in ("same", "read") or (step["op"] == "refresh" and not step.get("diffs")):
             return
-        yield _line(step, _DONE.get(step["op"], step["op"]))
+        if step["op"] == "refresh":
+            yield _line(step, DRIFTED)
+        elif step["op"] == "delete" and step["urn"] not in self._to_delete:
+            yield _line(step, GONE)
+        elif self._preview:
+            return
+        else:
+            yield _line(step, _DONE.get(step["op"], step["op"]))
         yield from _differences(step)
 
     def _summary(self, summary: Mapping[str, Any]) -> Iterator[str]:
         changes = {op: count for op, count in summary["resourceChanges"].items() if op not in ("read", "refresh")}
+        if self._refresh:
+            yield f"Drift: {summary['resourceChanges'].get('refresh', 0)} changed, {changes.get('delete', 0)} gone"
+            yield f"Duration: {summary['durationSeconds']}s"
+            return
         unchanged = changes.pop("same", 0)
         words = {"create": "to create", "update": "to update", "replace": "to replace", "delete": "to delete"}
         yield "Resources:"
@@ -99,8 +122,14 @@ def _differences(step: Mapping[str, Any]) -> Iterator[str]:
     forcing = set(step.get("keys") or ())
     for name in step.get("diffs") or ():
         note = " (forces replacement)" if name in forcing else ""
-        for path, before, after in _changed(name, old.get(name), new.get(name)):
-            yield f"        {path}: {_short(before)} => {_short(after)}{note}"
+        for line in differences(name, old.get(name), new.get(name)):
+            yield f"        {line}{note}"
+
+
+def differences(name: str, old: Any, new: Any) -> Iterator[str]:
+    """What changed in a property, a line for each leaf: `tags.team: "a" => "b"`."""
+    for path, before, after in _changed(name, old, new):
+        yield f"{path}: {_short(before)} => {_short(after)}"
 
 
 def _changed(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -126,6 +155,14 @@ def _diagnostic(event: Mapping[str, Any]) -> Iterator[str]:
     for number, line in enumerate(event["message"].rstrip("\n").split("\n")):
         place = f"{where}: " if where and number == 0 else ""
         yield f"    {prefix if number == 0 else ''}{place}{line}"
+
+
+def _violation(event: Mapping[str, Any]) -> Iterator[str]:
+    """As Pulumi lists them: level, policy, resource; the message below."""
+    where = event["resourceUrn"].rsplit("::", 1)[-1]
+    yield f"    [{event['enforcementLevel']}] {event['policyName']} ({where}), {event['policyPackName']}"
+    for line in event["message"].rstrip("\n").split("\n"):
+        yield f"        {line}"
 
 
 def _short(value: Any) -> str:

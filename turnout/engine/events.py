@@ -4,8 +4,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from threading import Lock
+from types import MappingProxyType
 from typing import Any
 
+from turnout.engine.analyzer import Violation
 from turnout.engine.plan import Kind, Step
 from turnout.engine.state import ResourceState
 from turnout.engine.values import Secret, Unknown
@@ -37,6 +39,10 @@ class Events:
             self.changes[step.kind.value] += 1
         self._emit({"resOutputsEvent": {"metadata": metadata(step, state, old), "planning": planning}})
 
+    def stack_outputs(self, stack: ResourceState) -> None:
+        """What a preview knows of the stack's outputs: a second event of the stack, as of Pulumi's `OnResourceOutputs`."""
+        self._emit({"resOutputsEvent": {"metadata": metadata(Step(Kind.SAME), stack, None), "planning": True}})
+
     def failed(self, step: Step, state: ResourceState, old: ResourceState | None) -> None:
         self._emit({"resOpFailedEvent": {"metadata": metadata(step, state, old), "status": 1, "steps": 0}})
 
@@ -45,11 +51,27 @@ class Events:
         event = {"urn": urn, "message": f"{message}\n", "color": "never", "severity": severity, "ephemeral": ephemeral}
         self._emit({"diagnosticEvent": event})
 
-    def summary(self, maybe_corrupt: bool = False) -> None:
+    def violated(self, found: Violation) -> None:
+        """What a policy found, as `PolicyEvent`; `severity` is ours, Pulumi's events have none."""
+        event = {
+            "resourceUrn": found.urn,
+            "message": f"{found.message}\n",
+            "color": "never",
+            "policyName": found.policy,
+            "policyPackName": found.pack,
+            "policyPackVersion": found.version,
+            "policyPackVersionTag": found.version,
+            "enforcementLevel": found.level,
+            "severity": found.severity,
+        }
+        self._emit({"policyEvent": event})
+
+    def summary(self, maybe_corrupt: bool = False, packs: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`packs`: version by policy pack."""
         seconds = max(1, round(self._clock() - self._began))
         changes = dict(self.changes)
-        body = {"maybeCorrupt": maybe_corrupt, "durationSeconds": seconds, "resourceChanges": changes, "PolicyPacks": {}}
-        self._emit({"summaryEvent": body})
+        body = {"maybeCorrupt": maybe_corrupt, "durationSeconds": seconds, "resourceChanges": changes}
+        self._emit({"summaryEvent": {**body, "PolicyPacks": dict(packs)}})
 
     def cancelled(self) -> None:
         self._emit({"cancelEvent": {}})

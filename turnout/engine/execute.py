@@ -2,26 +2,30 @@
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from turnout.engine.checkpoint import NotWritten
 from turnout.engine.hooks import Hooks
 from turnout.engine.plan import (
     PROVIDER_PREFIX,
+    STACK_TYPE,
     Goal,
     Kind,
     Step,
     auto_named,
     decide,
     faults,
+    name_stays,
     predicted,
     with_ignored,
     with_secrets,
     withheld,
 )
-from turnout.engine.provider import Created, Properties, ProviderError, ResourceType
+from turnout.engine.provider import Created, Prepares, Properties, ProviderError, ResourceType
 from turnout.engine.redact import without_secrets
 from turnout.engine.removal import delete_one, refuse_protected
 from turnout.engine.run import Run
@@ -49,14 +53,15 @@ class Executor:
         written: Written = {}
         try:
             rtype = run.type_of(goal.type) if goal.custom and not goal.type.startswith(PROVIDER_PREFIX) else None
-            goal, written = withheld(goal, rtype)
+            goal, written = withheld(self._prepared(goal, rtype), rtype)
             wanted, goal = goal, self._checked(goal, written, rtype, old)
         except (LookupError, ValueError) as error:
             raise run.fail(_words(error, written), Step(Kind.CREATE), _state(goal, old), old) from None
-        step = decide(old, goal, rtype)
+        step = decide(old, goal, rtype, name_stays(wanted, old, rtype))
         if step.kind is Kind.REPLACE and rtype is not None:
             goal = self._checked(wanted, written, rtype, None)
         state = _state(goal, old)
+        run.heed_policies(goal, written, step, state)
         run.events.begins(step, state, old, planning=run.preview)
         try:
             if run.preview:
@@ -64,8 +69,9 @@ class Executor:
             elif rtype is None:
                 state = self._settle(step, state, old)
             else:
-                state = self._apply(step, state, old, rtype, written)
-        except (ProviderError, LookupError) as error:
+                with run.steps:
+                    state = self._apply(step, state, old, rtype, written)
+        except (ProviderError, LookupError, NotWritten) as error:
             raise run.fail(_words(error, written), step, state, old) from None
         with run.lock:
             run.snapshot.put(state)
@@ -85,6 +91,8 @@ class Executor:
                 state.outputs = dict(outputs)
                 if run.journal is not None:
                     run.journal.record(state)
+        if run.preview and state.type == STACK_TYPE:
+            run.events.stack_outputs(state)
 
     def _claim(self, goal: Goal) -> ResourceState | None:
         """The old state of this resource, under its URN or an alias; a URN belongs to one resource."""
@@ -103,6 +111,11 @@ class Executor:
                     old = run.snapshot.get(goal.urn)
                     break
             return replace(old) if old is not None else None
+
+    def _prepared(self, goal: Goal, rtype: ResourceType | None) -> Goal:
+        if not isinstance(rtype, Prepares):
+            return goal
+        return replace(goal, inputs=rtype.prepare(self._run.config_of(goal.provider), goal.inputs))
 
     def _checked(self, goal: Goal, written: Written, rtype: ResourceType | None, old: ResourceState | None) -> Goal:
         if rtype is None:
@@ -157,13 +170,14 @@ class Executor:
     def _create(self, operation: str, state: ResourceState, rtype: ResourceType, written: Written) -> None:
         run, inputs = self._run, plain({**state.inputs, **written})
         assert run.journal is not None
-        config = run.config_of(state.provider)
+        config = replace(run.config_of(state.provider), timeouts=state.custom_timeouts)
         token = run.begin(operation, state)
         try:
             made = rtype.create(config, inputs, token)
-        except ProviderError:
-            self._keep_partial(state, rtype.find(config, inputs, token), token, written)
-            raise
+        except ProviderError as error:
+            with suppress(ProviderError):  # the cloud is away: the intent stays open, and the next run looks
+                self._keep_partial(state, rtype.find(config, inputs, token), token, written)
+            raise error from None
         self._made(state, made, written)
         run.journal.done(state.urn, token, state)
 
@@ -177,14 +191,14 @@ class Executor:
             self._run.journal.done(state.urn, token, state)
 
     def _made(self, state: ResourceState, made: Created, written: Written) -> None:
-        state.id = made.id
+        state.id, state.init_errors = made.id, list(made.init_errors)
         state.outputs = _kept(made.outputs, state, written)
         state.created = state.modified = datetime.now(UTC)
 
     def _update(self, state: ResourceState, old: ResourceState, rtype: ResourceType, written: Written) -> None:
         run = self._run
         assert run.journal is not None
-        config = run.config_of(state.provider)
+        config = replace(run.config_of(state.provider), timeouts=state.custom_timeouts)
         token = run.begin("update", state)
         inputs = plain({**state.inputs, **written})
         outputs = rtype.update(config, old.id, plain(old.inputs), inputs, plain(old.outputs))

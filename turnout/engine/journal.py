@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
-from turnout.engine.checkpoint import CheckpointError, decode_resource, encode_resource, sync_folder
+from turnout.engine.checkpoint import CheckpointError, decode_resource, encode_resource, not_written, sync_folder
 from turnout.engine.crypto import Secrets
 from turnout.engine.state import PendingOperation, ResourceState, Snapshot
 
@@ -20,13 +20,20 @@ FORMAT = 1
 
 
 class Journal:
-    """Appends; every line is on disk when its call returns. Safe to use from several threads."""
+    """Appends; every line is on disk when its call returns. Safe to use from several threads: lines that are given while others
+    are being synced go to the disk together. After a write that failed nothing more is written."""
 
     def __init__(self, path: Path, base: str, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._lock = Lock()
+        self._given = Lock()
+        self._lines: list[bytes] = []
+        self._count = 0
+        self._turn = Lock()
+        self._synced = 0
+        self._failure: CheckpointError | None = None
+        self._path = path
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        self._file = os.fdopen(handle, "ab")
+        self._file = os.fdopen(handle, "ab", buffering=0)
         self._write({"journal": FORMAT, "base": base})
         sync_folder(path.parent)
 
@@ -69,10 +76,28 @@ class Journal:
 
     def _write(self, entry: dict[str, Any]) -> None:
         line = json.dumps(entry, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        with self._lock:
-            self._file.write(line)
-            self._file.flush()
+        with self._given:
+            self._lines.append(line)
+            self._count += 1
+            number = self._count
+        with self._turn:
+            if self._synced < number:
+                self._sync()
+
+    def _sync(self) -> None:
+        """Writes what was given until now."""
+        if self._failure is not None:
+            raise self._failure
+        with self._given:
+            lines, self._lines, count = b"".join(self._lines), [], self._count
+        try:
+            while lines:
+                lines = lines[self._file.write(lines) :]
             os.fsync(self._file.fileno())
+        except OSError as error:
+            self._failure = not_written(self._path, error)
+            raise self._failure from None
+        self._synced = count
 
 
 def base_of(path: Path) -> str | None:
@@ -122,24 +147,26 @@ def _finish(operation: PendingOperation, result: ResourceState | None, snapshot:
     old = snapshot.get(result.urn)
     if operation.operation == "create-replacement" and old is not None and old.id != result.id:
         old.delete = True
-        snapshot.resources.append(result)
+        snapshot.append(result)
     else:
         snapshot.put(result)
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
     """Every whole line. The last one may be cut off by a crash: what it would have said was not acted upon."""
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            raise _damaged(path, number, "no JSON") from None
-        if not isinstance(entry, dict):
-            raise _damaged(path, number, "no object")
-        if number == 1 and (entry.get("journal") != FORMAT or "base" not in entry):
-            raise _damaged(path, number, "no header of a journal this engine knows")
-        yield entry
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                raise _damaged(path, number, "no JSON") from None
+            if not isinstance(entry, dict):
+                raise _damaged(path, number, "no object")
+            if number == 1 and (entry.get("journal") != FORMAT or "base" not in entry):
+                raise _damaged(path, number, "no header of a journal this engine knows")
+            yield entry
 
 
 def _damaged(path: Path, number: int, reason: str) -> CheckpointError:

@@ -9,6 +9,7 @@ Exit codes: 0 well; 1 failed; 2 the program refused its configuration; 3 the swi
 import asyncio
 import json
 import os
+import re
 import runpy
 import signal
 import sys
@@ -22,8 +23,15 @@ from typing import Any
 import grpc
 import pulumi
 from pulumi import runtime
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2_grpc
 
+_FRAMES = 8
+_LINES = 20
+"""Of an error's text: all of it fits on a screen."""
+_UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (?:the )?(.+?)\. Please update the Pulumi CLI")
+"""What the SDK says where an engine lacks a feature."""
 SWITCH_PREFIX = "switch: "
+_OPTIONS = [("grpc.max_receive_message_length", -1)]
 
 
 def main() -> int:
@@ -40,8 +48,8 @@ def main() -> int:
         runtime.Settings(
             project=order["project"],
             stack=order["stack"],
-            monitor=order["monitor"],
-            engine=order["engine"],
+            monitor=_Monitor(order["monitor"]),
+            engine=_Engine(order["engine"]),
             parallel=order["parallel"],
             dry_run=order["dry_run"],
             organization=order["organization"],
@@ -49,6 +57,26 @@ def main() -> int:
         )
     )
     return asyncio_run(path, order["parallel"])
+
+
+class _Monitor(resource_pb2_grpc.ResourceMonitorStub):
+    """The engine's monitor. Waiting registrations share one thread that reads the connection: with gRPC's blocking calls each
+    has a poll of its own, and every answer wakes them all."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(grpc.insecure_channel(address, options=_OPTIONS))
+        register = self.RegisterResource
+        self.RegisterResource = lambda request: register.future(request).result()
+
+
+class _Engine(engine_pb2_grpc.EngineStub):
+    """The engine's log, without debug messages: the SDK writes some ten a resource and waits for each to be answered, and the
+    local engine shows none."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(grpc.insecure_channel(address, options=_OPTIONS))
+        send = self.Log
+        self.Log = lambda request: None if request.severity == engine_pb2.DEBUG else send(request)
 
 
 def asyncio_run(path: Path, parallel: int) -> int:
@@ -63,20 +91,24 @@ def asyncio_run(path: Path, parallel: int) -> int:
     try:
         loop.run_until_complete(task)
     except BaseException as error:
-        return _told(error, path)
-    finally:
+        code = _told(error, path)
         _cancel_rest(loop)
-        sys.stdout.flush()
+        return code
     return 0
 
 
-def _run(path: Path) -> None:
+async def _run(path: Path) -> None:
+    """Runs the program, and lets its registrations begin before the SDK waits for their end. It waits for those that have begun
+    one by one, for others in rounds that look at every output each: time by the square of the number of resources."""
     runpy.run_path(str(path), run_name="__main__")
+    await asyncio.sleep(0)
 
 
 def _told(error: BaseException, path: Path) -> int:
     """Says what happened in a few lines; returns the exit code."""
     if isinstance(error, SystemExit):
+        if isinstance(error.code, str):
+            print(f"error: the program ended: {error.code}", file=sys.stderr)
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, asyncio.CancelledError):
         return 130
@@ -92,14 +124,35 @@ def _told(error: BaseException, path: Path) -> int:
         return 1
     place = _place(error, path)
     name = "" if isinstance(error, pulumi.RunError) else f"{type(error).__name__}: "
+    if unsupported := _UNSUPPORTED.search(text):
+        name, text = "", f"{unsupported[1]}: not supported by the local engine (not Pulumi)"
+    lines = text.splitlines() or [""]
+    text = "\n".join([*lines[:_LINES], *([f"… {len(lines) - _LINES} lines more"] if len(lines) > _LINES else [])])
     print(f"error: the program failed{place}: {name}{text}", file=sys.stderr)
+    for line in _frames(error, path):
+        print(line, file=sys.stderr)
     return 1
+
+
+def _own(error: BaseException, path: Path) -> list[traceback.FrameSummary]:
+    """The program's own code on the stack, the newest last."""
+    folder = path if path.is_dir() else path.parent
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(folder)]
+
+
+def _frames(error: BaseException, path: Path) -> list[str]:
+    """The way to the place of the error through the program, a line a frame; none where the place says it all."""
+    frames = _own(error, path)
+    shown = [f"  {os.path.relpath(f.filename)}:{f.lineno} in {f.name}: {f.line}" for f in frames[-_FRAMES:]]
+    left_out = [f"  … {len(frames) - _FRAMES} more"] if len(frames) > _FRAMES else []
+    return left_out + shown if len(frames) > 1 else []
 
 
 def _place(error: BaseException, path: Path) -> str:
     """The last line of the program's own code, else of any code, that was on the stack."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if Path(f.filename).is_relative_to(path if path.is_dir() else path.parent)]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {os.path.relpath(error.filename)}:{error.lineno}"
+    frames, own = traceback.extract_tb(error.__traceback__), _own(error, path)
     if not (own or frames):
         return ""
     frame = (own or frames)[-1]

@@ -29,9 +29,18 @@ _REFUSED = {
     "remote": "remote components",
     "deletedWith": "deleted_with",
     "replace_with": "replace_with",
+    "replacement_trigger": "replacement_trigger",
     "transforms": "transforms",
-    "state_migrations": "state migrations",
+    "state_migrations": "state_migrations",
+    "hideDiffs": "hide_diffs",
+    "envVarMappings": "env_var_mappings",
+    "pluginDownloadURL": "plugin_download_url",
+    "pluginChecksums": "plugin checksums",
+    "packageRef": "parameterized packages",
+    "snippetId": "snippets",
 }
+"""Resource options by their field of the request; a field that is empty is not refused."""
+STACK_REFERENCE = "pulumi:pulumi:StackReference"
 
 
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
@@ -115,7 +124,23 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self._abort(context, f"method {request.tok} is not supported by the local engine")
 
     def ReadResource(self, request: Any, context: Any) -> Any:
-        self._abort(context, f"reading an existing {request.type} ({request.name}) is not supported by the local engine")
+        what = "stack references are" if request.type == STACK_REFERENCE else f"reading an existing {request.type} is"
+        self._abort(context, f"{what} not supported by the local engine ({request.name})")
+
+    def ExistsResource(self, request: Any, context: Any) -> Any:
+        self._abort(context, f"asking whether a {request.type} exists is not supported by the local engine")
+
+    def RegisterStackTransform(self, request: Any, context: Any) -> Any:  # noqa: ARG002
+        self._abort(context, "stack transforms are not supported by the local engine")
+
+    def RegisterStackInvokeTransform(self, request: Any, context: Any) -> Any:  # noqa: ARG002
+        self._abort(context, "invoke transforms are not supported by the local engine")
+
+    def RegisterErrorHook(self, request: Any, context: Any) -> Any:
+        self._abort(context, f"error hooks are not supported by the local engine ({request.name})")
+
+    def RegisterPackage(self, request: Any, context: Any) -> Any:
+        self._abort(context, f"parameterized packages are not supported by the local engine ({request.name})")
 
     def SignalAndWaitForShutdown(self, request: Any, context: Any) -> Any:  # noqa: ARG002
         """The program has registered everything. Deletes follow when its process has ended well."""
@@ -128,7 +153,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         context.abort(grpc.StatusCode.UNAVAILABLE, message)
 
     def _goal(self, request: Any) -> Goal:
-        used = [word for name, word in _REFUSED.items() if getattr(request, name)]
+        used = [word for name, word in _REFUSED.items() if _is_set(request, name)]
         if used:
             raise ValueError(f"{', '.join(used)}: not supported by the local engine")
         aliases = [*request.aliasURNs, *(self._alias(alias, request) for alias in request.aliases)]
@@ -164,6 +189,12 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         parent = "" if spec.noParent else spec.parentUrn or request.parent
         prefix = f"urn:pulumi:{spec.stack or self._info.stack}::{spec.project or self._info.project}::"
         return f"{prefix}{_qualified(parent, spec.type or request.type)}::{spec.name or request.name}"
+
+
+def _is_set(request: Any, name: str) -> bool:
+    """Whether a field says something; one that is a message is true even when it is empty."""
+    field = request.DESCRIPTOR.fields_by_name[name]
+    return bool(request.HasField(name)) if field.has_presence else bool(getattr(request, name))
 
 
 def _qualified(parent: str, type_: str) -> str:

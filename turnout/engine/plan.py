@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any
 
@@ -61,21 +62,33 @@ class Step:
     delete_first: bool = False
 
 
-def decide(old: ResourceState | None, goal: Goal, rtype: ResourceType | None) -> Step:
-    """Create, update, replace or leave alone. `rtype` is None for components and providers, which are never replaced."""
+def decide(old: ResourceState | None, goal: Goal, rtype: ResourceType | None, name_stays: bool = False) -> Step:
+    """Create, update, replace or leave alone. `rtype` is None for components and providers, which are never replaced. Where the
+    `name_stays` (below) the old one goes first."""
     if old is None:
         return Step(Kind.CREATE)
     before, after = plain(old.inputs), plain(goal.inputs)
     changed = tuple(sorted(key for key in before.keys() | after.keys() if _differs(before.get(key), after.get(key))))
     if rtype is None:
         return Step(Kind.UPDATE if changed and goal.custom else Kind.SAME, changed)
-    replacing = tuple(key for key in changed if key in rtype.replace_on or _named(key, goal.replace_on_changes))
+    forcing = {path.split(".")[0] for path in rtype.replace_on if _differs(_at(before, path), _at(after, path))}
+    replacing = tuple(key for key in changed if key in forcing or _named(key, goal.replace_on_changes))
     if old.provider != goal.provider and not has_unknown(goal.provider) and _provider_moved(old.provider, goal.provider):
         replacing = (*replacing, "provider")
     if replacing:
-        first = goal.delete_before_replace if goal.delete_before_replace is not None else rtype.delete_before_replace
+        said = goal.delete_before_replace
+        first = said if said is not None else rtype.delete_before_replace or name_stays
         return Step(Kind.REPLACE, changed, replacing, first)
-    return Step(Kind.UPDATE if changed else Kind.SAME, changed)
+    return Step(Kind.UPDATE if changed or old.init_errors else Kind.SAME, changed)
+
+
+def name_stays(wanted: Goal, old: ResourceState | None, rtype: ResourceType | None) -> bool:
+    """Whether the program itself gives the physical name, and the one that is taken already (`nameRequiresDeleteBeforeReplace`,
+    pulumi-terraform-bridge)."""
+    if old is None or rtype is None or rtype.auto_name is None:
+        return False
+    name = rtype.auto_name.identity(plain(wanted.inputs))
+    return name is not None and name == rtype.auto_name.identity(plain(old.inputs))
 
 
 def withheld(goal: Goal, rtype: ResourceType | None) -> tuple[Goal, dict[str, Any]]:
@@ -87,14 +100,25 @@ def withheld(goal: Goal, rtype: ResourceType | None) -> tuple[Goal, dict[str, An
 
 
 def with_ignored(inputs: Mapping[str, Any], old: ResourceState | None, ignore: list[str]) -> dict[str, Any]:
-    """The inputs with every ignored property as the old state has it; only top-level names (`tags`) are known here."""
+    """The inputs with every ignored property as the old state has it: top-level names (`tags`), and paths of names into blocks
+    (`scalingConfig.desiredSize`; "ignoreChanges", Pulumi's resource options)."""
     result = dict(inputs)
-    for name in ignore if old is not None else ():
-        if name in old.inputs:  # type: ignore[union-attr]
-            result[name] = old.inputs[name]  # type: ignore[union-attr]
-        else:
-            result.pop(name, None)
+    for path in ignore if old is not None else ():
+        _keep(result, old.inputs, path.split("."))  # type: ignore[union-attr]
     return result
+
+
+def _keep(wanted: dict[str, Any], held: Mapping[str, Any], path: list[str]) -> None:
+    name, *rest = path
+    inner, before = wanted.get(name), held.get(name)
+    if rest:
+        if isinstance(inner, Mapping) and isinstance(before, Mapping):
+            wanted[name] = dict(inner)
+            _keep(wanted[name], before, rest)
+    elif name in held:
+        wanted[name] = before
+    else:
+        wanted.pop(name, None)
 
 
 def auto_named(goal: Goal, auto: AutoName | None, old_inputs: Mapping[str, Any] | None, random_hex: str) -> dict[str, Any]:
@@ -102,26 +126,29 @@ def auto_named(goal: Goal, auto: AutoName | None, old_inputs: Mapping[str, Any] 
 
     Raises `ValueError` when the logical name leaves no room (pulumi-terraform-bridge refuses this too)."""
     inputs = dict(goal.inputs)
-    if auto is None or inputs.get(auto.property) is not None or inputs.get(f"{auto.property}Prefix") is not None:
+    if auto is None or auto.given(inputs) is not None or auto.is_left_to_others(inputs):
         return inputs
-    if old_inputs and old_inputs.get(auto.property) is not None:
-        inputs[auto.property] = old_inputs[auto.property]
-        return inputs
+    if old_inputs and (name := auto.adopted(old_inputs)) is not None:
+        return auto.named(inputs, name)
     name = f"{goal.name}-{random_hex[: auto.random_length]}"
     if len(name) > auto.max_length:
         room = auto.max_length - auto.random_length - 1
         raise ValueError(
             f"name {goal.name!r} is too long: its physical name has {auto.max_length} characters, of which {room} are yours"
         )
-    inputs[auto.property] = name
-    return inputs
+    return auto.named(inputs, name)
 
 
 def faults(inputs: Mapping[str, Any], rtype: ResourceType) -> list[Fault]:
     """Inputs that the provider does not know, and those that AWS would refuse."""
     unknown = sorted(name for name, value in inputs.items() if value is not None and name not in rtype.inputs)
-    refused = [Fault(name, f"is not supported by the local engine for {rtype.token}") for name in unknown]
+    refused = [Fault(name, f"is not supported by the local engine for {rtype.token}{_meant(name, rtype)}") for name in unknown]
     return refused or rtype.check(plain({k: v for k, v in inputs.items() if v is not None}))
+
+
+def _meant(name: str, rtype: ResourceType) -> str:
+    near = get_close_matches(name, rtype.inputs, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def with_secrets(outputs: Mapping[str, Any], goal_inputs: Mapping[str, Any], additional: list[str]) -> dict[str, Any]:
@@ -138,18 +165,30 @@ def with_secrets(outputs: Mapping[str, Any], goal_inputs: Mapping[str, Any], add
 
 
 def predicted(step: Step, goal: Goal, old: ResourceState | None, rtype: ResourceType | None) -> dict[str, Any]:
-    """Outputs as far as a preview knows them: missing ones are unknown to the SDK by themselves."""
+    """Outputs as far as a preview knows them: missing ones are unknown to the SDK by themselves. What an input said that is
+    left out now is not known either."""
     inputs = {k: v for k, v in goal.inputs.items() if v is not None}
     if step.kind is Kind.SAME and old is not None:
         return dict(old.outputs)
     if step.kind is Kind.UPDATE and old is not None:
         volatile = dict.fromkeys(rtype.volatile if rtype else (), UNKNOWN)
-        return {**old.outputs, **inputs, **volatile}
+        kept = {name: value for name, value in old.outputs.items() if name in inputs or name not in old.inputs}
+        return {**kept, **inputs, **volatile}
     return inputs
 
 
 def _differs(before: Any, after: Any) -> bool:
     return has_unknown(after) or before != after
+
+
+def _at(values: Mapping[str, Any], path: str) -> Any:
+    """What stands at a dotted path; all of it that is not known yet where it ends in something unknown."""
+    found: Any = values
+    for name in path.split("."):
+        if has_unknown(found) and not isinstance(found, Mapping):
+            return found
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def _named(key: str, paths: list[str]) -> bool:

@@ -13,6 +13,9 @@ from typing import Any, Protocol
 import grpc
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
+_UNHEARD = 0.5
+"""Seconds after which a signal is heard that interrupted no call: Python runs handlers between the main thread's instructions,
+and one that comes just before a call that blocks would wait for its end."""
 Say = Callable[[str, str], None]
 """Takes a severity and a line."""
 
@@ -93,10 +96,13 @@ class _LocalRun:
             reader.start()
 
     def wait(self) -> int:
-        code = self._process.wait()
+        ended = threading.Thread(target=self._process.wait, daemon=True)
+        ended.start()
+        while ended.is_alive():
+            ended.join(_UNHEARD)
         for reader in self._readers:
             reader.join()
-        return code
+        return self._process.wait()
 
     def stop(self) -> None:
         """Lets the program cancel its tasks; kills it when it does not end within ten seconds."""

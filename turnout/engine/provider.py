@@ -5,7 +5,7 @@ Property names are Pulumi's (camelCase); values are plain Python. Secrets are un
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Properties = dict[str, Any]
 
@@ -36,6 +36,26 @@ class AutoName:
     max_length: int
     random_length: int = 7
 
+    def given(self, inputs: Mapping[str, Any]) -> Any:
+        """The physical name in these inputs, or None."""
+        return inputs.get(self.property)
+
+    def adopted(self, old_inputs: Mapping[str, Any]) -> Any:
+        """The name that an object keeps where the program gives none, or None."""
+        return self.given(old_inputs)
+
+    def identity(self, inputs: Mapping[str, Any]) -> Any:
+        """What only one object can have; None where the program leaves the name to the engine."""
+        return self.given(inputs)
+
+    def is_left_to_others(self, inputs: Mapping[str, Any]) -> bool:
+        """Whether the cloud makes up the name, from a prefix."""
+        return inputs.get(f"{self.property}Prefix") is not None
+
+    def named(self, inputs: Mapping[str, Any], name: Any) -> Properties:
+        """These inputs with a name that the program did not give."""
+        return {**inputs, self.property: name}
+
 
 @dataclass(frozen=True)
 class Created:
@@ -43,6 +63,8 @@ class Created:
 
     id: str
     outputs: Properties
+    init_errors: tuple[str, ...] = ()
+    """Why the object is there and not yet what it should be (Pulumi's `initErrors`): the next update waits for it again."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +74,8 @@ class Observed:
 
     inputs: Properties
     outputs: Properties
+    init_errors: tuple[str, ...] = ()
+    """As of `Created`."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +83,8 @@ class ProviderConfig:
     """An explicit provider's inputs, decoded from JSON text where Pulumi encodes them so."""
 
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that the program gives the resource at hand (`customTimeouts`), by `create`, `update`, `delete`."""
 
 
 class ResourceType(Protocol):
@@ -68,7 +94,7 @@ class ResourceType(Protocol):
     inputs: frozenset[str]
     """Accepted inputs; the engine refuses any other by name."""
     replace_on: frozenset[str]
-    """Inputs (top level) whose change replaces the object."""
+    """Inputs whose change replaces the object, by dotted path (`spec.selector`)."""
     volatile: frozenset[str]
     """Outputs that any update may change: unknown in the preview of an update."""
     write_only: frozenset[str]
@@ -99,4 +125,16 @@ class ResourceType(Protocol):
 
     def delete(self, config: ProviderConfig, id: str, inputs: Properties, outputs: Properties, timeout: float) -> None:
         """Deletes the object and waits until it is gone; an object already gone is success. `timeout` in seconds."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A resource type whose inputs a provider completes before they are compared with the state."""
+
+    def prepare(self, config: ProviderConfig, inputs: Properties) -> Properties:
+        """The inputs with what the provider's configuration adds (a default namespace) and with `Secret` around what is one
+        by its kind. `UNKNOWN` and `Secret` may stand anywhere, in the configuration too. Calls nothing.
+
+        Raises `ValueError` for a configuration that is refused."""
         ...

@@ -43,6 +43,22 @@ def refresh(run: Run, parallel: int) -> None:
     managed = [s for s in run.snapshot.resources if _managed(s)]
     with ThreadPoolExecutor(parallel) as pool:
         list(pool.map(lambda state: _read(run, state), managed))
+    _forget_gone(run, managed)
+
+
+def _forget_gone(run: Run, read: Iterable[ResourceState]) -> None:
+    """What is left no longer needs what is gone, as after Pulumi's refresh: a state names nothing that it does not hold."""
+    there = {state.urn for state in run.snapshot.resources}
+    gone = {state.urn for state in read} - there
+    for state in run.snapshot.resources if gone else ():
+        if not state.needs() & gone:
+            continue
+        state.parent = "" if state.parent in gone else state.parent
+        state.dependencies = [urn for urn in state.dependencies if urn not in gone]
+        kept = {name: [urn for urn in urns if urn not in gone] for name, urns in state.property_dependencies.items()}
+        state.property_dependencies = kept
+        if run.journal is not None:
+            run.journal.record(state)
 
 
 def _outcome(run: Run, pending: PendingOperation) -> ResourceState | None:
@@ -54,7 +70,7 @@ def _outcome(run: Run, pending: PendingOperation) -> ResourceState | None:
         if found is None:
             return None
         outputs = with_secrets(found.outputs, state.inputs, state.additional_secret_outputs)
-        return replace(state, id=found.id, outputs=outputs)
+        return replace(state, id=found.id, outputs=outputs, init_errors=list(found.init_errors))
     if pending.operation.startswith("delete"):
         return state if rtype.read(config, state.id, plain(state.inputs), plain(state.outputs)) else None
     return None  # an update: the refresh that follows reads what it did
@@ -78,11 +94,11 @@ def _read(run: Run, state: ResourceState) -> None:
         return
     inputs = {name: _wrapped(state.inputs.get(name), value) for name, value in found.inputs.items()}
     outputs = with_secrets(found.outputs, inputs, state.additional_secret_outputs)
-    if inputs == state.inputs and outputs == state.outputs:
+    if inputs == state.inputs and outputs == state.outputs and list(found.init_errors) == state.init_errors:
         return
     changed = _drifted(state.inputs, inputs)
     old = replace(state)
-    state.inputs, state.outputs = inputs, outputs
+    state.inputs, state.outputs, state.init_errors = inputs, outputs, list(found.init_errors)
     if run.journal is not None:
         run.journal.record(state)
     if changed:

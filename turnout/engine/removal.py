@@ -1,8 +1,12 @@
 """Deletes: protection first, then everything that nobody needs any more, dependents before what they depend on."""
 
+from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from queue import SimpleQueue
 
+from turnout.engine.checkpoint import NotWritten
 from turnout.engine.plan import PROVIDER_PREFIX, Kind, Step
 from turnout.engine.provider import ProviderError
 from turnout.engine.run import Run
@@ -28,7 +32,8 @@ def delete_one(run: Run, state: ResourceState, operation: str = "delete") -> Non
     if not managed or state.retain_on_delete:
         run.journal.forget(state)
     else:
-        rtype, config = run.type_of(state.type), run.config_of(state.provider)
+        rtype = run.type_of(state.type)
+        config = replace(run.config_of(state.provider), timeouts=state.custom_timeouts)
         token = run.begin(operation, state)
         timeout = state.custom_timeouts.get("delete", DELETE_TIMEOUT)
         rtype.delete(config, state.id, plain(state.inputs), plain(state.outputs), timeout)
@@ -51,20 +56,30 @@ def remove(run: Run, doomed: Iterable[ResourceState], parallel: int) -> None:
         for state in reversed(waiting):
             _tell(run, state)
         return
+    holders = Counter(urn for state in waiting for urn in state.needs())
+    ready = [state for state in waiting if not holders[state.urn]]
+    held: dict[str, list[ResourceState]] = {}
+    for state in waiting:
+        if holders[state.urn]:
+            held.setdefault(state.urn, []).append(state)
+    running: dict[Future[bool], ResourceState] = {}
+    ended: SimpleQueue[Future[bool]] = SimpleQueue()
+    failed = False
     with ThreadPoolExecutor(parallel) as pool:
-        running: dict[Future[bool], ResourceState] = {}
-        while waiting or running:
-            if not run.stopping.is_set():
-                for state in [s for s in waiting if not _needed(s, waiting, running.values())]:
-                    waiting.remove(state)
-                    running[pool.submit(_delete, run, state)] = state
+        while True:
+            if not (ready or running or failed):
+                ready = _untangled(waiting, held)
+            for state in ready if not run.stopping.is_set() else ():
+                future = pool.submit(_delete, run, state)
+                running[future] = state
+                future.add_done_callback(ended.put)
             if not running:
                 break
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                state = running.pop(future)
-                if not future.result():
-                    waiting = [s for s in waiting if s.urn not in _all_needs(state, waiting)]
+            future = ended.get()
+            state = running.pop(future)
+            gone = future.result()
+            failed = failed or not gone
+            ready = _freed(state, holders, held) if gone else []
 
 
 def _delete(run: Run, state: ResourceState) -> bool:
@@ -72,7 +87,7 @@ def _delete(run: Run, state: ResourceState) -> bool:
     run.events.begins(step, state, None, planning=False)
     try:
         delete_one(run, state, "delete-replaced" if state.delete else "delete")
-    except (ProviderError, LookupError) as error:
+    except (ProviderError, LookupError, NotWritten) as error:
         run.fail(str(error), step, state)
         return False
     run.events.ended(step, state, None, planning=False)
@@ -91,15 +106,18 @@ def _report_protected(run: Run, state: ResourceState) -> None:
         run.fail(str(error), Step(Kind.DELETE), state)
 
 
-def _needed(state: ResourceState, *others: Iterable[ResourceState]) -> bool:
-    return any(state.urn in other.needs() for group in others for other in group if other is not state)
+def _freed(gone: ResourceState, holders: Counter[str], held: dict[str, list[ResourceState]]) -> list[ResourceState]:
+    """What nobody holds any more. What a failed delete needs is held for good."""
+    holders.subtract(gone.needs())
+    return [state for urn in gone.needs() if not holders[urn] for state in held.pop(urn, ())]
 
 
-def _all_needs(state: ResourceState, among: list[ResourceState]) -> set[str]:
-    """URNs that `state` needs, directly or through others: they stay while it stays."""
-    found: set[str] = set()
-    frontier = state.needs()
-    while frontier:
-        found |= frontier
-        frontier = {urn for other in among if other.urn in frontier for urn in other.needs()} - found
-    return found
+def _untangled(waiting: Iterable[ResourceState], held: dict[str, list[ResourceState]]) -> list[ResourceState]:
+    """Who goes first of those that need each other in a circle, if there are any: the last that was replaced, because who names
+    its URN means the other that has it now; else the last of all."""
+    circle = [state for state in waiting if any(state is one for one in held.get(state.urn, ()))]
+    chosen = next((state for state in reversed(circle) if state.delete), circle[-1] if circle else None)
+    if chosen is None:
+        return []
+    held[chosen.urn] = [state for state in held[chosen.urn] if state is not chosen]
+    return [chosen]

@@ -63,16 +63,24 @@ def _list(context: Context, arguments: Arguments) -> int:
         latest = next(stack.store.history(), None)
         if latest:
             row["lastUpdate"] = latest["endTime"]
-        data, _ = checkpoint.read(stack.store.checkpoint_path)
-        rows.append({**row, "resourceCount": len(data["deployment"].get("resources", ()))})
+        rows.append({**row, **_count(stack)})
     if arguments.has("--json"):
         context.out_json(rows)
         return 0
     context.out(f"{'NAME':<24}{'LAST UPDATE':<28}RESOURCES")
     for row in rows:
         name = f"{row['name']}{'*' if row['current'] else ''}"
-        context.out(f"{name:<24}{row.get('lastUpdate', 'n/a'):<28}{row['resourceCount']}")
+        context.out(f"{name:<24}{row.get('lastUpdate', 'n/a'):<28}{row.get('resourceCount', 'unreadable')}")
     return 0
+
+
+def _count(stack: StackContext) -> dict[str, int]:
+    """How many resources the checkpoint has; nothing where it cannot be read, so that the other stacks are still told."""
+    try:
+        data, _ = checkpoint.read(stack.store.checkpoint_path)
+        return {"resourceCount": len(data["deployment"].get("resources") or ())}
+    except (CheckpointError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _remove(context: Context, arguments: Arguments) -> int:
@@ -117,21 +125,34 @@ def _export(context: Context, arguments: Arguments) -> int:
     return 0
 
 
+REFUSED = 2
+_IMPORT_FIX = "export the stack again, or undo the edit; nothing was imported"
+
+
 def _import(context: Context, arguments: Arguments) -> int:
     stack = context.stack(arguments)
     if not arguments.has("--file"):
         raise UsageError("stack import needs --file with an export of the stack")
     source = context.cwd / arguments.values["--file"]
-    data, _ = checkpoint.read(source)
-    snapshot = checkpoint.decode(data, stack.secrets_for, str(source))
-    prefix = f"urn:pulumi:{stack.name}::{stack.store.project}::"
-    if stranger := next((state.urn for state in snapshot.resources if not state.urn.startswith(prefix)), None):
-        raise CommandFailed(f"{source} is of another stack: {stranger}; import an export of '{stack.name}'")
+    try:
+        snapshot = _imported(stack, source)
+    except CheckpointError as error:
+        raise CommandFailed(str(error), REFUSED) from None
     with stack.store.lock():
         _forget_damaged(stack)
         stack.store.save(snapshot)
     context.out("Import complete.")
     return 0
+
+
+def _imported(stack: StackContext, source: Path) -> Snapshot:
+    data, _ = checkpoint.read(source, fix=_IMPORT_FIX)
+    snapshot = checkpoint.decode(data, stack.secrets_for, str(source), fix=_IMPORT_FIX)
+    prefix = f"urn:pulumi:{stack.name}::{stack.store.project}::"
+    if stranger := next((state.urn for state in snapshot.resources if not state.urn.startswith(prefix)), None):
+        raise CheckpointError(f"{source} is of another stack: {stranger}; import an export of '{stack.name}'")
+    checkpoint.refuse_dangling(snapshot, str(source), _IMPORT_FIX)
+    return snapshot
 
 
 def _forget_damaged(stack: StackContext) -> None:
@@ -173,7 +194,12 @@ def _cancel(context: Context, arguments: Arguments) -> int:
     holder = stack.store.holder()
     if holder is None:
         raise CommandFailed(f"no update of '{stack.name}' is in progress")
-    if holder.get("host") != socket.gethostname() or holder.get("pid") == os.getpid():
+    if holder.get("host") != socket.gethostname():
+        stack.store.take_lock_away()
+        who = f"{holder.get('user')}@{holder.get('host')}, pid {holder.get('pid')}, since {holder.get('since')}"
+        context.out(f"'{stack.name}' is free: {who} no longer holds it. Make sure that no update runs there any more.")
+        return 0
+    if holder.get("pid") == os.getpid():
         raise CommandFailed(f"the update of '{stack.name}' cannot be stopped from here: it is held by {holder}")
     os.kill(int(holder["pid"]), signal.SIGINT)
     context.out(f"The update of '{stack.name}' (pid {holder['pid']}) was asked to stop.")

@@ -3,7 +3,7 @@
 Plain data. Secrets stand inside `inputs` and `outputs` as `turnout.engine.values.Secret`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,8 @@ class ResourceState:
     import_id: str = ""
     hooks: dict[str, list[str]] = field(default_factory=dict)
     """Names of resource hooks by kind (`before_delete`…), for a delete that runs without the program."""
+    init_errors: list[str] = field(default_factory=list)
+    """Why the object was made and is not yet what it should be; the next update waits for it again."""
     created: datetime | None = None
     modified: datetime | None = None
 
@@ -71,29 +73,52 @@ class PendingOperation:
         return self.state.urn
 
 
-@dataclass(slots=True)
 class Snapshot:
-    """A stack's state."""
+    """A stack's state. Resources keep the order in which they came; their URNs change by `rename` only."""
 
-    resources: list[ResourceState] = field(default_factory=list)
-    pending: list[PendingOperation] = field(default_factory=list)
+    def __init__(self, resources: Iterable[ResourceState] = (), pending: Iterable[PendingOperation] = ()) -> None:
+        self.pending = list(pending)
+        self._places = dict(enumerate(resources))
+        self._next = len(self._places)
+        self._index()
+
+    @property
+    def resources(self) -> list[ResourceState]:
+        """Every resource; a new list each time."""
+        return list(self._places.values())
 
     def get(self, urn: str) -> ResourceState | None:
         """The live resource of this URN."""
-        return next((state for state in self.resources if state.urn == urn and not state.delete), None)
+        return next((state for _, state in self._called(urn) if not state.delete), None)
 
     def put(self, state: ResourceState) -> None:
         """Takes the place of the live resource of the same URN, or comes last."""
-        for index, old in enumerate(self.resources):
-            if old.urn == state.urn and old.delete == state.delete and (not state.delete or old.id == state.id):
-                self.resources[index] = state
+        for place, old in self._called(state.urn):
+            if old.delete == state.delete and (not state.delete or old.id == state.id):
+                self._places[place] = state
                 return
-        self.resources.append(state)
+        self.append(state)
+
+    def append(self, state: ResourceState) -> None:
+        """Comes last, whoever else has its URN."""
+        self._places[self._next] = state
+        self._by_urn.setdefault(state.urn, []).append(self._next)
+        self._next += 1
 
     def remove(self, state: ResourceState) -> None:
         """Forgets this resource; one that is not here is no error."""
-        key = (state.urn, state.id, state.delete)
-        self.resources = [old for old in self.resources if (old.urn, old.id, old.delete) != key]
+        for place, old in self._called(state.urn):
+            if (old.id, old.delete) == (state.id, state.delete):
+                del self._places[place]
+                self._by_urn[state.urn].remove(place)
+
+    def _called(self, urn: str) -> list[tuple[int, ResourceState]]:
+        return [(place, self._places[place]) for place in self._by_urn.get(urn, ())]
+
+    def _index(self) -> None:
+        self._by_urn: dict[str, list[int]] = {}
+        for place, state in self._places.items():
+            self._by_urn.setdefault(state.urn, []).append(place)
 
     def rename(self, old: str, new: str) -> None:
         """A resource takes another URN (an alias), and so does every reference to it."""
@@ -112,6 +137,7 @@ class Snapshot:
             }
             if state.provider and provider_urn(state.provider) == old:
                 state.provider = f"{new}::{state.provider.rsplit('::', 1)[1]}"
+        self._index()
 
     def doomed(self) -> Iterator[ResourceState]:
         """Replaced resources whose delete is outstanding."""

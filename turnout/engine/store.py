@@ -1,42 +1,25 @@
 """Where a stack lives on this machine: its checkpoint, journal, lock and history.
 
 ```
-<home>/stacks/<project>/<stack>/   checkpoint.json  checkpoint.json.bak  journal.jsonl  lock  history/000001.json
+<home>/stacks/<project>/<stack>/   checkpoint.json  checkpoint.json.bak  journal.jsonl  history/000001.json
+                                   lock  lock.holder  (while an update runs)
 ```
 """
 
-import getpass
 import hashlib
 import json
-import os
 import shutil
-import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
-from turnout.engine import checkpoint, journal
+from turnout.engine import checkpoint, journal, lock
 from turnout.engine.checkpoint import CheckpointError
 from turnout.engine.crypto import Secrets
 from turnout.engine.journal import Journal
 from turnout.engine.state import Snapshot
-
-_PATIENCE = 50  # times 20 ms
-
-
-class StackLocked(Exception):
-    """Another update of the stack runs."""
-
-    def __init__(self, holder: dict[str, Any]) -> None:
-        self.holder = holder
-        super().__init__(
-            f"the stack is currently locked by {holder.get('user', '?')}@{holder.get('host', '?')} "
-            f"(pid {holder.get('pid', '?')}) since {holder.get('since', '?')}: wait until that update has ended"
-        )
 
 
 class StackStore:
@@ -67,6 +50,10 @@ class StackStore:
     @property
     def journal_path(self) -> Path:
         return self.folder / "journal.jsonl"
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.folder / "lock"
 
     @property
     def _backup_path(self) -> Path:
@@ -116,27 +103,18 @@ class StackStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the stack; raises `StackLocked` while somebody else does. The kernel frees a dead holder's lock."""
+        """Holds the stack; raises `StackLocked` while somebody else does."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle = _acquire_patiently(self.folder / "lock")
-        try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps(_myself(self._now())).encode(), 0)
+        with lock.held(self._lock_path, self._now()):
             yield
-        finally:
-            if (self.folder / "lock").exists():
-                os.ftruncate(handle, 0)
-            os.close(handle)
 
     def holder(self) -> dict[str, Any] | None:
-        """Who holds the stack now."""
-        if not self.folder.exists():
-            return None
-        try:
-            os.close(_acquire_patiently(self.folder / "lock"))
-        except StackLocked as locked:
-            return locked.holder
-        return None
+        """Who holds the stack now: user, host, pid, since."""
+        return lock.holder(self._lock_path)
+
+    def take_lock_away(self) -> None:
+        """Frees a stack that a dead process of another host holds."""
+        lock.take_away(self._lock_path)
 
     def add_history(self, entry: dict[str, Any]) -> int:
         """Keeps an update's summary (secrets in it encrypted already); returns its version, from 1."""
@@ -174,49 +152,6 @@ class StackStore:
 def stacks(home: Path, project: str) -> list[str]:
     """Names of the stacks of a project on this machine."""
     return sorted(path.parent.name for path in (home / "stacks" / project).glob("*/checkpoint.json"))
-
-
-def _acquire_patiently(path: Path) -> int:
-    """A holder without a name is about to write it, or only looked who holds the lock."""
-    for _ in range(_PATIENCE):
-        try:
-            return _acquire(path)
-        except StackLocked as locked:
-            if locked.holder:
-                raise
-            time.sleep(0.02)
-    return _acquire(path)
-
-
-def _acquire(path: Path) -> int:
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            flock(handle, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            raw = os.pread(handle, 4096, 0)
-            os.close(handle)
-            raise StackLocked(_parsed(raw)) from None
-        if path.exists() and os.fstat(handle).st_ino == path.stat().st_ino:
-            return handle
-        os.close(handle)  # the stack was removed between opening and locking
-
-
-def _parsed(raw: bytes) -> dict[str, Any]:
-    try:
-        holder = json.loads(raw)
-    except ValueError:
-        return {}
-    return holder if isinstance(holder, dict) else {}
-
-
-def _myself(now: datetime) -> dict[str, Any]:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    since = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"user": user, "host": socket.gethostname(), "pid": os.getpid(), "since": since}
 
 
 def _bytes(path: Path) -> bytes:

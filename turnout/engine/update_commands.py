@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,11 +16,13 @@ from turnout.engine.deployment import Deployment, Result
 from turnout.engine.display import HEADER, Display, header, outputs
 from turnout.engine.event_log import event_log
 from turnout.engine.events import Sink, masked
+from turnout.engine.policy_packs import PolicyPack
 from turnout.engine.program import InlineProgram, LocalProgram, ProgramSpec
 from turnout.engine.wire import has_secret
 from turnout.engine.workspace import Value
 
 ENDPOINT_VARIABLE = "TURNOUT_LOCAL_ENDPOINT"
+KUBECONFIG_VARIABLE = "TURNOUT_LOCAL_KUBECONFIG"
 OFFLINE_VARIABLE = "TURNOUT_OFFLINE"
 NO_CLOUD = 4
 REFUSED = 2
@@ -54,7 +57,7 @@ def surroundings(operation: str, cloud: str | None, environment: Mapping[str, st
             f"{ENDPOINT_VARIABLE} is {endpoint!r}, which is not this machine: the {HEADER} works on a loopback address only",
             REFUSED,
         )
-    if cloud == "local" and not endpoint:
+    if cloud == "local" and not endpoint and not environment.get(KUBECONFIG_VARIABLE):  # its provider takes loopback only
         raise CommandFailed(
             f"the local cloud is not known: start it with `turnout local start` and set {ENDPOINT_VARIABLE} to its endpoint",
             NO_CLOUD,
@@ -79,14 +82,14 @@ def _update(context: Context, arguments: Arguments) -> int:
     config = _config(context, stack)
     cloud = config.get(f"{context.project.name}:cloud")
     place = surroundings(operation, cloud.text if cloud else None, context.environment)
-    began = datetime.now(UTC)
+    began, preview = datetime.now(UTC), arguments.has("--preview-only")
     with ExitStack() as closing:
         log = closing.enter_context(event_log(arguments.values.get("--event-log", "")))
-        context.out(header(operation, stack.name))
-        sink = _sink(context, Display(operation), log)
+        context.out(header("preview-refresh" if preview else operation, stack.name))
+        sink = _sink(context, Display(operation, preview=preview or operation == "preview"), log)
         deployment = _deployment(context, arguments, stack, config, place, sink)
-        result = _run(deployment, operation, _program(context, arguments, place))
-    if operation in _HISTORY_KINDS:
+        result = _run(deployment, operation, _program(context, arguments, place), preview)
+    if operation in _HISTORY_KINDS and not preview:
         stack.store.add_history(_history_entry(arguments, stack, config, began, result))
     return _end(context, arguments, result)
 
@@ -119,7 +122,19 @@ def _deployment(
         organization=ORGANIZATION,
         parallel=arguments.number("--parallel", 16),
         refresh_first=arguments.flag("--refresh", context.project.refresh) and not place.offline,
+        policy_packs=_policy_packs(context, arguments),
     )
+
+
+def _policy_packs(context: Context, arguments: Arguments) -> list[PolicyPack]:
+    """The packs, each with its configuration: as many of these as packs, or none (`pulumi up --help`)."""
+    packs, configs = (
+        [context.cwd / value for name, value in arguments.many if name == option]
+        for option in ("--policy-pack", "--policy-pack-config")
+    )
+    if configs and len(configs) != len(packs):
+        raise ConfigError(f"{len(configs)} --policy-pack-config for {len(packs)} --policy-pack: give one for each, or none")
+    return [PolicyPack(pack, config, context.added) for pack, config in zip_longest(packs, configs)]
 
 
 def _program(context: Context, arguments: Arguments, place: Surroundings) -> ProgramSpec:
@@ -129,12 +144,14 @@ def _program(context: Context, arguments: Arguments, place: Surroundings) -> Pro
     return LocalProgram(context.project.main, context.project.root, added)
 
 
-def _run(deployment: Deployment, operation: str, program: ProgramSpec) -> Result:
+def _run(deployment: Deployment, operation: str, program: ProgramSpec, preview: bool) -> Result:
     if operation == "preview":
         return deployment.preview(program)
     if operation == "up":
         return deployment.up(program)
-    return deployment.refresh() if operation == "refresh" else deployment.destroy()
+    if operation == "refresh":
+        return deployment.preview_refresh() if preview else deployment.refresh()
+    return deployment.destroy()
 
 
 def _sink(context: Context, display: Display, log: Sink) -> Sink:

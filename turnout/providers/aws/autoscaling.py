@@ -70,6 +70,8 @@ class Group(AwsType):
         "maxInstanceLifetime": 0,
         "terminationPolicies": ["Default"],
         "instanceMaintenancePolicy": None,
+        "launchTemplate": None,
+        "mixedInstancesPolicy": None,
     }
     exact = frozenset()
     ordered = frozenset({"terminationPolicies"})
@@ -182,7 +184,9 @@ class Group(AwsType):
                 "id": template.get("LaunchTemplateId"),
                 "name": template.get("LaunchTemplateName"),
                 "version": template.get("Version"),
-            },
+            }
+            if template
+            else None,
             "vpcZoneIdentifiers": [subnet for subnet in group.get("VPCZoneIdentifier", "").split(",") if subnet],
             "availabilityZones": group.get("AvailabilityZones") or [],
             "targetGroupArns": group.get("TargetGroupARNs") or [],

@@ -40,7 +40,7 @@ class Policy(AwsType):
     defaults: ClassVar[Mapping[str, Any]] = {
         "enabled": True,
         "policyType": SIMPLE,
-        **dict.fromkeys(BLOCKS),
+        **dict.fromkeys([*BLOCKS, *(name for name in MEMBERS if name != "metricAggregationType")]),
     }
 
     def check(self, inputs: Properties) -> list[Fault]:

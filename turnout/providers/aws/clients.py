@@ -30,6 +30,9 @@ ENDPOINT_KEYS: Mapping[str, tuple[str, ...]] = {
     "sns": ("sns",),
     "lambda": ("lambda",),
     "scheduler": ("scheduler",),
+    "eks": ("eks",),
+    "sqs": ("sqs",),
+    "events": ("events", "eventbridge", "cloudwatchevents"),
 }
 """Where a provider's `endpoints` name a service: boto3's name and the provider's names of it."""
 

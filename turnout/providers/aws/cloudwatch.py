@@ -52,6 +52,9 @@ class MetricAlarm(AwsType):
         "okActions": [],
         "insufficientDataActions": [],
         "treatMissingData": "missing",
+        "alarmDescription": "",
+        **dict.fromkeys(("datapointsToAlarm", "extendedStatistic", "metricName", "metricQueries", "namespace")),
+        **dict.fromkeys(("period", "statistic", "threshold", "unit")),
     }
     exact = frozenset({"tags", "dimensions"})
 

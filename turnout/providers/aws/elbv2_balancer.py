@@ -154,6 +154,9 @@ class LoadBalancer(Elbv2Type):
         return str(made["LoadBalancers"][0]["LoadBalancerArn"])
 
     def configure(self, cloud: Cloud, id: str, old: Properties, new: Properties, outputs: Properties) -> None:
+        if old:
+            _check_subnets(id, kind_of(new), old, new)
+            _check_groups(id, kind_of(new), old, new)
         attributes = attribute_changes(attributes_of(BALANCER_ATTRIBUTES, kind_of(new)), old, new)
         if changed(old, new, "accessLogs"):
             attributes += _access_logs(cloud, new.get("accessLogs") or {})
@@ -165,7 +168,6 @@ class LoadBalancer(Elbv2Type):
             _check_zones(cloud, new["subnets"])
             cloud.call("elbv2", "set_subnets", LoadBalancerArn=id, Subnets=new["subnets"])
         if changed(old, new, "securityGroups"):
-            _check_groups(id, kind_of(new), old, new)
             cloud.call("elbv2", "set_security_groups", LoadBalancerArn=id, SecurityGroups=new.get("securityGroups") or [])
         if changed(old, new, "ipAddressType"):
             cloud.call("elbv2", "set_ip_address_type", LoadBalancerArn=id, IpAddressType=new.get("ipAddressType") or "ipv4")
@@ -266,6 +268,15 @@ def _check_groups(id: str, kind: str, old: Properties, new: Properties) -> None:
         raise ProviderError(
             f"elbv2 set_security_groups: InvalidConfigurationRequest: {id} was made "
             f"{'with' if old.get('securityGroups') else 'without'} security groups and stays so; make another load balancer"
+        )
+
+
+def _check_subnets(id: str, kind: str, old: Properties, new: Properties) -> None:
+    """customizeDiffLoadBalancerNLB: the subnets of a network load balancer change in place only where they become more."""
+    if kind == NETWORK and changed(old, new, "subnets") and len(new["subnets"]) <= len(old["subnets"]):
+        raise ProviderError(
+            f"elbv2 set_subnets: {id} is a network load balancer, to which subnets are only added; make another load balancer "
+            "under another name (Pulumi would replace it), or add subnets and keep these"
         )
 
 

@@ -40,7 +40,7 @@ class Listener(Elbv2Type):
         {"loadBalancerArn", "port", "protocol", "certificateArn", "sslPolicy", "alpnPolicy", "defaultActions", "tags", IDLE}
     )
     replace_on = frozenset({"loadBalancerArn"})
-    defaults: ClassVar[Mapping[str, Any]] = {"alpnPolicy": "None", IDLE: IDLE_SECONDS}
+    defaults: ClassVar[Mapping[str, Any]] = {"alpnPolicy": "None", "certificateArn": None, IDLE: IDLE_SECONDS}
 
     def check(self, inputs: Properties) -> list[Fault]:
         source = "CreateListener"

@@ -102,7 +102,7 @@ class Key(AwsType):
             "isEnabled": key["KeyState"] != "Disabled",
             "multiRegion": key.get("MultiRegion", False),
             "enableKeyRotation": rotation.get("KeyRotationEnabled", False),
-            "rotationPeriodInDays": rotation.get("RotationPeriodInDays"),
+            **({"rotationPeriodInDays": rotation["RotationPeriodInDays"]} if "RotationPeriodInDays" in rotation else {}),
             "policy": cloud.call("kms", "get_key_policy", KeyId=id, PolicyName="default")["Policy"],
             "keyId": key["KeyId"],
             "arn": key["Arn"],

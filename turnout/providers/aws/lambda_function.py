@@ -33,7 +33,6 @@ class Function(AwsType):
     replace_on = frozenset({"name"})
     auto_name = AutoName("name", 64)
     defaults: ClassVar[Mapping[str, Any]] = {
-        "architectures": ["x86_64"],
         "description": "",
         "environment": None,
         "memorySize": 128,

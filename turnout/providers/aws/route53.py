@@ -3,7 +3,7 @@ policies."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, ClassVar
 
 from turnout.engine.provider import Fault, Properties, ProviderError
 from turnout.providers.aws import rules
@@ -23,6 +23,7 @@ class Record(AwsType):
     token = "aws:route53/record:Record"
     inputs = frozenset({"aliases", "allowOverwrite", "name", "records", "ttl", "type", "zoneId"})
     replace_on = frozenset({"name", "type", "zoneId"})
+    defaults: ClassVar[Mapping[str, Any]] = {"aliases": None, "records": None, "ttl": None}
 
     def check(self, inputs: Properties) -> list[Fault]:
         """ "ResourceRecordSet", "AliasTarget" (Amazon Route 53 API Reference); "Supported DNS record types" (Amazon Route 53

@@ -60,8 +60,7 @@ class Schedule(AwsType):
         if old and old != new:
             cloud.call("scheduler", "update_schedule", **self._members(new))
 
-    @staticmethod
-    def _members(inputs: Properties) -> Properties:
+    def _members(self, inputs: Properties) -> Properties:
         target, window = inputs["target"], inputs["flexibleTimeWindow"]
         policy, letters = target.get("retryPolicy"), target.get("deadLetterConfig")
         members = {"Arn": target["arn"], "RoleArn": target["roleArn"], "Input": target.get("input")}
@@ -75,7 +74,7 @@ class Schedule(AwsType):
         return {
             "Name": inputs["name"],
             "GroupName": _group(inputs),
-            **{member: inputs[name] for name, member in TEXTS.items() if inputs.get(name) is not None},
+            **{member: text for name, member in TEXTS.items() if (text := inputs.get(name) or self.defaults.get(name))},
             "FlexibleTimeWindow": flexible,
             "Target": {member: value for member, value in members.items() if value is not None},
         }

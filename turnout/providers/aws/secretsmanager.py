@@ -101,12 +101,15 @@ def policy_of(cloud: Cloud, id: str) -> str | None:
     return cloud.call("secretsmanager", "get_resource_policy", SecretId=id).get("ResourcePolicy")
 
 
+CURRENT = "AWSCURRENT"
+
+
 class SecretVersion(AwsType):
     """aws_secretsmanager_secret_version: one put value, by id `<secret>|<version>`.
 
     `secretStringWo` is sent when the version is made and never again: another `secretStringWoVersion` makes another version
     (ForceNew). A value that somebody else put since is no drift. `versionStages` are labels that the version is made with; a
-    program that gives them ignores their changes, for a rotation moves AWSCURRENT on. No update here takes it back."""
+    program that gives them and lets a rotation move AWSCURRENT on ignores their changes."""
 
     token = "aws:secretsmanager/secretVersion:SecretVersion"
     inputs = frozenset({"secretId", "secretString", "secretBinary", "secretStringWo", "secretStringWoVersion", "versionStages"})
@@ -144,6 +147,22 @@ class SecretVersion(AwsType):
             VersionStages=inputs.get("versionStages"),
         )
         return f"{inputs['secretId']}|{made['VersionId']}"
+
+    def configure(self, cloud: Cloud, id: str, old: Properties, new: Properties, outputs: Properties) -> None:
+        """resourceSecretVersionUpdate: a label moves here from the version that has it, and one that is taken away goes;
+        AWSCURRENT never does ("UpdateSecretVersionStage")."""
+        secret, version = id.split("|", 1)
+        wanted = new.get("versionStages")
+        if not old or not changed(old, new, "versionStages") or wanted is None:
+            return
+        held = {stage: name for name, stages in self._versions(cloud, secret) for stage in stages}
+        stages = {stage for stage, name in held.items() if name == version}
+        move = "update_secret_version_stage"
+        for stage in sorted(set(wanted) - stages):
+            members = {"MoveToVersionId": version, "RemoveFromVersionId": held.get(stage)}
+            cloud.call("secretsmanager", move, SecretId=secret, VersionStage=stage, **members)
+        for stage in sorted(stages - set(wanted) - {CURRENT}):
+            cloud.call("secretsmanager", move, SecretId=secret, VersionStage=stage, RemoveFromVersionId=version)
 
     @staticmethod
     def _versions(cloud: Cloud, secret: str) -> list[tuple[str, list[str]]]:

@@ -12,6 +12,7 @@ from turnout.providers.aws.mapping import tag_map
 
 TEXT = r"[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}"
 """AWS CreateSecurityGroup: what a name or description may hold."""
+_PORTS, _SOURCES = ("fromPort", "toPort"), ("cidrIpv4", "referencedSecurityGroupId")
 
 
 class SecurityGroup(Ec2Type):
@@ -68,6 +69,11 @@ class SecurityGroup(Ec2Type):
         deadline.retry(lambda: cloud.call("ec2", "delete_security_group", GroupId=id), IN_USE)
 
 
+def _meant(value: Any) -> Any:
+    """Port -1 and no port are the same ("IpPermission": every port, every type of ICMP)."""
+    return None if value == -1 else value
+
+
 class SecurityGroupRule(Ec2Type):
     """aws_vpc_security_group_{ingress,egress}_rule: one source or destination; the rest changes in place by
     ModifySecurityGroupRules. A referenced group replaces the rule, unlike there: moto keeps the old one on a change."""
@@ -85,7 +91,7 @@ class SecurityGroupRule(Ec2Type):
         }
     )
     replace_on = frozenset({"securityGroupId", "referencedSecurityGroupId"})
-    defaults: ClassVar[Mapping[str, Any]] = {"description": "", "cidrIpv4": None, "referencedSecurityGroupId": None}
+    defaults: ClassVar[Mapping[str, Any]] = {"description": "", **dict.fromkeys((*_PORTS, *_SOURCES))}
     kind = "security-group-rule"
     describe = ("describe_security_group_rules", "SecurityGroupRuleIds", "SecurityGroupRules", "SecurityGroupRuleId")
     egress: ClassVar[bool]
@@ -94,7 +100,7 @@ class SecurityGroupRule(Ec2Type):
         faults = rules.required(inputs, "securityGroupId", "ipProtocol")
         faults += rules.ipv4_network(inputs, "cidrIpv4")
         faults += rules.matches(inputs, "description", TEXT, "at most 255 plain characters", "IpRange")
-        sources = [name for name in ("cidrIpv4", "referencedSecurityGroupId") if inputs.get(name) is not None]
+        sources = [name for name in _SOURCES if inputs.get(name) is not None]
         if len(sources) != 1:
             faults.append(Fault("", "needs exactly one of cidrIpv4, referencedSecurityGroupId (ExactlyOneOf of the provider)"))
         return faults + self._check_ports(inputs)
@@ -107,7 +113,7 @@ class SecurityGroupRule(Ec2Type):
         if protocol not in ("tcp", "udp", "6", "17"):
             return []
         faults = [*rules.required(inputs, "fromPort", "toPort")]
-        for name in ("fromPort", "toPort"):
+        for name in _PORTS:
             faults += rules.between(inputs, name, 0, 65535, "IpPermission: InvalidParameterValue")
         if known(low) and known(high) and low > high:
             faults.append(Fault("fromPort", f"{low} is above toPort {high} (IpPermission: InvalidParameterValue)"))
@@ -159,11 +165,17 @@ class SecurityGroupRule(Ec2Type):
         rule = self.described(cloud, id)
         if rule is None:
             return None
+        every = {name: -1 for name in _PORTS if rule.get(self._member(name)) == -1 == inputs.get(name)}
         return {
             **self._properties(rule),
+            **every,
             "securityGroupRuleId": id,
             "arn": self.arn(cloud, id, rule.get("GroupOwnerId")),
         }
+
+    @staticmethod
+    def _member(name: str) -> str:
+        return name[:1].upper() + name[1:]
 
     @staticmethod
     def _properties(rule: Mapping[str, Any]) -> Properties:
@@ -185,7 +197,7 @@ class SecurityGroupRule(Ec2Type):
         keys = ("ipProtocol", "fromPort", "toPort", "cidrIpv4", "referencedSecurityGroupId")
         for rule in cloud.pages("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=filters):
             live = self._properties(rule)
-            if bool(rule.get("IsEgress")) == self.egress and all(live[key] == inputs.get(key) for key in keys):
+            if bool(rule.get("IsEgress")) == self.egress and all(live[key] == _meant(inputs.get(key)) for key in keys):
                 return str(rule["SecurityGroupRuleId"])
         return None
 
