@@ -3,9 +3,31 @@
 import difflib
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import pulumi
+
+Args = TypeVar("Args", bound=Mapping[str, Any])
+
+
+def taken(name: str, args: Args, form: type[Args]) -> Args:
+    """The arguments of the component `name` as it may use them: with whole numbers as such.
+
+    Raises `ValueError` as `refuse` does."""
+    refuse(name, args, form)
+    return typing.cast(Args, {key: whole(value) for key, value in args.items()})
+
+
+def whole(value: Any) -> Any:
+    """`value` with an int for each float that is one, at whatever depth and in outputs too. Pulumi's wire knows floats only: a
+    number of another stack's output, or of a program in another language, would else stand as `80.0` in texts."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, pulumi.Output):
+        return value.apply(whole)
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    return [whole(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def refuse(name: str, args: Mapping[str, Any], form: type) -> None:

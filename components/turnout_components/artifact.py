@@ -120,11 +120,19 @@ class LocalFiles:
     def sha256(self, uri: str, whole: bool) -> str | None:  # noqa: ARG002 -- reading is all that there is
         return _of_file(self._path(uri))
 
-    def _path(self, uri: str) -> Path:
+    def path(self, uri: str) -> Path:
+        """Where a model's file or folder is; whether it is there, reading it says.
+
+        Raises `ArtifactError` for another kind of URI."""
         parts = urlsplit(uri)
         if parts.scheme not in ("file", "package"):
             raise ArtifactError(f"{uri} is no file: URI and no package: URI")
-        path = packaged(uri) if parts.scheme == "package" else self._folder / parts.path
+        if ".." in PurePosixPath(unquote(parts.path)).parts:
+            raise ArtifactError(f"{uri} leads out of its folder; put the file there")
+        return packaged(uri) if parts.scheme == "package" else self._folder / parts.path
+
+    def _path(self, uri: str) -> Path:
+        path = self.path(uri)
         if not path.is_file():
             raise ArtifactError(f"{uri}: there is no file {path}")
         return path
@@ -153,10 +161,28 @@ class S3Files:
             digest.update(chunk)
         return digest.hexdigest()
 
+    def download(self, model: Model, folder: Path) -> Path:
+        """Copies a model's file, or every file that `SHA256SUMS` in its folder lists, into `folder`, which is made; where it is
+        then. What came is not compared with anything.
+
+        Raises `ArtifactError`, `OSError`."""
+        whole = model.uri.endswith("/")
+        target = folder if whole else folder / model.uri.rpartition("/")[2]
+        names = [SUMS, *parse_sums(self.read(model.uri + SUMS).decode(errors="replace"))] if whole else [""]
+        for name in names:
+            file = target / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("wb") as copy:
+                for chunk in self._call("get_object", model.uri + name)["Body"].iter_chunks(_CHUNK):
+                    copy.write(chunk)
+        return target
+
     def _call(self, operation: str, uri: str, **more: str) -> Any:
         parts = urlsplit(uri)
         if parts.scheme != "s3":
             raise ArtifactError(f"{uri} is no s3:// URI")
+        if not parts.netloc or parts.path in ("", "/"):
+            raise ArtifactError(f"{uri} names no object; write s3://<bucket>/<key>")
         try:
             return getattr(self._client, operation)(Bucket=parts.netloc, Key=parts.path.removeprefix("/"), **more)
         except self._client.exceptions.ClientError as error:

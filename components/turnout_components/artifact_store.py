@@ -47,11 +47,12 @@ class ArtifactStore(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ArtifactStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:ArtifactStore", name, {}, opts)
-        arguments.refuse(name, args, ArtifactStoreArgs)
+        args = arguments.taken(name, args, ArtifactStoreArgs)
         noncurrent, untagged = args.get("noncurrent_days", NONCURRENT_DAYS), args.get("untagged_days", UNTAGGED_DAYS)
         checks.refuse(store_rules.faults(args.get("bucket_name"), args.get("repository_name"), noncurrent, untagged))
-        place = pulumi.Output.concat("turnout/", args["service"], "/", pulumi.get_stack())
-        tags = pulumi.Output.from_input(args["service"]).apply(lambda service: {"turnout:service": service})
+        stack = pulumi.get_stack()
+        place = pulumi.Output.concat("turnout/", args["service"], "/", stack)
+        tags = pulumi.Output.from_input(args["service"]).apply(lambda name: {"turnout:service": name, "turnout:stack": stack})
         protect = args.get("protect", True)
         key, usable = own_key(
             self,

@@ -110,7 +110,7 @@ class AutoscalingPolicy(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AutoscalingPolicyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:AutoscalingPolicy", name, {}, opts)
-        arguments.refuse(name, args, AutoscalingPolicyArgs)
+        args = arguments.taken(name, args, AutoscalingPolicyArgs)
         scaling_rules.refuse(args)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)

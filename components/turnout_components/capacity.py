@@ -65,6 +65,11 @@ def instance_types(machine: Machine) -> Sequence[str]:
     return tuple(machine.get("instance_types") or (machine.get("instance_type") or DEFAULT_TYPE,))
 
 
+def is_reservation(id: str) -> bool:
+    """Whether a text is the id of a capacity reservation, which that of a Capacity Block is too."""
+    return bool(_BLOCK.match(id))
+
+
 def has_spot(machine: Machine) -> bool:
     """Whether some instances are Spot Instances."""
     return _number(machine, "on_demand_percent", 100) < 100
@@ -144,7 +149,7 @@ def _capacity_block(machine: Machine, zones: int | None) -> Iterable[Fault]:
     """Limits of "Use Capacity Blocks for machine learning workloads" (Amazon EC2 Auto Scaling User Guide): no mixed instances
     group, no warm pool, one block, one zone."""
     for key in ("capacity_block_id", "capacity_reservation_id"):
-        if machine.get(key) and not _BLOCK.match(str(machine[key])):
+        if machine.get(key) and not is_reservation(str(machine[key])):
             yield Fault(key, machine[key], "is no capacity reservation", "write an id such as cr-0a1b2c3d4e5f60718")
     block = machine.get("capacity_block_id")
     if not block:

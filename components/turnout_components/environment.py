@@ -1,14 +1,14 @@
 """One environment of a service: its release, the pool that runs it, how it scales, and the alarms that watch it."""
 
 from collections.abc import Sequence
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, cast
 
 import pulumi
-from pulumi_aws import cloudwatch
 
 from turnout_components import arguments
 from turnout_components.autoscaling_policy import AutoscalingPolicy, AutoscalingPolicyArgs, ScalingArgs
 from turnout_components.gpu_node_pool import GpuNodePool, GpuNodePoolArgs, NodeArgs
+from turnout_components.target_alarms import Alarm, Owner, watch, watch_targets
 
 
 class EnvironmentArgs(NodeArgs):
@@ -27,37 +27,6 @@ class EnvironmentArgs(NodeArgs):
     Network Load Balancer", User Guide for Network Load Balancers), so there is no alarm on them. Default HTTP."""
 
 
-class Alarm(TypedDict):
-    """The inputs of a metric alarm in which the three differ."""
-
-    alarm_description: str
-    namespace: str
-    metric_name: str
-    statistic: str
-    threshold: float
-    evaluation_periods: int
-    datapoints_to_alarm: int
-
-
-UNHEALTHY_HOSTS: Alarm = {
-    "alarm_description": "A target has failed its health checks for three minutes",
-    "namespace": "AWS/ApplicationELB",
-    "metric_name": "UnHealthyHostCount",
-    "statistic": "Maximum",
-    "threshold": 1,
-    "evaluation_periods": 3,
-    "datapoints_to_alarm": 3,
-}
-SERVER_ERRORS: Alarm = {
-    "alarm_description": "The servers answered ten requests a minute with 5xx, in three of five minutes",
-    "namespace": "AWS/ApplicationELB",
-    "metric_name": "HTTPCode_Target_5XX_Count",
-    "statistic": "Sum",
-    "threshold": 10,
-    "evaluation_periods": 5,
-    "datapoints_to_alarm": 3,
-}
-UNHEALTHY_TCP_HOSTS: Alarm = {**UNHEALTHY_HOSTS, "namespace": "AWS/NetworkELB"}
 NOT_ALIVE: Alarm = {
     "alarm_description": "An instance or its host has failed EC2's status checks for two minutes",
     "namespace": "AWS/EC2",
@@ -82,7 +51,7 @@ class Environment(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:Environment", name, {}, opts)
-        arguments.refuse(name, args, EnvironmentArgs)
+        args = arguments.taken(name, args, EnvironmentArgs)
         release = args.get("release")
         self.target_group_arn = pulumi.Output.from_input(args["target_group_arn"])
         self.group_name = pulumi.Output.from_input(None)
@@ -98,14 +67,14 @@ class Environment(pulumi.ComponentResource):
         nodes = cast(GpuNodePoolArgs, {key: args[key] for key in GpuNodePoolArgs.__annotations__ if key in args})  # type: ignore[literal-required]
         after = opts.depends_on if opts is not None else None
         pool = GpuNodePool(f"{name}-pool", nodes, pulumi.ResourceOptions(parent=self, depends_on=after))
-        target = pulumi.Output.all(args["load_balancer_arn"], args["target_group_arn"]).apply(
-            lambda arns: {"LoadBalancer": metric_dimension(arns[0]), "TargetGroup": metric_dimension(arns[1])}
-        )
-        over_tcp = args.get("protocol", "HTTP") == "TCP"
-        self._alarm(f"{name}-unhealthy-hosts", UNHEALTHY_TCP_HOSTS if over_tcp else UNHEALTHY_HOSTS, target, args)
-        if not over_tcp:
-            self._alarm(f"{name}-server-errors", SERVER_ERRORS, target, args)
-        self._alarm(f"{name}-not-alive", NOT_ALIVE, {"AutoScalingGroupName": pool.group_name}, args)
+        owner: Owner = {
+            "service": args["service"],
+            "environment": args["environment"],
+            "alarm_topic_arns": args.get("alarm_topic_arns", []),
+        }
+        protocol = args.get("protocol", "HTTP")
+        watch_targets(self, name, args["load_balancer_arn"], args["target_group_arn"], owner, protocol)
+        watch(self, f"{name}-not-alive", NOT_ALIVE, {"AutoScalingGroupName": pool.group_name}, owner)
         if (scaling := args.get("scaling")) is not None:
             followed: AutoscalingPolicyArgs = {
                 **scaling,
@@ -117,22 +86,3 @@ class Environment(pulumi.ComponentResource):
             }
             AutoscalingPolicy(f"{name}-scaling", followed, pulumi.ResourceOptions(parent=self))
         return pool
-
-    def _alarm(self, name: str, alarm: Alarm, dimensions: pulumi.Input[dict[str, Any]], args: EnvironmentArgs) -> None:
-        cloudwatch.MetricAlarm(
-            name,
-            **alarm,
-            comparison_operator="GreaterThanOrEqualToThreshold",
-            period=60,
-            treat_missing_data="notBreaching",
-            dimensions=dimensions,
-            alarm_actions=list(args.get("alarm_topic_arns", [])),
-            tags={"turnout:service": args["service"], "turnout:environment": args["environment"]},
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-
-
-def metric_dimension(arn: str) -> str:
-    """A load balancer's or target group's dimension, from its ARN: `app/…`, `net/…` or `targetgroup/<name>/<id>`
-    ("CloudWatch metrics for your Application Load Balancer", User Guide for Application Load Balancers)."""
-    return arn.rsplit(":", 1)[1].removeprefix("loadbalancer/")

@@ -16,7 +16,7 @@ from turnout_components.items import Conflict
 from turnout_components.live import Group, LiveCloud, ready_targets, shares, utc_now
 from turnout_components.readiness import Readiness, Story
 from turnout_components.resolve import Decision, Live, SwitchConfig, SwitchRefused, parity, resolve
-from turnout_components.step_down import StepDowns
+from turnout_components.standby_plan import StepDowns
 from turnout_components.switch_record import Claim, EnvironmentState, Operator, RecordStore, Retained, SwitchRecord, Traffic
 
 LEASE = timedelta(seconds=30)
@@ -154,11 +154,29 @@ class SwitchGate:
             ) from error
 
     async def _close(self, listener: str, environments: Mapping[str, Candidate]) -> None:
+        why = await asyncio.to_thread(self._cloud.refusal, listener)
         if self._renewal is not None:
             self._renewal.cancel()
         async with self._writing:
+            if why is not None:
+                await asyncio.to_thread(self._take_back, listener, environments, why)
             await asyncio.to_thread(self._confirm, listener, environments)
         await asyncio.to_thread(self._tend)
+
+    def _take_back(self, listener: str, environments: Mapping[str, Candidate], why: str) -> None:
+        """What is written and not put in force moves nothing: the record's weights are written again and the claim ends. A
+        first deployment has none to go back to."""
+        record = self._store.read()
+        if self._token is None or record is None or record.traffic is None:
+            raise SwitchRefused(f"{listener} is written and not in force: {why}")
+        traffic = record.traffic
+        self._cloud.set_weights(listener, {environments[name].target_group: w for name, w in traffic.weights.items()})
+        self._store.update(self._released)
+        raise SwitchRefused(f"the new weights are not in force: {why}; {listener} says {traffic} again")
+
+    def _released(self, record: SwitchRecord) -> SwitchRecord:
+        ours = record.claim is not None and record.claim.token == self._token
+        return record.changed(claim=None) if ours else record
 
     def _tend(self, due: bool = True) -> None:
         """Traffic has moved and that is recorded, or the move is given up: what happens to the standby later must not make
@@ -317,14 +335,10 @@ class SwitchGate:
         if self._renewal is not None:
             self._renewal.cancel()
 
-        def released(record: SwitchRecord) -> SwitchRecord:
-            ours = record.claim is not None and record.claim.token == self._token
-            return record.changed(claim=None) if ours else record
-
         def restore() -> None:
             for before in raised.values():
                 self._cloud.restore(before)
-            self._store.update(released)
+            self._store.update(self._released)
 
         async with self._writing:
             with contextlib.suppress(Exception):

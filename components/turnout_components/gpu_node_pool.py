@@ -29,37 +29,37 @@ MADE_BESIDE = {"secrets", "secrets_key_arn", "vault", "artifact_buckets", "log_k
 class WarmPoolArgs(TypedDict):
     """Instances that are kept initialised beside the group."""
 
-    state: NotRequired[str]
+    state: NotRequired[pulumi.Input[str]]
     """`stopped` or `running`. Default stopped: only their volumes cost."""
-    minimum: NotRequired[int]
+    minimum: NotRequired[pulumi.Input[int]]
     """Fewest instances in the warm pool. Default 0."""
-    maximum_prepared: NotRequired[int]
+    maximum_prepared: NotRequired[pulumi.Input[int]]
     """Most instances in warm pool and group together. Default: the group's maximum."""
-    reuse: NotRequired[bool]
+    reuse: NotRequired[pulumi.Input[bool]]
     """Return instances to the warm pool on scale-in. Default false: they are terminated and new ones prepared."""
 
 
 class RequirementsArgs(TypedDict):
     """Attributes by which AWS chooses instance types with NVIDIA GPUs."""
 
-    gpus_min: NotRequired[int]
+    gpus_min: NotRequired[pulumi.Input[int]]
     """Fewest GPUs. Default 1."""
-    gpu_memory_gib_min: NotRequired[int]
+    gpu_memory_gib_min: NotRequired[pulumi.Input[int]]
     """Least memory of all GPUs together in GiB."""
-    gpu_names: NotRequired[list[str]]
+    gpu_names: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
     """Kinds of GPU such as a10g, l4, h100. Default any."""
-    vcpus_min: NotRequired[int]
+    vcpus_min: NotRequired[pulumi.Input[int]]
     """Fewest vCPUs. Default 1."""
-    memory_gib_min: NotRequired[int]
+    memory_gib_min: NotRequired[pulumi.Input[int]]
     """Least memory in GiB. Default 1."""
 
 
 class VaultArgs(TypedDict):
     """The Vault of `vault:` references. Nodes leave by port 443 only."""
 
-    address: str
+    address: pulumi.Input[str]
     """Such as https://vault.example.com."""
-    role: str
+    role: pulumi.Input[str]
     """Role of Vault's auth method `aws`, type ec2."""
 
 
@@ -70,7 +70,7 @@ class MachineArgs(TypedDict):
     """A type with a GPU. Default g5.xlarge."""
     instance_types: NotRequired[pulumi.Input[Sequence[str]]]
     """Types in order of preference, in place of `instance_type`."""
-    requirements: NotRequired[pulumi.Input[RequirementsArgs]]
+    requirements: NotRequired[RequirementsArgs]
     """Attributes that choose the types, in place of `instance_type`."""
     on_demand_base: NotRequired[pulumi.Input[int]]
     """Instances that are On-Demand whatever the percentage. Default 0."""
@@ -92,7 +92,7 @@ class MachineArgs(TypedDict):
     """Fewest instances. Default 1."""
     maximum: NotRequired[pulumi.Input[int]]
     """Most instances. Default: `minimum`."""
-    warm_pool: NotRequired[pulumi.Input[WarmPoolArgs] | None]
+    warm_pool: NotRequired[WarmPoolArgs | None]
     """Default none."""
     port: NotRequired[pulumi.Input[int]]
     """Port on which the server answers. Default 8000."""
@@ -109,7 +109,7 @@ class MachineArgs(TypedDict):
     or `vault:<path>#<field>`; never a value."""
     secrets_key_arn: NotRequired[pulumi.Input[str | None]]
     """KMS key of the secrets that `ServiceSecrets` made: no other decrypts those. Default: any, for just these secrets."""
-    vault: NotRequired[pulumi.Input[VaultArgs]]
+    vault: NotRequired[VaultArgs]
     """Where a reference is Vault's."""
     artifact_buckets: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
     """The only buckets from which a model in S3 may come. Default any."""
@@ -163,7 +163,7 @@ class GpuNodePool(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuNodePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:GpuNodePool", name, {}, opts)
-        arguments.refuse(name, args, GpuNodePoolArgs)
+        args = arguments.taken(name, args, GpuNodePoolArgs)
         _refuse_plain(args)
         after: Any = (opts.depends_on if opts is not None else None) or []
         stack = pulumi.get_stack()

@@ -11,10 +11,9 @@ from pulumi_aws import ec2, lb, route53, vpc, wafv2
 
 from turnout_components import arguments, ingress_rules
 from turnout_components.ingress_rules import CLIENT_KEEP_ALIVE, IDLE_TIMEOUT, PORT, TEST_PORT
+from turnout_components.kubernetes_names import TEST_HEADER
 from turnout_components.naming import balancer_logical_name
 
-TEST_HEADER = "x-turnout-environment"
-"""The test listener sends a request to the environment that this header names."""
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 """TLS 1.3 and 1.2 ("Security policies for your Application Load Balancer", Elastic Load Balancing User Guide)."""
 
@@ -57,8 +56,6 @@ class BalancerArgs(TypedDict):
 
     vpc_id: pulumi.Input[str]
     """The VPC of load balancer and nodes."""
-    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
-    """Public subnets in two zones or more, one in each."""
     health_paths: Mapping[str, pulumi.Input[str]]
     """Path of the health check by environment, such as `/ready?release=sha256:…`. Checks are HTTP."""
     port: NotRequired[pulumi.Input[int]]
@@ -86,9 +83,27 @@ class BalancerArgs(TypedDict):
     """Refuse to delete the load balancer. Default true."""
 
 
+class ExistingBalancerArgs(TypedDict):
+    """An application load balancer that is there: a team's own, or another `Ingress`'s."""
+
+    load_balancer_arn: pulumi.Input[str]
+    """The load balancer."""
+    security_group_id: pulumi.Input[str]
+    """Its security group: users and tests are admitted there, and pools from there."""
+    dns_name: pulumi.Input[str]
+    """Its name."""
+
+
 class IngressArgs(BalancerArgs):
     """What a load balancer of requests takes beside that."""
 
+    subnet_ids: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
+    """Public subnets in two zones or more, one in each. Required without `existing`."""
+    existing: NotRequired[ExistingBalancerArgs | None]
+    """A load balancer that exists, in place of one of its own: this gives it target groups, and a test listener on `test_port`.
+    What describes the load balancer itself is left out then."""
+    target_type: NotRequired[str]
+    """What targets are: `instance`, or `ip` for pods by their addresses. Default instance."""
     test_port: NotRequired[pulumi.Input[int]]
     """Port of the test listener. Default 8081."""
     idle_timeout: NotRequired[pulumi.Input[int]]
@@ -109,7 +124,8 @@ class Ingress(pulumi.ComponentResource):
     """An application load balancer that nobody can reach until `allowed_cidrs` says so.
 
     `target_groups` and `test_rules` (by environment) are attributes of the object; the outputs carry their ARNs. A pool
-    depends on the rule of its environment, not on this component: that would include what depends on the pool.
+    depends on the rule of its environment, not on this component: that would include what depends on the pool. Who takes a
+    target group from `target_group_arns` comes after the rules.
     """
 
     load_balancer_arn: pulumi.Output[str]
@@ -120,10 +136,34 @@ class Ingress(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: IngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:Ingress", name, {}, opts)
-        arguments.refuse(name, args, IngressArgs)
+        args = arguments.taken(name, args, IngressArgs)
         known = plain(args)
-        ingress_rules.refuse(name, [*ingress_rules.faults(known), *ingress_rules.cidr_faults(known)])
-        group = self._security_group(name, args)
+        found = [*ingress_rules.existing_faults(args), *ingress_rules.faults(known), *ingress_rules.cidr_faults(known)]
+        ingress_rules.refuse(name, found)
+        existing = args.get("existing")
+        balancer = self._balancer(name, args) if existing is None else existing
+        admit_all(self, name, balancer["security_group_id"], args)
+        paths, arn = args["health_paths"], balancer["load_balancer_arn"]
+        self.target_groups = {env: self._target_group(f"{name}-{env}", path, args) for env, path in paths.items()}
+        self.test_rules = self._test_listener(name, arn, args)
+        self._redirect(name, arn, args)
+        self.load_balancer_arn = pulumi.Output.from_input(arn)
+        self.dns_name = pulumi.Output.from_input(balancer["dns_name"])
+        self.security_group_id = pulumi.Output.from_input(balancer["security_group_id"])
+        self.target_group_arns = checked_arns(self.target_groups, self.test_rules)
+        self.test_rule_arns = pulumi.Output.all(**{env: rule.arn for env, rule in self.test_rules.items()})
+        self.register_outputs(
+            {
+                "load_balancer_arn": self.load_balancer_arn,
+                "dns_name": self.dns_name,
+                "security_group_id": self.security_group_id,
+                "target_group_arns": self.target_group_arns,
+                "test_rule_arns": self.test_rule_arns,
+            }
+        )
+
+    def _balancer(self, name: str, args: IngressArgs) -> ExistingBalancerArgs:
+        group = balancer_group(self, name, args["vpc_id"])
         balancer = lb.LoadBalancer(
             balancer_logical_name(name),
             load_balancer_type="application",
@@ -139,10 +179,6 @@ class Ingress(pulumi.ComponentResource):
             tags={"Name": name},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        paths = args["health_paths"]
-        self.target_groups = {env: self._target_group(f"{name}-{env}", path, args) for env, path in paths.items()}
-        self.test_rules = self._test_listener(name, balancer, args)
-        self._redirect(name, balancer, args)
         if args.get("web_acl_arn") is not None:
             wafv2.WebAclAssociation(
                 f"{name}-web-acl",
@@ -152,37 +188,14 @@ class Ingress(pulumi.ComponentResource):
             )
         if (record := args.get("record")) is not None:
             alias_record(f"{name}-record", record, balancer, self)
-        self.load_balancer_arn = balancer.arn
-        self.dns_name = balancer.dns_name
-        self.security_group_id = group.id
-        self.target_group_arns = pulumi.Output.all(**{env: group.arn for env, group in self.target_groups.items()})
-        self.test_rule_arns = pulumi.Output.all(**{env: rule.arn for env, rule in self.test_rules.items()})
-        self.register_outputs(
-            {
-                "load_balancer_arn": self.load_balancer_arn,
-                "dns_name": self.dns_name,
-                "security_group_id": self.security_group_id,
-                "target_group_arns": self.target_group_arns,
-                "test_rule_arns": self.test_rule_arns,
-            }
-        )
-
-    def _security_group(self, name: str, args: IngressArgs) -> ec2.SecurityGroup:
-        group = balancer_group(self, name, args["vpc_id"])
-        users, redirect = args.get("allowed_cidrs", []), ingress_rules.redirect_port(plain(args))
-        admit(self, f"{name}-users", group, users, args.get("port", PORT), "Users")
-        if redirect is not None:
-            admit(self, f"{name}-redirect", group, users, redirect, "Users, to be sent to HTTPS")
-        tests = args.get("test_cidrs", [])
-        admit(self, f"{name}-tests", group, tests, args.get("test_port", TEST_PORT), "Tests of either environment")
-        return group
+        return {"load_balancer_arn": balancer.arn, "security_group_id": group.id, "dns_name": balancer.dns_name}
 
     def _target_group(self, name: str, path: pulumi.Input[str], args: IngressArgs) -> lb.TargetGroup:
         health = args.get("health", {})
         return lb.TargetGroup(
             balancer_logical_name(name),
             vpc_id=args["vpc_id"],
-            target_type="instance",
+            target_type=args.get("target_type", "instance"),
             protocol="HTTP",
             port=args.get("target_port", 8000),
             deregistration_delay=health.get("drain", 30),
@@ -192,12 +205,12 @@ class Ingress(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _test_listener(self, name: str, balancer: lb.LoadBalancer, args: IngressArgs) -> dict[str, lb.ListenerRule]:
+    def _test_listener(self, name: str, balancer_arn: pulumi.Input[str], args: IngressArgs) -> dict[str, lb.ListenerRule]:
         """A target group that no listener uses is never checked (`unused`): these rules let an environment become healthy
         before it carries traffic ("Target health status", User Guide for Application Load Balancers)."""
         listener = lb.Listener(
             f"{name}-test",
-            load_balancer_arn=balancer.arn,
+            load_balancer_arn=balancer_arn,
             port=args.get("test_port", TEST_PORT),
             default_actions=[
                 {
@@ -224,7 +237,7 @@ class Ingress(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _redirect(self, name: str, balancer: lb.LoadBalancer, args: IngressArgs) -> None:
+    def _redirect(self, name: str, balancer_arn: pulumi.Input[str], args: IngressArgs) -> None:
         """ "Redirect actions" (User Guide for Application Load Balancers): host, path and query stay as they are."""
         port = ingress_rules.redirect_port(plain(args))
         if port is None:
@@ -232,7 +245,7 @@ class Ingress(pulumi.ComponentResource):
         target = pulumi.Output.from_input(args.get("port", PORT)).apply(lambda number: str(int(number)))
         lb.Listener(
             f"{name}-redirect",
-            load_balancer_arn=balancer.arn,
+            load_balancer_arn=balancer_arn,
             port=port,
             protocol="HTTP",
             default_actions=[
@@ -240,6 +253,15 @@ class Ingress(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def checked_arns(
+    groups: Mapping[str, lb.TargetGroup], checks: Mapping[str, lb.ListenerRule | lb.Listener]
+) -> pulumi.Output[dict[str, str]]:
+    """ARNs of target groups by environment, known when each has the rule or listener by which its targets are checked: a
+    program in another language cannot depend on a child of a component."""
+    both = {env: pulumi.Output.all(group.arn, checks[env].arn) for env, group in groups.items()}
+    return pulumi.Output.all(**{env: pair.apply(lambda arns: str(arns[0])) for env, pair in both.items()})
 
 
 def balancer_group(parent: pulumi.Resource, name: str, vpc_id: pulumi.Input[str]) -> ec2.SecurityGroup:
@@ -253,10 +275,20 @@ def balancer_group(parent: pulumi.Resource, name: str, vpc_id: pulumi.Input[str]
     )
 
 
+def admit_all(parent: pulumi.Resource, name: str, group_id: pulumi.Input[str], args: IngressArgs) -> None:
+    """Users and tests of a load balancer of requests."""
+    users, redirect = args.get("allowed_cidrs", []), ingress_rules.redirect_port(plain(args))
+    admit(parent, f"{name}-users", group_id, users, args.get("port", PORT), "Users")
+    if redirect is not None:
+        admit(parent, f"{name}-redirect", group_id, users, redirect, "Users, to be sent to HTTPS")
+    tests = args.get("test_cidrs", [])
+    admit(parent, f"{name}-tests", group_id, tests, args.get("test_port", TEST_PORT), "Tests of either environment")
+
+
 def admit(
     parent: pulumi.Resource,
     name: str,
-    group: ec2.SecurityGroup,
+    group_id: pulumi.Input[str],
     cidrs: Sequence[str],
     port: pulumi.Input[int],
     description: str,
@@ -265,7 +297,7 @@ def admit(
     for cidr in cidrs:
         vpc.SecurityGroupIngressRule(
             f"{name}-{cidr}",
-            security_group_id=group.id,
+            security_group_id=group_id,
             description=description,
             cidr_ipv4=cidr,
             ip_protocol="tcp",
@@ -292,9 +324,9 @@ def health_check(path: pulumi.Input[str], health: HealthArgs, port: pulumi.Input
 
 def plain(args: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that are known before anything runs, to be judged: one that holds an output is left out. Of a certificate
-    it only counts whether there is one."""
+    and a load balancer that exists it only counts whether there is one."""
     known = {key: value for key, value in args.items() if not arguments.holds_output(value)}
-    return {**known, "certificate_arn": None if args.get("certificate_arn") is None else "given"}
+    return known | {key: None if args.get(key) is None else "given" for key in ("certificate_arn", "existing")}
 
 
 def access_logs(args: AccessLogsArgs | None) -> lb.LoadBalancerAccessLogsArgsDict | None:

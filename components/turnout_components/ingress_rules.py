@@ -17,6 +17,13 @@ TEST_PORT = 8081
 REDIRECT_PORT = 80
 IDLE_TIMEOUT = 60
 CLIENT_KEEP_ALIVE = 3600
+OF_THE_BALANCER = frozenset(
+    (
+        *("subnet_ids", "internal", "idle_timeout", "client_keep_alive"),
+        *("access_logs", "deletion_protection", "web_acl_arn", "record"),
+    )
+)
+"""Settings that describe a load balancer itself."""
 TCP_IDLE_TIMEOUTS = range(60, 6001)
 """Seconds of a TCP listener ("Listeners for your Network Load Balancers", listener attributes)."""
 IDLE_TIMEOUTS = range(1, 4001)
@@ -69,10 +76,10 @@ def name_faults(name: str) -> list[Fault]:
 
 
 def redirect_port(ingress: Ingress) -> int | None:
-    """Where plain HTTP is redirected from: by default port 80 of a load balancer that speaks TLS."""
+    """Where plain HTTP is redirected from: by default port 80 of a load balancer of one's own that speaks TLS."""
     if "redirect_port" in ingress:
         return None if ingress["redirect_port"] is None else int(ingress["redirect_port"])
-    return REDIRECT_PORT if ingress.get("certificate_arn") else None
+    return REDIRECT_PORT if ingress.get("certificate_arn") and not ingress.get("existing") else None
 
 
 def _number(ingress: Ingress, key: str, default: int) -> int:
@@ -92,9 +99,20 @@ def _times(ingress: Ingress) -> Iterable[Fault]:
             reason = "is no time of a load balancer's connections"
             yield Fault(key, value, reason, f"write seconds from {allowed.start} to {allowed.stop - 1}")
     server = ingress.get("server_keep_alive")
-    if server is not None and int(server) <= idle:
+    if server is not None and int(server) <= idle and not ingress.get("existing"):
         reason = f"is the keep-alive of servers behind an idle timeout of {idle} s: they close connections that are in use"
         yield Fault("server_keep_alive", server, reason, f"serve with {idle + 15}, or set idle_timeout below {server}")
+
+
+def existing_faults(args: Mapping[str, Any]) -> Iterable[Fault]:
+    """Either a load balancer of its own, or one that exists as it is. Only which arguments there are counts."""
+    given = {key for key, value in args.items() if value is not None}
+    if "existing" not in given and "subnet_ids" not in given:
+        fix = "give a subnet in each of two zones or more, or a load balancer that exists"
+        yield Fault("subnet_ids", None, "is missing", fix)
+    for key in sorted(OF_THE_BALANCER & given if "existing" in given else ()):
+        shown = args[key] if isinstance(args[key], (bool, int, str)) else "…"
+        yield Fault(key, shown, "describes a load balancer of its own, and this one exists", "leave it out")
 
 
 def _redirect(ingress: Ingress) -> Iterable[Fault]:
@@ -134,14 +152,17 @@ def _access_logs(ingress: Ingress) -> Iterable[Fault]:
 
 
 def _cross_zone(ingress: Ingress) -> Iterable[Fault]:
-    """ "Cross-zone load balancing for target groups" (User Guide for Application Load Balancers): without it no target
-    stickiness and no Lambda functions."""
-    if ingress.get("cross_zone") is not False:
-        return
-    if ingress.get("stickiness"):
+    """ "Cross-zone load balancing for target groups" (User Guide for Application Load Balancers): without it no
+    target stickiness."""
+    if ingress.get("cross_zone") is False and ingress.get("stickiness"):
         yield Fault("cross_zone", False, "does not go with target stickiness", "leave one of them out")
-    if ingress.get("target_type") == "lambda":
-        yield Fault("cross_zone", False, "does not go with Lambda functions as targets", "leave cross_zone out")
+
+
+def _targets(ingress: Ingress) -> Iterable[Fault]:
+    """ "Target type" (User Guide for Application Load Balancers); a Lambda function has no health of a release's."""
+    kind = ingress.get("target_type") or "instance"
+    if kind not in ("instance", "ip"):
+        yield Fault("target_type", kind, "is nothing that a release runs on", "write instance, or ip for pods")
 
 
 def _zones(ingress: Ingress) -> Iterable[Fault]:
@@ -217,4 +238,4 @@ def _network_tls(balancer: Ingress) -> Iterable[Fault]:
         yield Fault("access_logs", dict(balancer["access_logs"]), reason, "give certificate_arn, or leave access_logs out")
 
 
-_RULES = (_times, _redirect, _access_logs, _cross_zone, _zones, _record)
+_RULES = (_times, _redirect, _access_logs, _cross_zone, _targets, _zones, _record)

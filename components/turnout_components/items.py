@@ -1,6 +1,11 @@
-"""Items of the switch's DynamoDB table: each has a generation, which is the condition of its next write."""
+"""What the switch remembers: items with a generation, which is the condition of the next write; here in a DynamoDB table.
+
+`items_cluster` keeps them in a Kubernetes cluster.
+"""
 
 import zlib
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -8,6 +13,9 @@ DEFAULT_TABLE = "turnout-switch"
 LARGE = 100_000
 """Characters above which a body is kept packed (zlib): an item holds 400 kB ("Service, account, and table quotas in Amazon
 DynamoDB")."""
+
+
+WRITTEN_MEANWHILE = "the switch record was written by somebody else in the meantime; run the command again"
 
 
 class RecordError(Exception):
@@ -22,6 +30,32 @@ class Conflict(RecordError):
     """Somebody else wrote the record since it was read."""
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who works on what an item tells of, since when, and until when unless that is renewed."""
+
+    name: str
+    since: datetime
+    until: datetime
+
+
+class Items(Protocol):
+    """Bodies (text) by id in one place, which errors call `table`."""
+
+    table: str
+
+    def read(self, key: str) -> str | None:
+        """The item's body, as the last write left it; None where there is none.
+
+        Raises `TableMissing`, `RecordError`."""
+
+    def write(self, key: str, body: str, generation: int, holder: Holder | None = None) -> None:
+        """Writes the body as generation + 1 if `generation` is still the newest (0: if there is no item). `holder`: who holds
+        what it is about, for those who look without Turnout.
+
+        Raises `Conflict`, `TableMissing`."""
+
+
 class DynamoDB(Protocol):
     """The calls of a boto3 DynamoDB client that are made here."""
 
@@ -29,37 +63,32 @@ class DynamoDB(Protocol):
     def put_item(self, **kwargs: Any) -> Any: ...
 
 
-class Items:
-    """Bodies (text) by id in one table."""
+def unreadable(items: Items, key: str, kind: str, error: Exception) -> RecordError:
+    """The error for an item whose body is not what this version writes."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return RecordError(
+        f"{kind} {key} in table {items.table} cannot be read ({': '.join(lines[:3])}); "
+        "it was written by another version of Turnout or by hand: use that version, or restore the item"
+    )
+
+
+class DynamoItems:
+    """`Items` of a DynamoDB table."""
 
     def __init__(self, client: DynamoDB, table: str) -> None:
         self._client = client
         self.table = table
 
     def read(self, key: str) -> str | None:
-        """The item's body, as the last write left it; None where there is none.
-
-        Raises `TableMissing`, `RecordError`."""
         item = self._item(key)
         if item is None:
             return None
         try:
             return zlib.decompress(item["packed"]["B"]).decode() if "packed" in item else str(item["body"]["S"])
         except (KeyError, zlib.error) as error:
-            raise self.unreadable(key, "item", error) from None
+            raise unreadable(self, key, "item", error) from None
 
-    def unreadable(self, key: str, kind: str, error: Exception) -> "RecordError":
-        """The error for an item whose body is not what this version writes."""
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return RecordError(
-            f"{kind} {key} in table {self.table} cannot be read ({': '.join(lines[:3])}); "
-            "it was written by another version of Turnout or by hand: use that version, or restore the item"
-        )
-
-    def write(self, key: str, body: str, generation: int) -> None:
-        """Writes the body as generation + 1 if `generation` is still the newest (0: if there is no item).
-
-        Raises `Conflict`, `TableMissing`."""
+    def write(self, key: str, body: str, generation: int, holder: Holder | None = None) -> None:  # noqa: ARG002 -- it is in the body
         kept = {"body": {"S": body}} if len(body) <= LARGE else {"packed": {"B": zlib.compress(body.encode())}}
         item = {"id": {"S": key}, "generation": {"N": str(generation + 1)}, "write": {"S": uuid4().hex}, **kept}
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
@@ -92,7 +121,7 @@ def _translated(error: Exception, table: str) -> Exception:
     response: Any = getattr(error, "response", {})
     code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
     if code == "ConditionalCheckFailedException":
-        return Conflict("the switch record was written by somebody else in the meantime; run the command again")
+        return Conflict(WRITTEN_MEANWHILE)
     if code == "ResourceNotFoundException":
         return TableMissing(f"table {table} for the switch record does not exist; make it once with `turnout init`")
     return error

@@ -25,7 +25,7 @@ class MirrorAccess(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MirrorAccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:MirrorAccess", name, {}, opts)
-        arguments.refuse(name, args, MirrorAccessArgs)
+        args = arguments.taken(name, args, MirrorAccessArgs)
         for (live, source), (candidate, target) in itertools.permutations(sorted(args["security_group_ids"].items()), 2):
             shared: dict[str, Any] = {
                 "description": f"Copies of requests from {live} to {candidate}",

@@ -27,8 +27,10 @@ class Nat(StrEnum):
 
 
 class FlowLogsArgs(TypedDict):
-    """How flow logs are kept."""
+    """Whether there are flow logs, and how they are kept."""
 
+    enabled: NotRequired[bool]
+    """Log the traffic. Default true."""
     retention_days: NotRequired[int]
     """Days in CloudWatch Logs, of those that it offers. Default 30."""
 
@@ -46,8 +48,8 @@ class NetworkArgs(TypedDict):
     """AWS services that nodes of a new VPC reach without the internet, by their short names: `s3` and `dynamodb` by a route,
     others (`ecr.api`, `ecr.dkr`, `secretsmanager`, `kms`, `logs`, `ssm`, `sts`, `autoscaling`, `monitoring`, …) by an interface
     in each private subnet and the service's usual name. Default none."""
-    flow_logs: NotRequired[bool | FlowLogsArgs]
-    """Log the traffic of a new VPC. Default true."""
+    flow_logs: NotRequired[FlowLogsArgs]
+    """Of a new VPC. Default: its traffic is logged."""
     vpc_id: NotRequired[pulumi.Input[str]]
     """An existing VPC."""
     public_subnet_ids: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
@@ -65,7 +67,7 @@ class Network(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:Network", name, {}, opts)
-        arguments.refuse(name, args, NetworkArgs)
+        args = arguments.taken(name, args, NetworkArgs)
         network_rules.refuse(args)
         if "vpc_id" in args:
             self.vpc_id = pulumi.Output.from_input(args["vpc_id"])

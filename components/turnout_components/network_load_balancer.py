@@ -5,7 +5,7 @@ about new connections; those that exist stay where they are until they end ("Lis
 Guide for Network Load Balancers). The local cloud keeps such a load balancer and checks its targets, and carries no TCP.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NotRequired
 
 import pulumi
@@ -18,6 +18,7 @@ from turnout_components.ingress import (
     admit,
     alias_record,
     balancer_group,
+    checked_arns,
     health_check,
     listener_protocol,
     plain,
@@ -29,6 +30,8 @@ from turnout_components.naming import balancer_logical_name
 class NetworkLoadBalancerArgs(BalancerArgs):
     """What a load balancer of connections takes beside that."""
 
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """Public subnets in two zones or more, one in each."""
     test_ports: NotRequired[Mapping[str, int]]
     """Port of each environment's test listener. Default 8081 and those after it, in the order of `health_paths`."""
     alpn_policy: NotRequired[str]
@@ -58,14 +61,14 @@ class NetworkLoadBalancer(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkLoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:NetworkLoadBalancer", name, {}, opts)
-        arguments.refuse(name, args, NetworkLoadBalancerArgs)
+        args = arguments.taken(name, args, NetworkLoadBalancerArgs)
         known = plain(args)
         ingress_rules.refuse(name, [*ingress_rules.network_faults(known), *ingress_rules.cidr_faults(known)])
         ports = ingress_rules.test_ports(args)
         group = balancer_group(self, name, args["vpc_id"])
-        admit(self, f"{name}-users", group, args.get("allowed_cidrs", []), args.get("port", PORT), "Users")
+        admit(self, f"{name}-users", group.id, args.get("allowed_cidrs", []), args.get("port", PORT), "Users")
         for env, port in ports.items():
-            admit(self, f"{name}-tests-{env}", group, args.get("test_cidrs", []), port, f"Tests of {env}")
+            admit(self, f"{name}-tests-{env}", group.id, args.get("test_cidrs", []), port, f"Tests of {env}")
         balancer = lb.LoadBalancer(
             balancer_logical_name(name),
             load_balancer_type="network",
@@ -97,7 +100,7 @@ class NetworkLoadBalancer(pulumi.ComponentResource):
         self.load_balancer_arn = balancer.arn
         self.dns_name = balancer.dns_name
         self.security_group_id = group.id
-        self.target_group_arns = pulumi.Output.all(**{env: made.arn for env, made in self.target_groups.items()})
+        self.target_group_arns = checked_arns(self.target_groups, self.test_listeners)
         self.test_listener_arns = pulumi.Output.all(**{env: made.arn for env, made in self.test_listeners.items()})
         outputs = ("load_balancer_arn", "dns_name", "security_group_id", "target_group_arns", "test_listener_arns")
         self.register_outputs({key: getattr(self, key) for key in outputs})

@@ -77,11 +77,11 @@ def _flow_logs(network: Network) -> Iterable[Fault]:
 
 
 def retention(network: Network) -> int | None:
-    """Days for which flow logs are kept; None without flow logs. They are on unless `flow_logs` is false."""
+    """Days for which flow logs are kept; None without flow logs. They are on unless `flow_logs` is or says false."""
     wanted = network.get("flow_logs", True)
-    if isinstance(wanted, Mapping):
-        return int(wanted.get("retention_days", RETENTION_DAYS))
-    return RETENTION_DAYS if wanted else None
+    if not isinstance(wanted, Mapping):
+        wanted = {"enabled": wanted}
+    return int(wanted.get("retention_days", RETENTION_DAYS)) if wanted.get("enabled", True) else None
 
 
 def service_name(service: str, zone: str) -> str:

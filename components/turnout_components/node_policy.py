@@ -47,7 +47,7 @@ def node_policy(
         "Version": "2012-10-17",
         "Statement": [
             allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [log, f"{log}:*"]),
-            *_model(node["release"]["model"]["uri"], region, buckets),
+            *model(node["release"]["model"]["uri"], region, buckets),
             *_images([node["release"]["image"], *([node["mirror"]["image"]] if node.get("mirror") else [])], partition),
             *_mirror(node),
             *secrets(list(node["secrets"].values()), region, secrets_key, own_secrets),
@@ -70,7 +70,10 @@ def refuse_elsewhere(uri: str, buckets: Sequence[str] | None) -> None:
         raise ValueError(f"model {uri} is in none of the artifact buckets {where}; copy it there, or add {found['bucket']}")
 
 
-def _model(uri: str, region: str, buckets: Sequence[str] | None) -> list[dict[str, Any]]:
+def model(uri: str, region: str, buckets: Sequence[str] | None) -> list[dict[str, Any]]:
+    """The statements with which a model in S3 is read and decrypted; none for one elsewhere.
+
+    Raises `ValueError` as `refuse_elsewhere` does."""
     found = _S3.match(uri)
     if not found:
         return []

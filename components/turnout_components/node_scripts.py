@@ -4,6 +4,7 @@ Comments and docstrings stay behind: user data has 16 KB.
 """
 
 import ast
+import functools
 import json
 import shlex
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from turnout_components.mirror_bootstrap import Place, bootstrap
 from turnout_components.mirror_setting import parameter
 
 METRICS_NAMESPACE = "Turnout"
+NODE = "/etc/turnout/node.json"
 _LIBRARY = ("common", "secrets", "install")
 _PROGRAMS = ("serve", "stop", "lifecycle", "metrics")
 _MIRROR_MODULES = ("fault", "mirror", "mirror_node")
@@ -25,7 +27,7 @@ _UNITS = ("turnout.service", "turnout-lifecycle.service", "turnout-metrics.servi
 def files(node: Mapping[str, Any]) -> dict[str, str]:
     """Text by path on the node. `node`: the document that `user_data.document` makes."""
     return {
-        "/etc/turnout/node.json": json.dumps(node, sort_keys=True),
+        NODE: json.dumps(node, sort_keys=True),
         "/etc/turnout/release.json": json.dumps(node["release"], sort_keys=True),
         "/etc/turnout/node.env": environment(node),
         **{f"/usr/local/lib/turnout/{name}.sh": _text(f"node/{name}.sh") for name in _LIBRARY},
@@ -48,7 +50,9 @@ def _mirror_files(node: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+@functools.cache
 def _text(name: str) -> str:
+    """Read once: CPython's parser may fail with "AST constructor recursion depth mismatch" while another thread parses."""
     text = (resources.files("turnout_components") / name).read_text()
     return without_comments(text, set(_docstrings(text)) if name.endswith(".py") else set())
 

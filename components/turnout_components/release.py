@@ -38,6 +38,12 @@ class Model(_Frozen):
     version: str
     uri: str
     sha256: Sha256
+    size: Annotated[int, Field(ge=0)] | None = None
+    """Bytes of all its files; this and what follows are compared with what is there (`turnout releases validate`)."""
+    format: str | None = None
+    """`onnx`, `safetensors`, `gguf`, …; `pickle` must be said, or it is not loaded."""
+    inputs: dict[str, str] | None = None
+    """Element type and shape by name, as `float[n,64]`; of ONNX models."""
 
 
 class ServingEngine(_Frozen):
@@ -85,8 +91,10 @@ class Release(_Frozen):
         return f"{self.name}@{self.digest}"
 
     def for_storage(self) -> dict[str, Any]:
-        """The manifest with its digest, as JSON-ready data."""
-        return {**self.model_dump(mode="json"), "digest": self.digest}
+        """The manifest with its digest, as JSON-ready data. What is left unsaid of the model is left out: nodes' user data is
+        made of this, and stays the same under a version of the kit that knows more of models."""
+        unsaid = {name for name in ("size", "format", "inputs") if getattr(self.model, name) is None}
+        return {**self.model_dump(mode="json", exclude={"model": unsaid}), "digest": self.digest}
 
 
 def split_id(release_id: str) -> tuple[str, str]:
@@ -97,6 +105,17 @@ def split_id(release_id: str) -> tuple[str, str]:
     if match is None:
         raise ReleaseError(f"{release_id!r} names no digest; write <name>@sha256:<64 hex digits>")
     return match["name"], match["digest"]
+
+
+def checked_name(name: str) -> str:
+    """The name of a release that is made: it becomes a file's, and part of ids.
+
+    Raises `ReleaseError`."""
+    if _ID.match(f"{name}@sha256:{'0' * 64}") is None:
+        raise ReleaseError(
+            f"{name!r} is no release's name: write letters, digits, '.', '_' and '-', at most 63, a letter or digit first"
+        )
+    return name
 
 
 def name_of(release_id: str) -> str:
@@ -132,6 +151,8 @@ def parse(path: Path) -> Release:
         return Release(name=path.stem, **(yaml.safe_load(path.read_text()) or {}))
     except ValidationError as error:
         raise ReleaseError("\n".join(_fault(path, e) for e in error.errors())) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"{path}: no manifest can be read: {error}") from None
     except (yaml.YAMLError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}" if mark else str(error)

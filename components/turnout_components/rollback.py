@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from turnout_components.items import RecordError
-from turnout_components.live import STAYS_STICKY, LiveCloud, insist, ready_targets, shares, utc_now, way_back
+from turnout_components.live import LiveCloud, insist, ready_targets, shares, utc_now, way_back
 from turnout_components.resolve import SwitchRefused
-from turnout_components.step_down import StepDowns
+from turnout_components.standby_plan import StepDowns
 from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, SwitchRecord, Traffic
 
 POLL = 0.5
@@ -63,7 +63,7 @@ def rollback(
     followed = cloud.set_weights(listener, record.by_target_group(to))
     seconds = time.monotonic() - began
     if not followed:
-        notify(STAYS_STICKY)
+        notify(cloud.unfollowed)
     if not by_rules_alone:
         _clear_variants(cloud, listener, record.environments.get(left), notify)
     _clear(step_downs, record.environments[to.active].group, notify)

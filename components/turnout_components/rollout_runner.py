@@ -77,7 +77,7 @@ class RolloutRunner(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RolloutRunnerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:RolloutRunner", name, {}, opts)
-        arguments.refuse(name, args, RolloutRunnerArgs)
+        args = arguments.taken(name, args, RolloutRunnerArgs)
         checks.refuse(runner_policy.faults(args))
         rate = args.get("rate_minutes", 1)
         self._name, self._own = name, pulumi.ResourceOptions(parent=self)

@@ -61,7 +61,7 @@ class ServiceSecrets(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ServiceSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("turnout-components:index:ServiceSecrets", name, {}, opts)
-        arguments.refuse(name, args, ServiceSecretsArgs)
+        args = arguments.taken(name, args, ServiceSecretsArgs)
         _refuse_plain(args)
         owner = pulumi.Output.all(service=args["service"], environment=args["environment"])
         prefix = owner.apply(lambda o: secret_prefix(o["service"], pulumi.get_stack(), o["environment"]))

@@ -13,7 +13,7 @@ from turnout_components.live import utc_now
 from turnout_components.naming import arn_partition, shorten
 from turnout_components.resolve import SwitchRefused
 from turnout_components.standby import NAMES, Keep, StandbyPolicy, StepDown, step_downs
-from turnout_components.switch_record import SwitchRecord
+from turnout_components.standby_plan import StepDowns
 
 DELETE_WARM_POOL = "arn:aws:scheduler:::aws-sdk:autoscaling:deleteWarmPool"
 """The universal target that calls DeleteWarmPool ("Using universal targets in EventBridge Scheduler")."""
@@ -34,39 +34,18 @@ def step_down_policy(service: str, stack: str, region: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-class StepDowns:
-    """The step-downs of groups. `client` makes botocore's clients of AWS's services, on first use; schedules run as
-    `role_arn` (default: what the record names)."""
+class GroupStepDowns(StepDowns):
+    """The step-downs of auto scaling groups. `client` makes botocore's clients of AWS's services, on first use; schedules run
+    as `role_arn` (default: what the record names)."""
 
     def __init__(
         self, client: Callable[[str], Any], role_arn: str | None = None, clock: Callable[[], datetime] = utc_now
     ) -> None:
+        super().__init__(role_arn)
         self._client = functools.cache(client)
-        self.role_arn = role_arn
         self._clock = clock
 
-    def tend(self, record: SwitchRecord, policy: StandbyPolicy, *, due: bool = True) -> list[str]:
-        """Arranges the step-downs of the standby that the record retains and takes back all others, and those of a rollout
-        that is under way: until it ends nothing shrinks. Without `due`, those
-        whose time has come are left undone.
-
-        Returns a line for each thing that it did."""
-        self.role_arn = self.role_arn or record.step_down_role
-        done = []
-        for name, state in record.environments.items():
-            kept, carries = record.retained, record.traffic is not None and record.traffic.weights.get(name, 0) > 0
-            if state.group is None:
-                continue
-            if kept is None or kept.environment != name or carries or record.flipped_at is None or record.rollout is not None:
-                self.clear(state.group)
-            else:
-                done += self.arrange(state.group, policy, record.flipped_at, kept.size, due=due)
-        return done
-
     def arrange(self, group: str, policy: StandbyPolicy, flipped_at: datetime, at_flip: int, *, due: bool = True) -> list[str]:
-        """Makes what is to come, with `due` applies what is past (AWS refuses a time that is over), removes what belongs to
-        another move, and until the first step holds the size `at_flip`: instances that the group had when traffic left it,
-        which scaling rules must not take from a standby. Twice is as once. Returns a line for each thing that it arranged."""
         found = self._group(group)
         if found is None:
             return []
@@ -91,9 +70,6 @@ class StepDowns:
         return done
 
     def clear(self, group: str) -> None:
-        """Takes back every pending step-down of the group.
-
-        Raises `SwitchRefused` when one is still there: the group must not carry traffic then."""
         for name in self._pending(group):
             self._drop(group, name)
         self._schedule(group, None)
@@ -102,7 +78,6 @@ class StepDowns:
             raise SwitchRefused(f"step-downs of {group} cannot be taken back: {', '.join(sorted(left))}")
 
     def pending(self, groups: Sequence[str]) -> dict[str, dict[str, datetime]]:
-        """Times of the pending step-downs by name, by group."""
         return {group: {name: at for name, (at, _) in self._pending(group).items()} for group in groups}
 
     def _group(self, name: str) -> dict[str, Any] | None:

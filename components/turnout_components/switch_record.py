@@ -1,4 +1,4 @@
-"""The switch record: the permanent, shared memory of one service's switch, in DynamoDB.
+"""The switch record: the permanent, shared memory of one service's switch.
 
 It outlives the stack, is written with conditions only, and holds what a rollback needs without Pulumi. All changes of it
 are methods here; `RecordStore` reads and writes it.
@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from turnout_components.items import Conflict, DynamoDB, Items, RecordError
+from turnout_components.items import Conflict, Holder, Items, RecordError, unreadable
 from turnout_components.release import digest_of, name_of
 
 HISTORY_LENGTH = 50
@@ -281,8 +281,8 @@ class SwitchRecord(_Frozen):
 class RecordStore:
     """Reads and writes the record of `<service>/<stack>`; every write has the generation that was read as its condition."""
 
-    def __init__(self, client: DynamoDB, table: str, service: str, stack: str) -> None:
-        self._items = Items(client, table)
+    def __init__(self, items: Items, service: str, stack: str) -> None:
+        self._items = items
         self.key = f"{service}/{stack}"
 
     def read(self) -> SwitchRecord | None:
@@ -293,14 +293,16 @@ class RecordStore:
         try:
             return None if body is None else SwitchRecord.model_validate_json(body)
         except ValidationError as error:
-            raise self._items.unreadable(self.key, "switch record", error) from None
+            raise unreadable(self._items, self.key, "switch record", error) from None
 
     def write(self, record: SwitchRecord) -> SwitchRecord:
         """Writes `record` if nobody wrote since it was read; returns it with its new generation.
 
         Raises `Conflict`, `TableMissing`."""
         written = record.changed(generation=record.generation + 1)
-        self._items.write(self.key, written.model_dump_json(), record.generation)
+        claim = record.claim
+        holder = Holder(str(claim.by), claim.began, claim.expires) if claim is not None else None
+        self._items.write(self.key, written.model_dump_json(), record.generation, holder)
         return written
 
     def update(self, change: Callable[[SwitchRecord], SwitchRecord], attempts: int = 20) -> SwitchRecord:

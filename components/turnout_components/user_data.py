@@ -12,6 +12,8 @@ LAUNCH_HOOK = "turnout-launch"
 TERMINATE_HOOK = "turnout-terminate"
 METRICS_NAMESPACE = node_scripts.METRICS_NAMESPACE
 
+NODE = node_scripts.NODE
+"""Where the node document lies on the machine."""
 _BEFORE, _AFTER = 'packed = "', '"\n'
 _SCRIPT = """#!/bin/bash
 # Turnout's node. What is packed here lies on it: /etc/turnout/node.json says what it was told.
@@ -30,6 +32,8 @@ root = sys.argv[1]
 TURNOUT
 bash "$ROOT/usr/local/lib/turnout/install.sh"
 """
+_ENCODED = base64.b64encode(_SCRIPT[:30].encode()).decode()
+"""How our user data begins in base64; 30 bytes end with a whole group of it."""
 
 
 class Options(TypedDict, total=False):
@@ -109,9 +113,24 @@ def of_document(node: Mapping[str, Any]) -> str:
 
 def read_release(user_data: str) -> dict[str, Any] | None:
     """The node document that `render` wrote, or None for another's user data."""
-    _, found, rest = user_data.partition(_BEFORE)
+    files = _files(user_data)
+    return None if files is None else dict(json.loads(files[NODE]))
+
+
+def unpacked(encoded: str) -> dict[str, str] | None:
+    """Every file that `render` packed, text by path, from user data in base64 as a launch template has it; None for what is no
+    user data of ours."""
+    if not encoded.startswith(_ENCODED):
+        return None
+    try:
+        return _files(base64.b64decode(encoded).decode())
+    except (ValueError, OSError, EOFError):
+        return None
+
+
+def _files(script: str) -> dict[str, str] | None:
+    _, found, rest = script.partition(_BEFORE)
     if not found:
         return None
-    files = json.loads(bz2.decompress(base64.b85decode(rest.partition(_AFTER)[0])))
-    node: dict[str, Any] = json.loads(files["/etc/turnout/node.json"])
-    return node
+    files: dict[str, str] = json.loads(bz2.decompress(base64.b85decode(rest.partition(_AFTER)[0])))
+    return files

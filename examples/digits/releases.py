@@ -14,6 +14,8 @@ from turnout.cloud.images import read
 
 FOLDER = Path(__file__).parent
 SEED = 20240
+COMMIT = "222ddaf31dc92f88afbbe2212a7e43e607543d1b"
+"""At which `train.py` wrote the models."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def _manifest(folder: Path, variant: Variant, image: str) -> str:
         },
         "image": image,
         "engine": {"name": "onnxruntime", "flags": list(variant.flags)},
-        "provenance": {"training_data": variant.training_data, "seed": SEED},
+        "provenance": {"git_commit": COMMIT, "training_data": variant.training_data, "seed": SEED},
     }
     return manifest(content, variant.purpose, "examples.digits.releases")
 

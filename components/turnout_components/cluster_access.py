@@ -1,0 +1,75 @@
+"""The way to a cluster's API: a kubeconfig and its context, or an EKS cluster by name."""
+
+import base64
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from turnout_components.cluster_api import ClusterApi, ClusterError, LightkubeApi
+
+KUBECONFIG_VARIABLE = "TURNOUT_LOCAL_KUBECONFIG"
+"""Kubeconfig of the local cluster; it goes before every other."""
+TOKEN_LIFE = 60
+"""Seconds for which the signed request in a token can be used; the cluster then takes the token for 15 minutes ("Grant IAM
+users and roles access to Kubernetes APIs", aws-iam-authenticator's API authorization)."""
+
+
+def by_kubeconfig(
+    context: str | None = None, kubeconfig: str | None = None, environ: Mapping[str, str] = os.environ
+) -> ClusterApi:
+    """The local cluster, by its `kubeconfig` or the variable that names it; else the cluster of `context` (default: the current
+    one) in KUBECONFIG or ~/.kube/config, or that of the pod that this runs in."""
+
+    def connect() -> Any:
+        from lightkube.config.kubeconfig import KubeConfig
+
+        local = kubeconfig or environ.get(KUBECONFIG_VARIABLE)
+        config = KubeConfig.from_file(local) if local else KubeConfig.from_env()
+        return _client(config.get(None if local else context))
+
+    return LightkubeApi(connect)
+
+
+def by_eks(client: Callable[[str], Any], cluster: str, environ: Mapping[str, str] = os.environ) -> ClusterApi:
+    """The EKS cluster of that name with the credentials of AWS's clients: no kubeconfig and no AWS CLI are needed. A local
+    cluster goes before it."""
+    if environ.get(KUBECONFIG_VARIABLE):
+        return by_kubeconfig(environ=environ)
+
+    def connect() -> Any:
+        from lightkube.config.kubeconfig import KubeConfig
+        from lightkube.config.models import Cluster, User
+
+        found = client("eks").describe_cluster(name=cluster)["cluster"]
+        if found.get("status") not in ("ACTIVE", "UPDATING"):
+            raise ClusterError(f"EKS cluster {cluster} is {found.get('status')}; wait until it is ACTIVE")
+        server = Cluster(server=found["endpoint"], certificate_auth_data=found["certificateAuthority"]["data"])
+        return _client(KubeConfig.from_one(cluster=server, user=User(token=eks_token(client("sts"), cluster))).get())
+
+    return LightkubeApi(connect)
+
+
+def eks_token(sts: Any, cluster: str) -> str:
+    """A bearer token as `aws eks get-token` makes it: a signed GetCallerIdentity that names the cluster in a header."""
+
+    def header(params: Any, context: Any, **_: Any) -> None:
+        if "ClusterName" in params:
+            context["eks_cluster"] = params.pop("ClusterName")
+
+    def add(request: Any, **_: Any) -> None:
+        if "eks_cluster" in request.context:
+            request.headers["x-k8s-aws-id"] = request.context["eks_cluster"]
+
+    events = sts.meta.events
+    events.register("provide-client-params.sts.GetCallerIdentity", header, unique_id="turnout-eks-name")
+    events.register("before-sign.sts.GetCallerIdentity", add, unique_id="turnout-eks-header")
+    url = sts.generate_presigned_url(
+        "get_caller_identity", Params={"ClusterName": cluster}, ExpiresIn=TOKEN_LIFE, HttpMethod="GET"
+    )
+    return "k8s-aws-v1." + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
+
+
+def _client(config: Any) -> Any:
+    from lightkube import Client
+
+    return Client(config=config)
