@@ -9,31 +9,47 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from turnout.cloud.parts import MakePart
 
 
 def main() -> int:
-    """Runs one cloud until SIGTERM, SIGINT or, attached, the end of standard input."""
-    parser = argparse.ArgumentParser(prog="python -m turnout.cloud")
+    """The account alone."""
+    return serve(parser("python -m turnout.cloud").parse_args())
+
+
+def parser(program: str) -> argparse.ArgumentParser:
+    """What every daemon is told."""
+    parser = argparse.ArgumentParser(prog=program)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--images", type=Path, action="append", default=[])
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--attached", action="store_true")
-    options = parser.parse_args()
+    return parser
+
+
+def serve(options: argparse.Namespace, make_part: "MakePart | None" = None) -> int:
+    """Runs one cloud until SIGTERM, SIGINT or, attached, the end of standard input. `make_part`: of what runs beside the
+    account."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    for chatty in ("werkzeug", "httpx2"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 
     from turnout.cloud.daemon import AlreadyRunning, Cloud
     from turnout.cloud.envoy import EnvoyError
+    from turnout.cloud.parts import PartError
 
     try:
-        cloud = Cloud(options.home, options.root, options.images, options.speed)
+        cloud = Cloud(options.home, options.root, options.images, options.speed, make_part)
         _end_on_signals(cloud.end)
         if options.attached:
             threading.Thread(target=_end_with_parent, args=(cloud.end,), daemon=True).start()
         cloud.run()
-    except (AlreadyRunning, EnvoyError) as error:
+    except (AlreadyRunning, EnvoyError, PartError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

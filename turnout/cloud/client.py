@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import psutil
 from turnout.cloud.processes import is_process
 
 STATE_PATH = "/_turnout/state"
-_START_TIMEOUT = 60.0
+_START_TIMEOUT = 180.0
+"""A cluster's control plane takes its time on a busy machine; what ends by itself is told at once."""
 _STOP_TIMEOUT = 30.0
 
 
@@ -26,11 +27,14 @@ class CloudError(RuntimeError):
 
 @dataclass(frozen=True)
 class CloudHandle:
-    """A running local cloud: AWS's API answers at `endpoint`."""
+    """A running local cloud: AWS's API answers at `endpoint`. `platform` and `kubeconfig` are of the cluster that runs beside
+    it, if any."""
 
     endpoint: str
     pid: int
     home: Path
+    platform: str | None = None
+    kubeconfig: Path | None = None
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
 
     def state(self) -> dict[str, Any]:
@@ -77,14 +81,24 @@ def find(home: Path) -> CloudHandle | None:
         return None
     if not is_process(state["pid"], state["started"]):
         return None
-    return CloudHandle(state["endpoint"], state["pid"], home)
+    kubeconfig = state.get("kubeconfig")
+    return CloudHandle(state["endpoint"], state["pid"], home, state.get("platform"), Path(kubeconfig) if kubeconfig else None)
 
 
-def start(home: Path, *, attached: bool, images: Sequence[Path], speed: float = 1.0, root: Path | None = None) -> CloudHandle:
+def start(
+    home: Path,
+    *,
+    attached: bool,
+    images: Sequence[Path],
+    speed: float = 1.0,
+    root: Path | None = None,
+    program: Sequence[str] = ("turnout.cloud",),
+) -> CloudHandle:
     """Starts a cloud in `home` and returns when it answers.
 
     `attached`: it ends when this process does. `speed` divides its own waits (docs/local-cloud.md). `images`: folders
-    with `image.toml` files. `root`: the project root, in which model servers run (default: the current folder).
+    with `image.toml` files. `root`: the project root, in which model servers run (default: the current folder). `program`: the
+    daemon's module and arguments of its own, where it runs more than the account (turnout/cluster).
     Raises `CloudError` when one already runs there or this one does not come up."""
     home = home.resolve()
     running = find(home)
@@ -93,7 +107,7 @@ def start(home: Path, *, attached: bool, images: Sequence[Path], speed: float = 
     folder = home / "cloud"
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "daemon.log"
-    command = [sys.executable, "-m", "turnout.cloud", "--home", str(home), "--speed", str(speed)]
+    command = [sys.executable, "-m", *program, "--home", str(home), "--speed", str(speed)]
     command += [part for image in images for part in ("--images", str(image.resolve()))]
     command += ["--root", str((root or Path.cwd()).resolve()), *(["--attached"] if attached else [])]
     with log.open("wb") as output:
@@ -112,7 +126,7 @@ def _when_ready(process: "subprocess.Popen[bytes]", home: Path, log: Path) -> Cl
     while time.monotonic() < deadline:
         found = find(home)
         if found is not None and found.pid == process.pid:
-            return CloudHandle(found.endpoint, found.pid, home, process)
+            return replace(found, _process=process)
         if process.poll() is not None:
             break
         time.sleep(0.02)

@@ -29,6 +29,7 @@ from turnout.cloud.moto_schedules import Timekeeper
 from turnout.cloud.moto_state import api_lock, read_world
 from turnout.cloud.node import NodeAgents
 from turnout.cloud.node_logs import NodeLogs, Source
+from turnout.cloud.parts import MakePart, Tools
 from turnout.cloud.ports import Ports
 from turnout.cloud.prober import Prober
 from turnout.cloud.processes import Registry
@@ -47,9 +48,12 @@ class AlreadyRunning(RuntimeError):
 
 
 class Cloud:
-    """One local cloud in `home`. Everything that starts processes happens on the thread that calls `run`."""
+    """One local cloud in `home`. Everything that starts processes happens on the thread that calls `run`. `make_part`: of what
+    runs beside the account."""
 
-    def __init__(self, home: Path, root: Path, catalogue: Sequence[Path], speed: float) -> None:
+    def __init__(
+        self, home: Path, root: Path, catalogue: Sequence[Path], speed: float, make_part: MakePart | None = None
+    ) -> None:
         self._folder = home / "cloud"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._speed = speed
@@ -60,6 +64,8 @@ class Cloud:
         self._wake = threading.Event()
         self._over = threading.Event()
         ports = Ports()
+        tools = Tools(self._folder, root, catalogue, self._registry, ports, self._wake.set, speed, self._endpoint)
+        self._part = make_part(tools) if make_part is not None else None
         self._book = HealthBook(speed=speed)
         self._prober = Prober(self._book, self._wake.set, speed)
         self._compute = Compute(self._folder, root, catalogue, self._registry, ports, self._book.is_held, speed)
@@ -83,6 +89,8 @@ class Cloud:
             self._envoy.start()
             self._control.start()
             self._reporter.start()
+            if self._part is not None:
+                self._part.start()
             self._publish()
             while not self._over.is_set():
                 self._look()
@@ -94,13 +102,17 @@ class Cloud:
         self._over.set()
         self._wake.set()
 
+    def _endpoint(self) -> str:
+        return self._control.endpoint
+
     def _read_world(self) -> World:
         world = read_world()
         self._compute.adopt(world)
         return world
 
     def _addresses(self) -> Mapping[str, Address]:
-        return self._mirrors.addresses(self._compute.addresses())
+        others = self._part.addresses() if self._part is not None else {}
+        return {**self._mirrors.addresses(self._compute.addresses()), **others}
 
     def _resize(self, region: str, group: str, desired: int, cause: str) -> None:
         set_desired(region, group, desired, cause)
@@ -116,7 +128,10 @@ class Cloud:
 
     def _look(self) -> None:
         self._wake.clear()
+        under_way = False
         try:
+            if self._part is not None:
+                under_way = self._part.look()
             self._envoy.revive()
             world = self._balancer.apply()
             self._compute.reconcile(world)
@@ -137,7 +152,7 @@ class Cloud:
                 self._wake.set()
         except Exception:
             logger.exception("the local cloud could not catch up with the account; it tries again")
-        busy = self._compute.busy() or self._book.draining() or self._mirrors.busy()
+        busy = under_way or self._compute.busy() or self._book.draining() or self._mirrors.busy()
         self._wake.wait(_BUSY if busy else _CALM)
 
     def state(self) -> dict[str, Any]:
@@ -165,12 +180,14 @@ class Cloud:
                 for group in world.target_groups
             ],
             "instances": [{**shown, "mirror": self._mirrors.url(shown["id"])} for shown in self._compute.describe()],
+            **({self._part.name: self._part.state()} if self._part is not None else {}),
         }
 
     def targets(self) -> list[dict[str, Any]]:
         """The document of `GET /_turnout/prometheus/targets`: every node whose server runs, whatever becomes of it."""
         running, known = self._compute.running(), self._compute.addresses()
-        return discovery.targets({name: known[name] for name in running if name in known}, discovery.tags(running))
+        found = discovery.targets({name: known[name] for name in running if name in known}, discovery.tags(running))
+        return [*found, *(self._part.targets() if self._part is not None else ())]
 
     def _publish(self) -> None:
         pid = os.getpid()
@@ -179,6 +196,7 @@ class Cloud:
             "pid": pid,
             "started": psutil.Process(pid).create_time(),
             "speed": self._speed,
+            **(self._part.published() if self._part is not None else {}),
         }
         processes.write_atomically(self._folder / "state.json", json.dumps(content))
 
@@ -192,8 +210,11 @@ class Cloud:
             *self._compute.running().values(),
             *self._mirrors.running(),
             *([self._envoy.process] if self._envoy.process else []),
+            *(self._part.running() if self._part is not None else ()),
         ]
         processes.end(children, _END_GRACE)
+        if self._part is not None:
+            self._part.close()
         self._registry.clean()
         self._lock_file.close()
 

@@ -49,6 +49,11 @@ class Envoy:
         """The running process."""
         return self._process
 
+    @property
+    def admin(self) -> tuple[str, int] | None:
+        """Where it answers about itself."""
+        return self._admin
+
     def start(self) -> None:
         """Starts Envoy with no listeners and waits until it is live.
 

@@ -21,7 +21,7 @@ Address = tuple[str, int]
 _TYPE = "type.googleapis.com/"
 _LISTENER = _TYPE + "envoy.config.listener.v3.Listener"
 _CLUSTER = _TYPE + "envoy.config.cluster.v3.Cluster"
-_ROUTES = _TYPE + "envoy.config.route.v3.RouteConfiguration"
+ROUTES = _TYPE + "envoy.config.route.v3.RouteConfiguration"
 _ENDPOINTS = _TYPE + "envoy.config.endpoint.v3.ClusterLoadAssignment"
 _MANAGER = _TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = _TYPE + "envoy.extensions.filters.http.router.v3.Router"
@@ -93,7 +93,7 @@ def render(
         for listener in (each for each in balancer.listeners if each.carried):
             name = listener_name(listener.arn)
             _check(listener, frozenset(clusters))
-            routes[name] = {"@type": _ROUTES, **route_configuration(listener)}
+            routes[name] = {"@type": ROUTES, **route_configuration(listener)}
             listeners[name] = _listener(listener, balancer, ports[listener.arn], folder)
     return Files(routes, endpoints, clusters, listeners)
 
@@ -124,20 +124,23 @@ def statuses(targets: Mapping[str, Target]) -> dict[str, str]:
 
 
 def _assignment(group: TargetGroup, targets: Mapping[str, Target], addresses: Mapping[str, Address]) -> dict[str, Any]:
-    hosts = [
-        {"endpoint": {"address": _socket(*addresses[name])}, "health_status": status}
-        for name, status in sorted(statuses(targets).items())
-        if name in addresses
-    ]
-    return {
-        "@type": _ENDPOINTS,
-        "cluster_name": cluster_name(group.arn),
-        "endpoints": [{"lb_endpoints": hosts}] if hosts else [],
-    }
+    found = {addresses[name]: status for name, status in sorted(statuses(targets).items()) if name in addresses}
+    return assignment(cluster_name(group.arn), found)
+
+
+def assignment(name: str, hosts: Mapping[Address, str]) -> dict[str, Any]:
+    """A cluster's endpoints with Envoy's health status of each."""
+    endpoints = [{"endpoint": {"address": _socket(*address)}, "health_status": status} for address, status in hosts.items()]
+    return {"@type": _ENDPOINTS, "cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}] if endpoints else []}
 
 
 def _cluster(group: TargetGroup, idle_timeout: int, folder: Path) -> dict[str, Any]:
-    name = cluster_name(group.arn)
+    policy = "LEAST_REQUEST" if group.algorithm == "least_outstanding_requests" else "ROUND_ROBIN"
+    return cluster(cluster_name(group.arn), policy, idle_timeout, folder)
+
+
+def cluster(name: str, policy: str, idle_timeout: int, folder: Path) -> dict[str, Any]:
+    """A cluster whose endpoints are a file of their own. Envoy decides nothing of their health, and sends nothing twice."""
     limits = {key: _NO_LIMIT for key in ("max_connections", "max_pending_requests", "max_requests", "max_retries")}
     return {
         "@type": _CLUSTER,
@@ -145,7 +148,7 @@ def _cluster(group: TargetGroup, idle_timeout: int, folder: Path) -> dict[str, A
         "type": "EDS",
         "eds_cluster_config": {"eds_config": _source(folder / f"eds_{name}.json"), "service_name": name},
         "connect_timeout": _CONNECT_TIMEOUT,
-        "lb_policy": "LEAST_REQUEST" if group.algorithm == "least_outstanding_requests" else "ROUND_ROBIN",
+        "lb_policy": policy,
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "ignore_health_on_host_removal": True,
         "circuit_breakers": {"thresholds": [limits]},
@@ -160,14 +163,7 @@ def _cluster(group: TargetGroup, idle_timeout: int, folder: Path) -> dict[str, A
 
 
 def _listener(listener: Listener, balancer: Balancer, port: int, folder: Path) -> dict[str, Any]:
-    name = listener_name(listener.arn)
     manager = {
-        "@type": _MANAGER,
-        "stat_prefix": name,
-        "rds": {"route_config_name": name, "config_source": _source(folder / f"rds_{name}.json")},
-        "http_filters": [
-            {"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}}
-        ],
         "use_remote_address": True,
         "skip_xff_append": True,
         "generate_request_id": False,
@@ -178,6 +174,20 @@ def _listener(listener: Listener, balancer: Balancer, port: int, folder: Path) -
         "common_http_protocol_options": {"idle_timeout": f"{balancer.idle_timeout}s"},
         "local_reply_config": {"mappers": [_bad_gateway()]},
         "access_log": [{"name": "envoy.access_loggers.stats", "typed_config": _response_times()}],
+    }
+    return http_listener(listener_name(listener.arn), port, folder, manager)
+
+
+def http_listener(name: str, port: int, folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A loopback listener whose routes are a file of their own; `settings` of its connection manager."""
+    manager = {
+        "@type": _MANAGER,
+        "stat_prefix": name,
+        "rds": {"route_config_name": name, "config_source": _source(folder / f"rds_{name}.json")},
+        "http_filters": [
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}}
+        ],
+        **settings,
     }
     return {
         "@type": _LISTENER,

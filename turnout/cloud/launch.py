@@ -97,21 +97,18 @@ def prepare(
         raise LaunchError(f"release {node.release_id} is malformed: {error} is missing") from None
     manifest = folder / "release.json"
     manifest.write_text(json.dumps(release, indent=1, sort_keys=True))
-    fill = {"{python}": sys.executable, "{image}": str(image.folder)}
-    command = [_filled(part, fill) for part in image.command]
+    command = image.started_by(sys.executable, str(image.folder))
     env = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
-    env |= own | {
+    return Start((*command, *flags), env | own | told(instance, port, manifest, str(release["digest"]), model))
+
+
+def told(instance: str, port: int, manifest: Path, digest: str, model: Path) -> dict[str, str]:
+    """What a node tells its model server by its environment; it stands above the release's own variables."""
+    return {
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "INSTANCE_ID": instance,
         "TURNOUT_RELEASE": str(manifest),
-        "TURNOUT_RELEASE_DIGEST": str(release["digest"]),
+        "TURNOUT_RELEASE_DIGEST": digest,
         "TURNOUT_MODEL": str(model),
     }
-    return Start((*command, *flags), env)
-
-
-def _filled(part: str, fill: dict[str, str]) -> str:
-    for name, value in fill.items():
-        part = part.replace(name, value)
-    return part

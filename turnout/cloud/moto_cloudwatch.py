@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.cloudwatch.exceptions import CloudWatchException, InvalidParameterCombination, InvalidParameterValue, ValidationError
-from moto.cloudwatch.models import CloudWatchBackend, MetricAggregatedDatum, MetricDatum, MetricDatumBase
+from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricAggregatedDatum, MetricDatum, MetricDatumBase
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 
@@ -120,8 +120,14 @@ def extend_cloudwatch(period: float = _MINUTE) -> None:
         return ActionResult({"Label": asked["MetricName"], "Datapoints": [_datapoint(at, by_name, units[at]) for at in units]})
 
     CloudWatchBackend.put_metric_data = put_metric_data  # type: ignore[method-assign]
+    CloudWatchBackend.get_alarms_by_alarm_names = get_alarms_by_alarm_names  # type: ignore[method-assign]
     CloudWatchResponse.get_metric_data = get_metric_data  # type: ignore[method-assign]
     CloudWatchResponse.get_metric_statistics = get_metric_statistics  # type: ignore[method-assign]
+
+
+def get_alarms_by_alarm_names(self: CloudWatchBackend, alarm_names: list[str]) -> Iterable[Alarm]:
+    """DescribeAlarms by name. moto looks through all alarms for them, and fails where another call makes one meanwhile."""
+    return [alarm for name in dict.fromkeys(alarm_names) if (alarm := self.alarms.get(name)) is not None]
 
 
 def put_metric_data(self: CloudWatchBackend, namespace: str, metric_data: list[dict[str, Any]]) -> None:

@@ -17,6 +17,10 @@ from turnout.cloud.moto_balancing import extend_balancing
 from turnout.cloud.moto_certificates import extend_certificates
 from turnout.cloud.moto_cloudwatch import extend_cloudwatch
 from turnout.cloud.moto_ec2 import extend_ec2
+from turnout.cloud.moto_eks import extend_clusters
+from turnout.cloud.moto_eks_access import extend_access
+from turnout.cloud.moto_eks_addons import extend_addons
+from turnout.cloud.moto_eks_groups import extend_node_groups
 from turnout.cloud.moto_functions import extend_functions
 from turnout.cloud.moto_group_attributes import extend_group_attributes
 from turnout.cloud.moto_groups import extend_groups
@@ -49,6 +53,10 @@ def extend_moto(health_of: Callable[[str], Mapping[str, Target]], fleets: Fleets
     extend_s3()
     extend_network()
     extend_balancing()
+    extend_clusters()
+    extend_node_groups()
+    extend_access()
+    extend_addons()
     _extend_template_versions()
     _extend_rule_descriptions()
     extend_scaling()
@@ -65,9 +73,12 @@ def _extend_target_health(health_of: Callable[[str], Mapping[str, Target]]) -> N
         if group is None:
             raise TargetGroupNotFoundError()
         states = health_of(target_group_arn)
+        ports = {name: held["Port"] for name, held in {**group.deregistered_targets, **group.targets}.items()}
         wanted = [target["Id"] for target in targets] or list(states)
         return [
-            FakeHealthStatus(name, group.port, group.health_check_port, found.state, found.reason, found.description)
+            FakeHealthStatus(
+                name, ports.get(name) or group.port, group.health_check_port, found.state, found.reason, found.description
+            )
             for name in wanted
             for found in [states.get(name) or Target.not_registered()]
         ]

@@ -1,8 +1,8 @@
-"""Extends moto's Lambda: a function has one configuration of its asynchronous invocations."""
+"""Extends moto's Lambda: a function has one configuration of its asynchronous invocations, and new code its architecture."""
 
 from typing import Any
 
-from moto.awslambda.models import EventInvokeConfig, LambdaBackend
+from moto.awslambda.models import EventInvokeConfig, LambdaBackend, LambdaFunction
 
 
 def extend_functions() -> None:
@@ -15,3 +15,13 @@ def extend_functions() -> None:
         return function.event_invoke_config[0].response()
 
     LambdaBackend.put_function_event_invoke_config = put  # type: ignore[method-assign]
+    update = LambdaFunction.update_function_code
+
+    def update_function_code(self: LambdaFunction, updated_spec: dict[str, Any]) -> dict[str, Any]:
+        """ "UpdateFunctionCode": Architectures says what the new code is for; moto passes it by."""
+        if updated_spec.get("Architectures"):
+            self.architectures = updated_spec["Architectures"]
+        answer: dict[str, Any] = update(self, updated_spec)
+        return answer
+
+    LambdaFunction.update_function_code = update_function_code  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
-"""Extends moto's VPC endpoints and flow logs where they differ from AWS's in what a stack declares.
+"""Extends moto's VPC endpoints, NAT gateways and flow logs where they differ from AWS's in what a stack declares.
 
-Sources: Amazon EC2 API Reference, "ModifyVpcEndpoint", "DeleteVpcEndpoints", "CreateFlowLogs", "FlowLog".
+Sources: Amazon EC2 API Reference, "ModifyVpcEndpoint", "DeleteVpcEndpoints", "DeleteNatGateway",
+"CreateFlowLogs", "FlowLog".
 """
 
 import json
@@ -9,6 +10,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.flow_logs import FlowLogs
+from moto.ec2.models.nat_gateways import NatGateway
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.responses import EC2Response
 
@@ -16,9 +18,11 @@ _LOG_GROUP = ":log-group:"
 
 
 def extend_network() -> None:
-    """Endpoints change and end as a whole, and a flow log finds its log group by ARN."""
+    """Endpoints change and end as a whole, a NAT gateway's end frees its address, and a flow log finds its log group by
+    ARN."""
     _extend_endpoint_changes()
     _extend_endpoint_deletion()
+    _extend_nat_deletion()
     _extend_flow_logs()
 
 
@@ -63,6 +67,20 @@ def _forget_routes(backend: EC2Backend, endpoint: VPCEndPoint) -> None:
         for key, route in list(table._routes.items()):
             if route.gateway_id == endpoint.id:
                 del table._routes[key]
+
+
+def _extend_nat_deletion() -> None:
+    delete = EC2Backend.delete_nat_gateway
+
+    def delete_nat_gateway(self: EC2Backend, nat_gateway_id: str) -> NatGateway:
+        """ "DeleteNatGateway": its Elastic IP address is disassociated, not released; moto holds it for good."""
+        gateway = delete(self, nat_gateway_id)
+        for address in self.describe_addresses():
+            if address.eni is not None and address.eni.id == gateway._eni.id:
+                self.disassociate_address(address=address.public_ip)
+        return gateway
+
+    EC2Backend.delete_nat_gateway = delete_nat_gateway  # type: ignore[assignment,method-assign]
 
 
 def _extend_flow_logs() -> None:

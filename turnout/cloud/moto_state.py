@@ -87,7 +87,8 @@ def _sticky(config: Mapping[str, Any]) -> int | None:
 
 
 def _target_group(group: Any, region: str, backend: Any) -> TargetGroup:
-    states = {target: _instance_state(backend, target) for target in group.targets}
+    by_address = group.target_type == "ip"
+    states = {target: "running" if by_address else _instance_state(backend, target) for target in group.targets}
     matcher = getattr(group, "matcher", None) or {}
     return TargetGroup(
         arn=group.arn,

@@ -5,8 +5,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from turnout.cloud.health import Answer, HealthBook, Key
+from turnout.cloud.health import Answer, Key
 from turnout.cloud.world import Check
 
 Address = tuple[str, int]
@@ -14,14 +15,24 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True)
 class Probe:
-    """What to check: a target's address by a target group's rules."""
+    """What to check: a target's address by a target group's rules. `agent`: as whom; `tcp`: only whether it can
+    be connected to."""
 
     address: Address
     check: Check
+    agent: str = "ELB-HealthChecker/2.0"
+    tcp: bool = False
+
+
+class Book(Protocol):
+    """Where answers are entered."""
+
+    def record(self, key: Key, answer: Answer, check: Check) -> bool:
+        """Enters a check's result; whether that changed what follows from it."""
 
 
 async def ask(probe: Probe) -> Answer:
-    """One health check over HTTP/1.1, as "ELB-HealthChecker/2.0"."""
+    """One health check over HTTP/1.1; one by TCP alone answers 200 for a connection."""
     try:
         async with asyncio.timeout(probe.check.timeout):
             return Answer(status=await _status(probe))
@@ -34,10 +45,13 @@ async def ask(probe: Probe) -> Answer:
 async def _status(probe: Probe) -> int:
     host, port = probe.address
     reader, writer = await asyncio.open_connection(host, port)
+    if probe.tcp:
+        writer.close()
+        return 200
     try:
         writer.write(
             f"GET {probe.check.path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
-            "User-Agent: ELB-HealthChecker/2.0\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
+            f"User-Agent: {probe.agent}\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
         )
         await writer.drain()
         line = await reader.readline()
@@ -53,7 +67,7 @@ async def _status(probe: Probe) -> int:
 class Prober:
     """Checks every target at its group's interval (divided by `speed`) and enters the answers in the book."""
 
-    def __init__(self, book: HealthBook, changed: Callable[[], None], speed: float = 1.0) -> None:
+    def __init__(self, book: Book, changed: Callable[[], None], speed: float = 1.0) -> None:
         self._book = book
         self._changed = changed
         self._speed = speed

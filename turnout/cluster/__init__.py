@@ -1,0 +1,1 @@
+"""The local cluster: a real Kubernetes control plane on this machine."""
