@@ -2,33 +2,33 @@
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from turnout_components.durations import DURATION, Duration
 from turnout_components.items import DEFAULT_TABLE
 from turnout_components.network import Nat
 from turnout_components.rollout_spec import RolloutSpec
 from turnout_components.standby import Keep
 
+from infra.config_clusters import Cluster, Kubernetes
+from infra.section import PORT, Section, arn
+
 SERVICE_LENGTH = 40
 """A role's name has 64 characters ("IAM and AWS STS quotas"); `-green-pool-role` and auto-naming's suffix take 24 of them."""
 ENVIRONMENTS = ("blue", "green")
-PORT = "write a port from 1 to 65535"
 
 
-def _arn(service: str, resource: str) -> str:
-    return rf"^arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:{resource}$"
-
-
-class _Section(BaseModel):
-    """Each field's description says what to write there: it ends the line of a fault."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Platform(StrEnum):
+    EC2 = "ec2"
+    EKS = "eks"
+    KUBERNETES = "kubernetes"
 
 
 class Cloud(StrEnum):
     LOCAL = "local"
     AWS = "aws"
+    CLUSTER = "cluster"
 
 
 class Protocol(StrEnum):
@@ -36,11 +36,11 @@ class Protocol(StrEnum):
     TCP = "tcp"
 
 
-class FlowLogs(_Section):
+class FlowLogs(Section):
     retention_days: int = Field(description="write days that CloudWatch Logs offers, such as 30")
 
 
-class Network(_Section):
+class Network(Section):
     """A new VPC (`cidr`, `zones`, `nat`), or an existing one (its three ids)."""
 
     cidr: str | None = Field(default=None, description="write an IPv4 block such as 10.20.0.0/16")
@@ -53,7 +53,7 @@ class Network(_Section):
     flow_logs: bool | FlowLogs = Field(default=True, description="write true, false or {retention_days: …}")
 
 
-class AccessLogs(_Section):
+class AccessLogs(Section):
     bucket: str = Field(
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         description="write the name of a bucket that Elastic Load Balancing may write to",
@@ -61,12 +61,12 @@ class AccessLogs(_Section):
     prefix: str | None = Field(default=None, description="write a folder's name, or null")
 
 
-class DnsRecord(_Section):
+class DnsRecord(Section):
     zone_id: str = Field(pattern=r"^Z[A-Z0-9]+$", description="write a hosted zone's id such as Z0123456789ABCDEFGHIJ")
     name: str = Field(description="write a name in that zone such as assistant.example.com")
 
 
-class Ingress(_Section):
+class Ingress(Section):
     """`turnout_components.ingress_rules` judges what goes together."""
 
     protocol: Protocol = Field(default=Protocol.HTTP, description="write http, or tcp for a network load balancer")
@@ -78,7 +78,7 @@ class Ingress(_Section):
     idle_timeout: int = Field(default=60, ge=1, le=4000, description="write seconds from 1 to 4000")
     certificate_arn: str | None = Field(
         default=None,
-        pattern=_arn("acm", "certificate/.+"),
+        pattern=arn("acm", "certificate/.+"),
         description="write the ARN of an ACM certificate",
     )
     redirect_port: int | None = Field(default=80, ge=1, le=65535, description=f"{PORT}, or null")
@@ -87,7 +87,7 @@ class Ingress(_Section):
     access_logs: AccessLogs | None = Field(default=None, description="write {bucket: …, prefix: …}")
     web_acl_arn: str | None = Field(
         default=None,
-        pattern=_arn("wafv2", "regional/webacl/.+"),
+        pattern=arn("wafv2", "regional/webacl/.+"),
         description="write the ARN of a regional web ACL",
     )
     client_keep_alive: int = Field(default=3600, ge=60, le=604800, description="write seconds from 60 to 604800")
@@ -95,7 +95,7 @@ class Ingress(_Section):
     deletion_protection: bool = Field(default=True, description="write true or false")
 
 
-class Requirements(_Section):
+class Requirements(Section):
     """Attributes by which AWS chooses the types."""
 
     gpus_min: int | None = Field(default=None, description="write a whole number from 1")
@@ -105,14 +105,14 @@ class Requirements(_Section):
     memory_gib_min: int | None = Field(default=None, description="write GiB from 1")
 
 
-class WarmPool(_Section):
+class WarmPool(Section):
     state: str = Field(default="stopped", description="write stopped or running")
     minimum: int = Field(default=0, description="write a whole number from 0")
     maximum_prepared: int | None = Field(default=None, description="write a whole number, or null for the pool's maximum")
     reuse: bool = Field(default=False, description="write true or false")
 
 
-class Pool(_Section):
+class Pool(Section):
     """`turnout_components.capacity` judges what goes together."""
 
     instance_type: str | None = Field(default=None, description="write a type with a GPU such as g5.xlarge")
@@ -144,17 +144,17 @@ class Pool(_Section):
     )
 
 
-class Rotation(_Section):
+class Rotation(Section):
     lambda_arn: str = Field(description="write the ARN of a rotation function")
     days: int = Field(default=30, description="write days from 1 to 1000")
 
 
-class Vault(_Section):
+class Vault(Section):
     address: str = Field(pattern=r"^https://", description="write an address such as https://vault.example.com")
     role: str = Field(description="write the role of Vault's auth method aws")
 
 
-class Secrets(_Section):
+class Secrets(Section):
     """Values never stand here. `turnout_components.secret_rules` judges the rest."""
 
     names: tuple[str, ...] = Field(default=(), description="list environment variables, such as [API_KEY]")
@@ -166,13 +166,13 @@ class Secrets(_Section):
     vault: Vault | None = Field(default=None, description="write {address: …, role: …}")
 
 
-class Tracking(_Section):
+class Tracking(Section):
     requests_per_target: float | None = Field(default=None, description="write requests a minute and target")
     gpu_utilization: float | None = Field(default=None, description="write a percentage")
     queue_length: float | None = Field(default=None, description="write waiting requests a node")
 
 
-class StepRule(_Section):
+class StepRule(Section):
     pending: float = Field(default=50, description="write waiting requests of the whole pool")
     gpu: float = Field(default=80, description="write a percentage")
     add: int = Field(default=2, description="write instances")
@@ -182,7 +182,7 @@ class StepRule(_Section):
     missing_data: str = Field(default="notBreaching", description="write notBreaching, ignore or missing")
 
 
-class Schedule(_Section):
+class Schedule(Section):
     name: str = Field(description="write a name that no other schedule has")
     cron: str = Field(description="write five fields such as 0 8 * * MON-FRI")
     time_zone: str = Field(default="Etc/UTC", description="write a time zone such as Europe/Berlin")
@@ -191,7 +191,7 @@ class Schedule(_Section):
     desired: int | None = Field(default=None, description="write a whole number")
 
 
-class Predictive(_Section):
+class Predictive(Section):
     mode: str = Field(default="forecast_only", description="write forecast_only or forecast_and_scale")
     requests_per_target: float | None = Field(default=None, description="write requests a minute and target")
     cpu_utilization: float | None = Field(default=None, description="write a percentage")
@@ -199,7 +199,7 @@ class Predictive(_Section):
     launch_ahead: int = Field(default=300, description="write seconds")
 
 
-class Scaling(_Section):
+class Scaling(Section):
     """`turnout_components.scaling_rules` judges what goes together."""
 
     target_tracking: Tracking | None = Field(default=None, description="write {requests_per_target: …}")
@@ -209,7 +209,7 @@ class Scaling(_Section):
     warmup: int | None = Field(default=None, description="write seconds")
 
 
-class Health(_Section):
+class Health(Section):
     """Limits: "Health checks for Application Load Balancer target groups" and "Edit target group attributes"."""
 
     path: str = Field(default="/ready", pattern=r"^/[^?#\s]*$", description="write a path such as /ready, without a query")
@@ -218,13 +218,16 @@ class Health(_Section):
     healthy_threshold: int = Field(default=2, ge=2, le=10, description="write a number from 2 to 10")
     unhealthy_threshold: int = Field(default=2, ge=2, le=10, description="write a number from 2 to 10")
     drain: int = Field(default=30, ge=0, le=3600, description="write seconds from 0 to 3600")
+    alarm_topics: tuple[Annotated[str, Field(pattern=arn("sns", ".+"))], ...] = Field(
+        default=(), description="list ARNs of SNS topics"
+    )
 
 
-class EnvironmentSettings(_Section):
+class EnvironmentSettings(Section):
     release: str | None = Field(default=None, description="write <name>@sha256:<64 hex digits>, or null for no pool")
 
 
-class Environments(_Section):
+class Environments(Section):
     blue: EnvironmentSettings = Field(description="write {release: …} or {release: null}")
     green: EnvironmentSettings = Field(description="write {release: …} or {release: null}")
 
@@ -233,7 +236,7 @@ class Environments(_Section):
         return {"blue": self.blue.release, "green": self.green.release}
 
 
-class Standby(_Section):
+class Standby(Section):
     keep: Keep = Field(default=Keep.FULL, description="write full, warm or cold")
     retain_for: Duration = Field(default=timedelta(hours=24), description=DURATION)
     bake: Duration = Field(default=timedelta(minutes=10), description=DURATION)
@@ -241,14 +244,14 @@ class Standby(_Section):
     discard: str | None = Field(default=None, description="write the retained release's name, or null")
 
 
-class TrafficSettings(_Section):
+class TrafficSettings(Section):
     active: str = Field(description="write blue or green")
     weights: dict[str, int] | None = Field(default=None, description="write percents such as {blue: 90, green: 10}")
     standby: Standby = Field(default=Standby(), description="write {keep: …, retain_for: …}")
     gate_timeout: Duration = Field(default=timedelta(minutes=15), description=DURATION)
 
 
-class Runner(_Section):
+class Runner(Section):
     """A `RolloutRunner`; null is the component's own default. `turnout_components.runner_policy` judges the rest."""
 
     code_bucket: str = Field(
@@ -258,12 +261,12 @@ class Runner(_Section):
     code_key: str = Field(min_length=1, description="write the archive's key such as runner/<its sha256>.zip")
     code_version: str | None = Field(default=None, min_length=1, description="write the archive's version, or null")
     topic_key_arn: str | None = Field(
-        default=None, pattern=_arn("kms", "key/.+"), description="write the ARN of the key that encrypts rollout.alerts.topic"
+        default=None, pattern=arn("kms", "key/.+"), description="write the ARN of the key that encrypts rollout.alerts.topic"
     )
-    alarm_topic_arn: str | None = Field(default=None, pattern=_arn("sns", ".+"), description="write the ARN of an SNS topic")
+    alarm_topic_arn: str | None = Field(default=None, pattern=arn("sns", ".+"), description="write the ARN of an SNS topic")
     dead_letter_queue_arn: str | None = Field(
         default=None,
-        pattern=_arn("sqs", "[a-zA-Z0-9_-]+"),
+        pattern=arn("sqs", "[a-zA-Z0-9_-]+"),
         description="write the ARN of a standard SQS queue, which is no FIFO queue",
     )
     rate_minutes: int | None = Field(default=None, description="write minutes from 1 to 60")
@@ -274,7 +277,7 @@ class Runner(_Section):
     log_retention_days: int | None = Field(default=None, description="write days that CloudWatch Logs offers, such as 30")
 
 
-class StackConfig(_Section):
+class StackConfig(Section):
     """The keys of a stack's config."""
 
     service: str = Field(
@@ -282,12 +285,15 @@ class StackConfig(_Section):
         max_length=SERVICE_LENGTH,
         description=f"write 2 to {SERVICE_LENGTH} lower-case letters, digits and hyphens, a letter first",
     )
-    cloud: Cloud = Field(description="write local or aws")
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="write a region such as us-east-1")
+    platform: Platform = Field(default=Platform.EC2, description="write ec2, eks or kubernetes")
+    cloud: Cloud = Field(description="write local, aws, or cluster for a Kubernetes cluster that exists")
+    region: str = Field(default="", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="write a region such as us-east-1")
     releases: str = Field(description="write the folder of release manifests, from the project's root")
     record_table: str = Field(default=DEFAULT_TABLE, pattern=r"^[a-zA-Z0-9_.-]{3,255}$", description="write a table's name")
-    network: Network = Field(description="write {cidr: …, zones: […]}")
+    network: Network = Field(default=Network(), description="write {cidr: …, zones: […]}")
     ingress: Ingress = Field(default=Ingress(), description="write {port: …, allowed_cidrs: […]}")
+    cluster: Cluster | None = Field(default=None, description="write {version: …}, or {name: …} of one that exists")
+    kubernetes: Kubernetes = Field(default=Kubernetes(), description="write {gateway: {name: …, namespace: …}, …}")
     pool: Pool = Field(default=Pool(), description="write {instance_type: …, minimum: …, maximum: …}")
     secrets: Secrets = Field(default=Secrets(), description="write {names: […], references: {…}}")
     seeds: dict[str, str] = Field(

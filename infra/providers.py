@@ -10,19 +10,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pulumi_aws import Provider, ProviderArgs
 from turnout_components.artifact import S3Files, verify
 from turnout_components.clients import LOCAL_KEY, aws_client
+from turnout_components.cluster_api import ClusterError
 from turnout_components.gate import decide
 from turnout_components.items import RecordError, TableMissing
-from turnout_components.live import LiveCloud, utc_now
+from turnout_components.live import utc_now
 from turnout_components.naming import secret_prefix
+from turnout_components.platforms import Place, platform
 from turnout_components.resolve import Decision, Live, SwitchRefused, resolve
-from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import RecordStore
 
-from infra.config import ENVIRONMENTS, Runner
+from infra.config import ENVIRONMENTS, Platform, Runner
 from infra.settings import CONFIG_REFUSED, Settings
 
 LOCAL_SERVICES = (
-    *("acm", "autoscaling", "cloudwatch", "dynamodb", "ec2", "ecr", "elbv2", "events", "iam", "kms", "lambda", "logs"),
+    *("acm", "autoscaling", "cloudwatch", "dynamodb", "ec2", "ecr", "eks", "elbv2", "events", "iam", "kms", "lambda", "logs"),
     *("route53", "s3", "scheduler", "secretsmanager", "sns", "ssm", "sts", "wafv2"),
 )
 """Services whose calls go to the local cloud; the local engine refuses a provider without them."""
@@ -62,22 +63,33 @@ def decide_traffic(settings: Settings) -> Decision:
     if settings.offline:
         return replace(resolve(config, None, Live(None), now), reason="weights: as recorded at apply")
 
-    def client(service: str) -> object:
+    def client(service: str) -> Any:
         return aws_client(service, settings.region, settings.endpoint)
 
-    store = RecordStore(client("dynamodb"), settings.record_table, settings.service, pulumi.get_stack())  # type: ignore[arg-type]
-    cloud = LiveCloud(client("elbv2"), client("autoscaling"))
+    there = platform(place(settings), client)
+    store = RecordStore(there.items, settings.service, pulumi.get_stack())
     try:
-        _verify_files(settings, lambda: client("s3"))
-        _warn_of_empty_secrets(settings, lambda: client("secretsmanager"))
-        return decide(store, cloud, config, settle=not pulumi.runtime.is_dry_run(), step_downs=StepDowns(client))
+        if settings.platform is not Platform.KUBERNETES:
+            _verify_files(settings, lambda: client("s3"))
+            _warn_of_empty_secrets(settings, lambda: client("secretsmanager"))
+        return decide(store, there.live, config, settle=not pulumi.runtime.is_dry_run(), step_downs=there.step_downs)
     except TableMissing as error:
         print(error, file=sys.stderr)
         sys.exit(CONFIG_REFUSED)
     except RecordError as error:
         raise SwitchRefused(str(error)) from None
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ClusterError) as error:
         raise SwitchRefused(f"record or load balancer cannot be read: {error}. Check credentials and network") from None
+
+
+def place(settings: Settings) -> Place:
+    """Where the switch works."""
+    return Place(
+        platform=settings.platform.value,
+        table=settings.record_table,
+        context=settings.kubernetes.context,
+        cluster=(settings.cluster.name or settings.service) if settings.cluster else None,
+    )
 
 
 def _verify_files(settings: Settings, s3: Callable[[], Any]) -> None:

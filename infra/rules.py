@@ -20,11 +20,12 @@ from turnout_components import (
 from turnout_components.checks import Fault
 from turnout_components.durations import DURATION
 from turnout_components.network import Nat
-from turnout_components.release import ReleaseError
+from turnout_components.release import Release, ReleaseError
 from turnout_components.release import load as load_release
 from turnout_components.rollout_spec import Mirror, RolloutSpec, StrategyName
 from turnout_components.user_data import Options, render
 
+from infra import platform_rules, pod_settings
 from infra.config import (
     ENVIRONMENTS,
     Cloud,
@@ -32,6 +33,7 @@ from infra.config import (
     Health,
     Ingress,
     Network,
+    Platform,
     Pool,
     Protocol,
     Runner,
@@ -48,12 +50,18 @@ Parts = Mapping[str, Any]
 
 def broken(parts: Parts, root: Path) -> list[Fault]:
     """Every rule that is broken among the sections that are well-formed."""
-    faults: list[Fault] = []
-    for needed, rule in _RULES:
+    platform = parts.get("platform", Platform.EC2)
+    faults = list(platform_rules.foreign(platform, parts))
+    said = {fault.field for fault in faults}
+    for needed, rule in (*_RULES, *_OF[platform]):
         if all(part in parts for part in needed):
-            faults += rule(*(parts[part] for part in needed))
-    if "releases" in parts and "environments" in parts:
-        faults += _release_faults(parts, root)
+            faults += [fault for fault in rule(*(parts[part] for part in needed)) if fault.field not in said]
+    releases, wrong = _releases(parts, root) if {"releases", "environments"} <= parts.keys() else ({}, [])
+    faults += wrong
+    for name, release in releases.items():
+        faults += _server_faults(f"environments.{name}.release", name, release, parts)
+    if platform is not Platform.EC2:
+        faults += [fault for fault in pod_settings.faults(parts, releases) if fault.field not in said]
     return faults
 
 
@@ -223,42 +231,59 @@ def _runner_faults(runner: Runner | None, rollout: RolloutSpec) -> Iterable[Faul
         yield Fault("runner.topic_key_arn", runner.topic_key_arn, "is a key of no topic", fix)
 
 
-_RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...] = (
+_Rules = tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...]
+_RULES: _Rules = (
+    (("platform", "cloud"), platform_rules.place),
+    (("traffic", "pool"), _standby_faults),
+    (("health",), _health_faults),
+    (("traffic", "environments"), _traffic_faults),
+)
+"""Of every platform."""
+_IN_AN_ACCOUNT: _Rules = (
     (("service",), _service_faults),
     (("network", "region"), _network_faults),
     (("network", "cloud"), _network_parts_faults),
-    (("traffic", "pool"), _standby_faults),
     (("ingress", "cloud", "region"), _ingress_faults),
+    (("rollout", "ingress"), _experiment_faults),
+    (("rollout", "cloud", "ingress"), _downtime_faults),
+)
+_ON_INSTANCES: _Rules = (
     (("pool", "cloud"), _pool_faults),
     (("pool", "network"), _place_faults),
     (("secrets", "seeds"), _secret_faults),
     (("scaling", "pool", "ingress"), _scaling_faults),
-    (("health",), _health_faults),
-    (("traffic", "environments"), _traffic_faults),
-    (("rollout", "ingress"), _experiment_faults),
-    (("rollout", "cloud", "ingress"), _downtime_faults),
     (("pool", "rollout", "cloud", "ingress"), _mirror_faults),
     (("runner", "rollout"), _runner_faults),
 )
+_OF: Mapping[Platform, _Rules] = {
+    Platform.EC2: (*_IN_AN_ACCOUNT, *_ON_INSTANCES),
+    Platform.EKS: (*_IN_AN_ACCOUNT, *platform_rules.ON_EKS),
+    Platform.KUBERNETES: platform_rules.ON_KUBERNETES,
+}
 
 
-def _release_faults(parts: Mapping[str, Any], root: Path) -> Iterable[Fault]:
-    """What is wrong with the releases that environments name, their manifests, and servers behind this load balancer."""
+def _releases(parts: Parts, root: Path) -> tuple[dict[str, Release], list[Fault]]:
+    """The releases that environments name, by environment, and what is wrong with their manifests."""
+    found: dict[str, Release] = {}
+    faults: list[Fault] = []
     for name, release_id in parts["environments"].releases().items():
-        if release_id is None:
-            continue
-        field = f"environments.{name}.release"
         try:
-            release = load_release(root / parts["releases"], release_id)
+            if release_id is not None:
+                found[name] = load_release(root / parts["releases"], release_id)
         except ReleaseError as error:
             text = str(error).replace(f"{root}{os.sep}", "")
-            yield from (Fault(field, release_id, line, "") for line in text.splitlines())
-            continue
-        if "ingress" in parts and parts["ingress"].protocol is Protocol.HTTP:
-            engine, idle = release.engine, parts["ingress"].idle_timeout
-            yield from checks.below(field, checks.keep_alive(engine.flags, engine.env, idle))
-        if {"service", "pool", "health"} <= parts.keys():
-            pool = parts["pool"]
-            told: Options = {"mirror": node_document.mirror(pool.mirror_image)} if pool.mirror_image else {}
-            script = render(parts["service"], name, release.for_storage(), pool.port, parts["health"].drain, **told)
-            yield from checks.below(field, checks.user_data_size(script))
+            faults += [Fault(f"environments.{name}.release", release_id, line, "") for line in text.splitlines()]
+    return found, faults
+
+
+def _server_faults(field: str, environment: str, release: Release, parts: Parts) -> Iterable[Fault]:
+    """What is wrong with a release's servers behind this load balancer, and on instances."""
+    platform = parts.get("platform")
+    if "ingress" in parts and parts["ingress"].protocol is Protocol.HTTP and platform is not Platform.KUBERNETES:
+        engine, idle = release.engine, parts["ingress"].idle_timeout
+        yield from checks.below(field, checks.keep_alive(engine.flags, engine.env, idle))
+    if {"service", "pool", "health"} <= parts.keys() and platform is Platform.EC2:
+        pool = parts["pool"]
+        told: Options = {"mirror": node_document.mirror(pool.mirror_image)} if pool.mirror_image else {}
+        script = render(parts["service"], environment, release.for_storage(), pool.port, parts["health"].drain, **told)
+        yield from checks.below(field, checks.user_data_size(script))

@@ -19,6 +19,7 @@ from turnout_components.autoscaling_policy import ScalingArgs
 from turnout_components.checks import Fault
 from turnout_components.config_faults import MISSING, shape_fault, unknown
 from turnout_components.environment import Environment
+from turnout_components.gate_hooks import StandbyArgs
 from turnout_components.gpu_node_pool import MachineArgs
 from turnout_components.ingress import IngressArgs
 from turnout_components.mirror_access import MirrorAccessArgs
@@ -34,14 +35,17 @@ from turnout_components.secret_rules import NOT_SHOWN
 from turnout_components.service_secrets import ServiceSecretsArgs
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Traffic
-from turnout_components.traffic_switch import StandbyArgs, TrafficSwitch
+from turnout_components.traffic_switch import TrafficSwitch
 
-from infra.config import ENVIRONMENTS, Cloud, Protocol, StackConfig
+from infra.config import ENVIRONMENTS, Cloud, Platform, Protocol, StackConfig
 from infra.rules import broken
 
 ENDPOINT_VARIABLE = "TURNOUT_LOCAL_ENDPOINT"
+KUBECONFIG_VARIABLE = "TURNOUT_LOCAL_KUBECONFIG"
 OFFLINE_VARIABLE = "TURNOUT_OFFLINE"
 CONFIG_REFUSED = 2
+OF_AN_ACCOUNT = ("region", "network")
+"""Keys that every stack in an account has."""
 IN_PLAIN_TEXT = Fault(
     "seeds",
     NOT_SHOWN,
@@ -65,6 +69,8 @@ class Settings(StackConfig):
     """The folder of Pulumi.yaml."""
     endpoint: str | None
     """AWS API of the local cloud; None for AWS."""
+    kubeconfig: str | None = None
+    """Kubeconfig of the local cluster; None elsewhere."""
     offline: bool
     """No call of AWS is made: a preview without an account."""
 
@@ -114,6 +120,7 @@ class Settings(StackConfig):
             "vpc_id": network.vpc_id,
             "subnet_ids": network.private_subnet_ids if self.ingress.internal else network.public_subnet_ids,
             "target_port": self.pool.port,
+            **({"target_type": "ip"} if self.platform is Platform.EKS else {}),
             "health": self.health.model_dump(exclude={"path"}),
             "health_paths": {name: self.health_path(name) for name in ENVIRONMENTS},
         }
@@ -153,6 +160,7 @@ class Settings(StackConfig):
             "release": release.for_storage() if release else None,
             "scaling": self._scaling(weight),
             "protocol": self.ingress.protocol.value.upper(),
+            "alarm_topic_arns": self.health.alarm_topics,
             **self._machine(size),
         }
 
@@ -292,29 +300,42 @@ def parse(config: Mapping[str, Any], root: Path, environ: Mapping[str, str] = os
     Raises `ConfigFaults` with everything that is wrong."""
     faults = [unknown((key,), value, StackConfig) for key, value in config.items() if key not in StackConfig.model_fields]
     parts: dict[str, Any] = {}
-    for name in StackConfig.model_fields:
-        part, wrong = _read(name, config.get(name, MISSING))
+    for name, field in StackConfig.model_fields.items():
+        needed = field.is_required() or (name in OF_AN_ACCOUNT and parts.get("platform") is not Platform.KUBERNETES)
+        part, wrong = _read(name, config.get(name, MISSING), needed)
         faults += wrong
         if part is not MISSING:
             parts[name] = part
-    endpoint = environ.get(ENDPOINT_VARIABLE) or None
     said = {fault.field for fault in faults}
     faults += [fault for fault in broken(parts, root) if fault.field not in said]
-    if parts.get("cloud") is Cloud.LOCAL and endpoint is None:
-        reason = f"no local cloud is known: {ENDPOINT_VARIABLE} is not set"
-        faults.append(Fault("cloud", "local", reason, "start one with `turnout local start`"))
+    local = _local(parts, environ) if parts.get("cloud") is Cloud.LOCAL else {}
+    for variable in (variable for variable, found in local.values() if not found):
+        what = "local cluster" if variable == KUBECONFIG_VARIABLE else "local cloud"
+        fix = "start one with `turnout local start`"
+        faults.append(Fault("cloud", "local", f"no {what} is known: {variable} is not set", fix))
     if faults:
         raise ConfigFaults([_line(fault) for fault in faults])
-    local = parts["cloud"] is Cloud.LOCAL
+    reached = {name: found for name, (_, found) in local.items()}
+    given = {name: part for name, part in parts.items() if name in config}
     offline = environ.get(OFFLINE_VARIABLE) == "1"
-    return Settings(**parts, root=root, endpoint=endpoint if local else None, offline=offline)
+    return Settings(**given, root=root, offline=offline, endpoint=reached.get("endpoint"), kubeconfig=reached.get("kubeconfig"))
 
 
-def _read(name: str, value: Any) -> tuple[Any, list[Fault]]:
+def _local(parts: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, tuple[str, str | None]]:
+    """Variable and value of what a local stack is reached by."""
+    ways = {"endpoint": ENDPOINT_VARIABLE, "kubeconfig": KUBECONFIG_VARIABLE}
+    if parts.get("platform", Platform.EC2) is Platform.EC2:
+        del ways["kubeconfig"]
+    elif parts["platform"] is Platform.KUBERNETES:
+        del ways["endpoint"]
+    return {name: (variable, environ.get(variable) or None) for name, variable in ways.items()}
+
+
+def _read(name: str, value: Any, needed: bool) -> tuple[Any, list[Fault]]:
     """One key's value, and what is wrong with its form. Without its malformed parts a section may still be worth judging;
     `MISSING` when it is not."""
     field = StackConfig.model_fields[name]
-    if value is MISSING and not field.is_required():
+    if value is MISSING and not needed:
         return field.get_default(), []
     try:
         return _adapter(name).validate_python(value), []
