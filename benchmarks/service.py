@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import yaml
 from turnout_components.gate import Candidate, SwitchGate
-from turnout_components.items import create_table
+from turnout_components.items import DynamoItems, create_table
 from turnout_components.live import LiveCloud
 from turnout_components.release import parse
 from turnout_components.resolve import EnvironmentConfig, SwitchConfig
@@ -163,7 +163,7 @@ class Service:
 
     @property
     def records(self) -> RecordStore:
-        return RecordStore(self.api("dynamodb"), "turnout-switch", str(self.config["service"]), self.stack)
+        return RecordStore(DynamoItems(self.api("dynamodb"), "turnout-switch"), str(self.config["service"]), self.stack)
 
     @property
     def live(self) -> LiveCloud:

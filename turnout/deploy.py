@@ -10,17 +10,18 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
-from turnout.access import ENDPOINT_VARIABLE, local_endpoint
-from turnout.stacks import Stack
+from turnout.access import ENDPOINT_VARIABLE, KUBECONFIG_VARIABLE, local_endpoint, local_kubeconfig
+from turnout.preview.findings import Finding, Level
+from turnout.progress import Listener, Progress
+from turnout.stacks import EC2, KUBERNETES, Stack
 
 if TYPE_CHECKING:
     from pulumi import automation as auto
 
-Operation = Literal["preview", "up", "destroy"]
+Operation = Literal["preview", "up", "destroy", "refresh", "preview_refresh"]
 LOCAL_ENGINE = "local engine (not Pulumi)"
 PULUMI = "Pulumi"
 CONFIG_REFUSED = 2
@@ -29,7 +30,6 @@ NO_CLOUD = 4
 INTERRUPTED = 130
 _SWITCH = "switch: "
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read when gRPC is imported; its notices are not for operators
-_MARKUP = re.compile(r"<\{%.*?%\}>")
 _CODE = re.compile(r"^\s*code: (-?\d+)", re.MULTILINE)
 _PROGRAM_CODE = re.compile(r"[Pp]rogram exited with non-zero exit code: (\d+)")
 
@@ -38,30 +38,8 @@ class DeployError(Exception):
     """A deployment that is not begun: the message says why and what to do."""
 
 
-class StepState(StrEnum):
-    STARTED = "started"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One resource's operation (`create`, `update`, `delete`, …) at one moment."""
-
-    state: StepState
-    operation: str
-    type: str
-    name: str
-
-
-class Progress(Protocol):
-    """Hears what a deployment does; called from one thread at a time, not always the caller's."""
-
-    def header(self, operation: str, stack: str, engine: str) -> None: ...
-
-    def step(self, step: Step) -> None: ...
-
-    def message(self, severity: str, text: str) -> None: ...
+_TOLD = 12
+"""Errors of one deployment that are told."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +55,26 @@ class Outcome:
     errors: tuple[str, ...] = ()
     outputs: Mapping[str, Any] = field(default_factory=dict)
     """The stack's outputs after an up; secret ones are masked."""
+    steps: tuple[Mapping[str, Any], ...] = ()
+    """Of a preview: what each `resOutputsEvent` says, in order (`StepEventMetadata`, by the names of its JSON); `refresh` for
+    all that a refresh found."""
+    drift: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a refresh found changed behind the engine's back, by URN; no line: gone."""
+    findings: tuple[Finding, ...] = ()
+    """What policies found."""
+
+    @property
+    def reason(self) -> str:
+        """The errors, each once, on one screen: a cloud that is away fails every resource. "" without any."""
+        told = list(dict.fromkeys(self.errors))
+        more = [f"and {len(told) - _TOLD} more of the kind"] if len(told) > _TOLD else []
+        return "\n".join([*told[:_TOLD], *more])
+
+    @property
+    def is_refused_by_policies(self) -> bool:
+        """Whether it failed for what mandatory policies found, and for nothing else."""
+        refusals = {each.refusal for each in self.findings if each.level is Level.MANDATORY}
+        return bool(refusals) and set(self.errors) == refusals
 
 
 def engine_of(stack: Stack, which: Callable[[str], str | None] = shutil.which) -> str:
@@ -85,7 +83,7 @@ def engine_of(stack: Stack, which: Callable[[str], str | None] = shutil.which) -
 
 
 def check(stack: Stack, operation: Operation, engine: str) -> None:
-    """Raises `DeployError` for what this engine is never used for: changing a real account by the local engine."""
+    """Raises `DeployError` for what this engine is never used for: reading or changing a real account by the local engine."""
     if engine == LOCAL_ENGINE and not stack.is_local and operation != "preview":
         raise DeployError(
             f"stack {stack.name} is in AWS, where only Pulumi deploys, and there is no `pulumi` on the PATH. "
@@ -100,18 +98,41 @@ def run(stack: Stack, operation: Operation, home: Path, progress: Progress, engi
     engine = engine or engine_of(stack)
     check(stack, operation, engine)
     environment = _environment(stack, engine, home)
-    progress.header(operation, stack.name, engine)
-    listener = _Listener(progress)
-    began = time.monotonic()
+    progress.header("refresh (preview)" if operation == "preview_refresh" else operation, stack.name, engine)
+    listener = Listener(progress, keep=operation == "preview")
+    began, code = time.monotonic(), 0
+    errors: tuple[str, ...] = ()
     from pulumi.automation.errors import CommandError
 
     try:
-        result = _operate(_select(stack, engine, home, environment), operation, listener)
+        result = _operate(_select(stack, engine, home, environment), operation, listener, policies_of(stack, operation))
     except CommandError as error:
-        errors = listener.errors or _error_lines(str(error))
-        return Outcome(operation, engine, _exit_code(str(error), errors), listener.changes, _since(began), errors)
-    outputs = {name: "[secret]" if o.secret else o.value for name, o in getattr(result, "outputs", {}).items()}
-    return Outcome(operation, engine, 0, listener.changes, _since(began), outputs=outputs)
+        result, errors = None, listener.errors or _error_lines(str(error))
+        code = _exit_code(str(error), errors)
+    return Outcome(
+        operation,
+        engine,
+        code,
+        listener.changes,
+        _since(began),
+        errors,
+        outputs={name: "[secret]" if o.secret else o.value for name, o in getattr(result, "outputs", {}).items()},
+        steps=tuple(listener.steps),
+        drift=listener.drift,
+        findings=listener.findings,
+    )
+
+
+def policies_of(stack: Stack, operation: Operation) -> dict[str, list[str]]:
+    """The project's own policy pack (folder `policies`), for previews and for what changes an account; an `up` on a local cloud
+    would be slower by most of a second (docs/adr/0028)."""
+    from turnout.engine.policy_packs import found_in
+
+    pack = found_in(stack.root)
+    if pack is None or not (operation == "preview" or (operation == "up" and not stack.is_local)):
+        return {}
+    configs = {"policy_pack_configs": [str(pack.config)]} if pack.config else {}
+    return {"policy_packs": [str(pack.folder)], **configs}
 
 
 def configure(stack: Stack, home: Path, values: Mapping[str, str], remove: tuple[str, ...] = ()) -> None:
@@ -140,76 +161,43 @@ def set_release(stack: Stack, home: Path, environment: str, release: str, discar
 
 def _environment(stack: Stack, engine: str, home: Path) -> dict[str, str]:
     if stack.is_local:
-        return {ENDPOINT_VARIABLE: local_endpoint(home)}
+        cluster = {} if stack.platform == EC2 else {KUBECONFIG_VARIABLE: local_kubeconfig(home)}
+        return cluster if stack.platform == KUBERNETES else {ENDPOINT_VARIABLE: local_endpoint(home), **cluster}
     return {"TURNOUT_OFFLINE": "1"} if engine == LOCAL_ENGINE else {}
 
 
 def _select(stack: Stack, engine: str, home: Path, environment: Mapping[str, str]) -> "auto.Stack":
     from pulumi import automation as auto
 
-    options = auto.LocalWorkspaceOptions(env_vars=environment)
+    return auto.create_or_select_stack(stack.name, work_dir=str(stack.root), opts=options(engine, home, environment))
+
+
+def options(engine: str, home: Path, environment: Mapping[str, str]) -> "auto.LocalWorkspaceOptions":
+    """How the Automation API reaches an engine."""
+    from pulumi import automation as auto
+
+    found = auto.LocalWorkspaceOptions(env_vars=environment)
     if engine == LOCAL_ENGINE:
         from turnout.engine.command import LocalEngineCommand
         from turnout.providers import registry
 
-        options.pulumi_command = LocalEngineCommand(home, providers=registry())
-    return auto.create_or_select_stack(stack.name, work_dir=str(stack.root), opts=options)
+        found.pulumi_command = LocalEngineCommand(home, providers=registry())
+    return found
 
 
-def _operate(selected: "auto.Stack", operation: Operation, listener: "_Listener") -> Any:
+def failure(error: Exception) -> tuple[int, tuple[str, ...]]:
+    """The exit code of docs/cli.md and the lines of a `CommandError`."""
+    lines = _error_lines(str(error))
+    return _exit_code(str(error), lines), lines
+
+
+def _operate(selected: "auto.Stack", operation: Operation, listener: Listener, policies: Mapping[str, list[str]]) -> Any:
     call: Callable[..., Any] = getattr(selected, operation)
-    return call(on_event=listener.hear, color="never")
+    return call(on_event=listener.hear, color="never", **policies)
 
 
 def _since(began: float) -> float:
     return round(time.monotonic() - began, 3)
-
-
-class _Listener:
-    """Turns the engine's events into steps and messages, and keeps what the outcome needs."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._errors: list[str] = []
-        self._program_errors: list[str] = []
-        self.changes: dict[str, int] = {}
-
-    @property
-    def errors(self) -> tuple[str, ...]:
-        """What the program wrote to stderr, where a refused config is told, and what the engine called an error."""
-        return tuple(dict.fromkeys(self._program_errors + self._errors))
-
-    def hear(self, event: Any) -> None:
-        if event.resource_pre_event:
-            self._step(StepState.STARTED, event.resource_pre_event.metadata)
-        elif event.res_outputs_event:
-            self._step(StepState.DONE, event.res_outputs_event.metadata)
-        elif event.res_op_failed_event:
-            self._step(StepState.FAILED, event.res_op_failed_event.metadata)
-        elif event.diagnostic_event:
-            self._diagnose(event.diagnostic_event)
-        elif event.summary_event:
-            self.changes = {_plain(op): count for op, count in event.summary_event.resource_changes.items()}
-
-    def _step(self, state: StepState, metadata: Any) -> None:
-        operation = _plain(metadata.op)
-        if operation not in ("same", "read", "refresh"):
-            self._progress.step(Step(state, operation, metadata.type, metadata.urn.rpartition("::")[2]))
-
-    def _diagnose(self, event: Any) -> None:
-        text = _MARKUP.sub("", event.message).strip()
-        if not text:
-            return
-        if event.severity == "error":
-            self._errors.append(text)
-        elif event.severity == "info#err":
-            self._program_errors.append(text.removeprefix("error: "))
-        else:
-            self._progress.message(event.severity, text)
-
-
-def _plain(operation: Any) -> str:
-    return str(getattr(operation, "value", operation))
 
 
 def _error_lines(text: str) -> tuple[str, ...]:

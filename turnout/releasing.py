@@ -1,6 +1,7 @@
 """Makes release manifests from a model's files, publishes the files, and verifies them where they are."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 from turnout_components.artifact import SUMS, Files, LocalFiles, S3Files, hash_model
-from turnout_components.release import Release, ReleaseError, parse
+from turnout_components.release import Release, ReleaseError, checked_name, parse
 
 from turnout.cloud import images
 
-_HEAD = "# written by `turnout releases create`\n"
+_HEAD = "# written by `turnout releases`\n"
 
 
 def make(name: str, model: Path, given: Mapping[str, Any], like: Release | None) -> tuple[Release, str | None]:
@@ -22,6 +23,7 @@ def make(name: str, model: Path, given: Mapping[str, Any], like: Release | None)
     `given` nests as a manifest does and stands above what `like` has; what `like` says about its own model's hash and origin
     is not taken over.
     Raises `ReleaseError` with a line for each field that is missing or malformed, `ArtifactError`."""
+    checked_name(name)
     base = like.model_dump(mode="json", exclude={"name", "provenance"}, exclude_defaults=True) if like else {}
     content = _merged(base, given)
     sha256, sums = hash_model(model)
@@ -49,6 +51,22 @@ def write(path: Path, release: Release) -> None:
     content = release.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_HEAD + yaml.safe_dump(content, sort_keys=False, width=120))
+
+
+def add(path: Path, release: Release) -> bool:
+    """Writes the manifest unless it stands there: of two that write at once one does. Whether it did.
+
+    Raises `ReleaseError` where another release has come to have the name."""
+    own = path.with_name(f".{path.stem}.{os.getpid()}")
+    write(own, release)
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        manifest_path(path.parent, release)
+        return False
+    finally:
+        own.unlink()
+    return True
 
 
 def git_commit(folder: Path) -> str | None:

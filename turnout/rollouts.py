@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from turnout_components.config_faults import line, shape_fault
 from turnout_components.durations import duration
 from turnout_components.live import utc_now
-from turnout_components.rollout_spec import Metrics, RolloutSpec
+from turnout_components.rollout_spec import Metrics, Mirror, RolloutSpec
 from turnout_components.standby import Keep, StandbyPolicy
 from turnout_components.switch_record import Operator
 
@@ -26,7 +26,7 @@ from turnout.rollout.sources import source
 from turnout.rollout.start import Start, begin, prepare
 from turnout.rollout.status import RolloutStatus
 from turnout.rollout.store import NoRollout, RolloutStore
-from turnout.stacks import Stack, StackError
+from turnout.stacks import KUBERNETES, Stack, StackError
 
 TEST_PORT = 8081
 
@@ -48,7 +48,7 @@ class Rollouts:
     @cached_property
     def store(self) -> RolloutStore:
         """The stack's rollouts."""
-        return RolloutStore(self.access.client("dynamodb"), self.stack.record_table, self.stack.service, self.stack.name)
+        return RolloutStore(self.access.platform.items, self.stack.service, self.stack.name)
 
     def spec(self, changes: Mapping[str, Any]) -> RolloutSpec:
         """The stack's `turnout:rollout` with these changes; another strategy than the stack's has steps of its own.
@@ -98,6 +98,9 @@ class Rollouts:
         """A rollout that may begin; nothing is touched.
 
         Raises `SwitchRefused`, `StackError`, `MetricsUnavailable`."""
+        if self.stack.platform == KUBERNETES and any(isinstance(step, Mirror) for step in spec.plan()):
+            file, what = self.stack.config_file, "turnout:rollout mirrors requests, which platform kubernetes has not"
+            raise StackError(f"{file}: {what} (docs/switch-on-kubernetes.md); take the mirror out of its steps")
         start = Start(spec, self.standby(), self.operator, utc_now)
         return prepare(start, self.access.store, self.access.live, self.metrics(spec.metrics))
 
@@ -122,8 +125,14 @@ class Rollouts:
             smoke=self._smoke,
             notify=notify,
             operator=self.operator,
-            mirrors=Mirrors(self.access.client, self.store.key, metrics.period, metrics.delay),
+            mirrors=self._mirrors(metrics),
         )
+
+    def _mirrors(self, metrics: MetricProvider) -> Mirrors | None:
+        """None on kubernetes: a mirror is asked for in AWS and compared from its logs."""
+        if self.stack.platform == KUBERNETES:
+            return None
+        return Mirrors(self.access.client, self.store.key, metrics.period, metrics.delay)
 
     def current(self, rollout: str | None) -> str:
         """The rollout that is named, or under way, or the newest.
@@ -147,6 +156,8 @@ class Rollouts:
         record = self.access.store.read()
         if record is None or record.listener is None:
             raise StackError("nothing is deployed; run `turnout up`")
+        if self.stack.platform == KUBERNETES:
+            return self._test_url_of_route()
         elbv2 = self.access.client("elbv2")
         balancer = elbv2.describe_listeners(ListenerArns=[record.listener])["Listeners"][0]["LoadBalancerArn"]
         wanted = (self.stack.config.get("ingress") or {}).get("test_port", TEST_PORT)
@@ -159,3 +170,11 @@ class Rollouts:
             return next(str(one["url"]) for one in known if one["arn"] == found["ListenerArn"])
         host = elbv2.describe_load_balancers(LoadBalancerArns=[balancer])["LoadBalancers"][0]["DNSName"]
         return f"{found['Protocol'].lower()}://{host}:{wanted}"
+
+    def _test_url_of_route(self) -> str:
+        """A Gateway's address may be one of a load balancer, a node or a tunnel: the stack says it."""
+        given = self.stack.part("kubernetes", "test_url")
+        if not given:
+            file, name = self.stack.config_file, f"{self.stack.project}:kubernetes.test_url"
+            raise StackError(f"{file}: {name} = {given!r}: write where the test route answers, such as http://10.0.0.7:8081")
+        return str(given)

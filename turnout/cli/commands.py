@@ -10,20 +10,27 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from turnout.cli import pipeline_commands
 from turnout.cli.errors import EXIT_CODES, explain
 from turnout.cli.rollout_commands import rollouts
 from turnout.cli.session import JsonOption, StackOption, screen
+from turnout.cli.stack_commands import refresh, stacks
 
 
 class _Group(TyperGroup):
     """Ends a command that failed with its message and exit code."""
 
     def invoke(self, ctx: Any) -> Any:
+        words = [*ctx._protected_args, *ctx.args]
         try:
             return super().invoke(ctx)
+        except TyperException as error:  # of usage: Typer says it to people, and ends with its code
+            if "--json" in words:
+                screen().told(error.exit_code, error.format_message())
+            raise
         except (Exception, KeyboardInterrupt) as error:
             # Whom a reader has left (`| head`) Typer ends with 1 and without a word.
-            if isinstance(error, (BrokenPipeError, TyperException, typer.Abort, typer.Exit)) or os.environ.get("TURNOUT_DEBUG"):
+            if isinstance(error, (BrokenPipeError, typer.Abort, typer.Exit)) or os.environ.get("TURNOUT_DEBUG"):
                 raise
             code, message = explain(error)
             screen().error(code, message)
@@ -45,6 +52,8 @@ local = typer.Typer(help="The local cloud: AWS's API, model servers, a load bala
 app.add_typer(releases, name="releases")
 app.add_typer(local, name="local")
 app.add_typer(rollouts, name="rollout")
+app.add_typer(stacks, name="stack")
+pipeline_commands.add_to(releases)
 
 
 @app.command()
@@ -58,36 +67,37 @@ def init(stack: StackOption = "local", as_json: JsonOption = False) -> None:
 @app.command()
 def up(stack: StackOption = "local", as_json: JsonOption = False) -> None:
     """Bring the stack to what its config says, behind the gate."""
-    from turnout.cli.deploying import deploy
+    from turnout.cli.deploying import up
 
-    deploy(stack, "up")
+    up(stack)
 
 
 @app.command()
 def preview(
     stack: Annotated[
-        list[str] | None, typer.Option("--stack", "-s", envvar="TURNOUT_STACK", help="The stack; with --base: more, or all.")
+        list[str] | None, typer.Option("--stack", "-s", envvar="TURNOUT_STACK", help="A stack; repeat it. With --base: or all.")
     ] = None,
-    base: Annotated[str | None, typer.Option(help="A git revision: show what a merge into it would do.")] = None,
+    base: Annotated[str | None, typer.Option(help="A git revision: what a merge into it would do, offline.")] = None,
     head: Annotated[str | None, typer.Option(help="With --base: what is merged; default: the files as they are.")] = None,
-    allow: Annotated[list[str] | None, typer.Option(help="With --base: a resource that may interrupt the service.")] = None,
-    comment: Annotated[Path | None, typer.Option(help="With --base: a file for a pull request's comment (Markdown).")] = None,
-    html: Annotated[Path | None, typer.Option(help="With --base: a file for a page.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="A resource that may interrupt the service; repeat it.")] = None,
+    comment: Annotated[Path | None, typer.Option(help="A file for a pull request's comment (Markdown).")] = None,
+    html: Annotated[Path | None, typer.Option(help="A file for a page.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what `up` would do; touches nothing. A stack in AWS needs no account where Pulumi is not installed."""
+    """Show what `up`, or a merge (--base), would do; touches nothing."""
     from turnout.cli.errors import CommandFailed, Exit
+    from turnout.cli.previewing import Wanted, preview_merge, preview_update
 
+    wanted = Wanted(tuple(allow or ()), comment, html)
     if base is not None:
-        from turnout.cli.previewing import preview_merge
+        preview_merge(stack or [], base, head, wanted)
+    elif head is not None:
+        raise CommandFailed(Exit.REFUSED, "--head goes with --base REVISION")
+    else:
+        preview_update(stack or ["local"], wanted)
 
-        preview_merge(stack or [], base, head, allow or [], comment, html)
-        return
-    if head or allow or comment or html or len(stack or []) > 1:
-        raise CommandFailed(Exit.REFUSED, "--head, --allow, --comment, --html and several stacks go with --base REVISION")
-    from turnout.cli.deploying import deploy
 
-    deploy((stack or ["local"])[0], "preview")
+app.command()(refresh)
 
 
 @app.command()
@@ -167,7 +177,7 @@ def releases_create(
     model: Annotated[Path, typer.Argument(help="The model's file, or the folder with its files.", exists=True)],
     like: Annotated[str | None, typer.Option(help="Take over what is not given here from this release.")] = None,
     uri: Annotated[str | None, typer.Option(help="Where nodes fetch the model: s3://…; a folder's ends in /.")] = None,
-    image: Annotated[str | None, typer.Option(help="The serving image by digest.")] = None,
+    image: Annotated[str | None, typer.Option(help="The serving image by digest, or the folder with its image.toml.")] = None,
     model_name: Annotated[str | None, typer.Option(help="The model's name.")] = None,
     model_version: Annotated[str | None, typer.Option(help="The model's version.")] = None,
     engine: Annotated[str | None, typer.Option(help="The serving engine's name, such as vllm.")] = None,
@@ -207,7 +217,7 @@ def releases_verify(
     stack: StackOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Compare a release's files with its manifest, where nodes fetch them."""
+    """Compare a release's files, where they are, with its manifest."""
     from turnout.cli.releasing import check
 
     check(stack, release, quick)
@@ -220,13 +230,17 @@ def local_start(
         typer.Option(help="Folder with image.toml files; repeat it for more. Default: the folder above turnout:releases."),
     ] = None,
     speed: Annotated[float, typer.Option(min=0.1, help="Divides the cloud's own waits (docs/local-cloud.md).")] = 1.0,
+    platform: Annotated[
+        str | None,
+        typer.Option(help="ec2, or eks or kubernetes: with a cluster beside the account. Default: the stack's platform."),
+    ] = None,
     stack: StackOption = "local",
     as_json: JsonOption = False,
 ) -> None:
     """Start the local cloud of this project in the background."""
     from turnout.cli.local import start
 
-    start(stack, images or [], speed)
+    start(stack, images or [], speed, platform)
 
 
 @local.command("stop")
@@ -261,9 +275,10 @@ def local_logs(
 def demo(
     report: Annotated[Path, typer.Option(help="Where the report goes (docs/report.md).")] = Path("report.json"),
     model: Annotated[str, typer.Option(help="What is served: digits, or llm (a language model's streams).")] = "digits",
+    platform: Annotated[str, typer.Option(help="Where it runs: ec2, or kubernetes (digits only).")] = "ec2",
     as_json: JsonOption = False,
 ) -> None:
     """Deploy, flip, meet a bad release and roll back, under traffic."""
     from turnout.cli.demo import demo
 
-    demo(report, model)
+    demo(report, model, platform)

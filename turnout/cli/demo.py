@@ -5,23 +5,39 @@ from pathlib import Path
 
 from turnout.cli.errors import CommandFailed, Exit
 from turnout.cli.session import Session, screen
+from turnout.cluster import binaries
+from turnout.demo.front import FrontFailed
 from turnout.demo.models import MODELS
 from turnout.demo.run import run
 from turnout.demo.story import DemoFailed
 from turnout.demo.traffic import TrafficError
 from turnout.demo.view import summary
+from turnout.stacks import EC2, KUBERNETES
+
+PLATFORMS = (EC2, KUBERNETES)
 
 
-def demo(report: Path, name: str) -> None:
-    """Runs the demo with the model of that name and writes the report. Raises `CommandFailed` when requests were lost."""
+def demo(report: Path, name: str, platform: str) -> None:
+    """Runs the demo with the model of that name on that platform and writes the report. Raises `CommandFailed` when requests
+    were lost."""
     if name not in MODELS:
         raise CommandFailed(Exit.REFUSED, f"there is no demo with the model {name!r}; choose one of: {', '.join(MODELS)}")
     model = MODELS[name]
-    session = Session(model.stack)
+    if platform not in PLATFORMS or (platform != EC2 and name != "digits"):
+        raise CommandFailed(
+            Exit.REFUSED,
+            f"there is no demo of {name} on platform {platform!r}; write digits, on one of: {', '.join(PLATFORMS)}",
+        )
+    if platform != EC2:
+        try:
+            binaries.find()
+        except binaries.NoBinariesError as error:
+            raise CommandFailed(Exit.REFUSED, str(error)) from None
+    session = Session(model.stack_on(platform))
     out = screen()
     try:
         told = run(model, session.stack, session.home, out.console)
-    except (DemoFailed, TrafficError) as error:
+    except (DemoFailed, FrontFailed, TrafficError) as error:
         raise CommandFailed(Exit.FAILED, f"{error}\nlogs: {session.home / 'demo'}") from error
     except KeyboardInterrupt:
         raise CommandFailed(Exit.INTERRUPTED, "interrupted; everything that the demo had started is ended") from None

@@ -67,8 +67,9 @@ def _defect(error: BaseException) -> str:
 
 _BY_NAME: tuple[tuple[frozenset[str], Exit], ...] = (
     (frozenset({"StackError", "DeployError", "ReleaseError", "ArtifactError", "TableMissing"}), Exit.REFUSED),
+    (frozenset({"ImageError", "SmokeSetError", "BuildError", "RegistryError"}), Exit.REFUSED),
     (frozenset({"DemoRunning", "NoRollout", "NoCandidate", "RevisionError", "ConfigError"}), Exit.REFUSED),
     (frozenset({"SwitchRefused"}), Exit.SWITCH),
-    (frozenset({"CloudUnreachable"}), Exit.NO_CLOUD),
-    (frozenset({"RecordError", "CloudError", "PlanFailed"}), Exit.FAILED),
+    (frozenset({"CloudUnreachable", "Unreachable"}), Exit.NO_CLOUD),
+    (frozenset({"RecordError", "CloudError", "ClusterError", "PlanFailed"}), Exit.FAILED),
 )

@@ -9,8 +9,8 @@ from turnout_components.resolve import SwitchRefused
 from turnout_components.switch_record import SwitchRecord, Traffic
 
 from turnout.access import Access
-from turnout.cli.deploying import execute, finish
 from turnout.cli.errors import CommandFailed, Exit
+from turnout.cli.executing import execute, finish
 from turnout.cli.session import Session, screen
 from turnout.deploy import check, configure, engine_of, set_release, set_traffic
 from turnout.stacks import Stack
@@ -32,7 +32,7 @@ def flip(stack: str, environment: str | None, to: str | None) -> None:
     with _undone_when_refused(session, access, record, wanted, shares):
         outcome = execute(session, "up")
         if outcome.code in (Exit.REFUSED, Exit.SWITCH):
-            raise CommandFailed(Exit(outcome.code), "\n".join(outcome.errors))
+            raise CommandFailed(Exit(outcome.code), outcome.reason)
     finish(outcome, traffic=wanted.model_dump(), config=f"turnout:traffic.active: {wanted.active}")
     screen().line(f"commit {session.stack.config_file}: turnout:traffic.active is {wanted.active}")
 
@@ -51,7 +51,7 @@ def deploy_and_flip(session: Session, environment: str, release: str) -> None:
         set_release(session.stack, session.home, environment, release, discard=kept)
         outcome = execute(session, "up")
         if outcome.code in (Exit.REFUSED, Exit.SWITCH):
-            raise CommandFailed(Exit(outcome.code), "\n".join(outcome.errors))
+            raise CommandFailed(Exit(outcome.code), outcome.reason)
     if kept and outcome.code == 0:
         configure(session.stack, session.home, {}, remove=("traffic.standby.discard",))
     finish(outcome, traffic=wanted.model_dump(), config=f"turnout:traffic.active: {wanted.active}")

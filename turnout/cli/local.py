@@ -10,6 +10,8 @@ from turnout.access import CloudUnreachable
 from turnout.cli.errors import CommandFailed, Exit
 from turnout.cli.session import Session, screen
 from turnout.cloud import client
+from turnout.cluster import binaries
+from turnout.stacks import EC2, EKS, KUBERNETES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,22 +19,46 @@ if TYPE_CHECKING:
 _FOLLOW_EVERY = 0.3
 
 
-def start(stack: str, images: Sequence[Path], speed: float) -> None:
-    """Starts the cloud; one that runs already is left alone."""
+def start(stack: str, images: Sequence[Path], speed: float, platform: str | None) -> None:
+    """Starts the cloud, with a cluster where the platform has one; a cloud that runs already is left alone."""
     session = Session(stack)
     running = client.find(session.home)
+    wanted = platform or session.stack.platform
+    program = _program(wanted)
+    if running is not None and (running.platform or EC2) != wanted:
+        held = running.platform or EC2
+        raise CommandFailed(Exit.REFUSED, f"a local cloud of platform {held} runs; end it with `turnout local stop` first")
     folders = [folder.resolve() for folder in images] or [session.stack.releases.parent]
     for folder in folders:
         if not folder.is_dir():
             raise CommandFailed(Exit.REFUSED, f"no folder {folder} for model-server images; name one with --images")
     if running is None:
         _forget_deployments(session.home)
-    handle = running or client.start(session.home, attached=False, speed=speed, images=folders, root=session.root)
+    handle = running or client.start(
+        session.home, attached=False, speed=speed, images=folders, root=session.root, program=program
+    )
     out = screen()
     out.line(f"local cloud {'runs already' if running else 'started'}: {handle.endpoint}, pid {handle.pid}")
     if not running:
         out.line("its account is empty; next: turnout init, then turnout up")
-    out.result({"endpoint": handle.endpoint, "pid": handle.pid, "home": str(handle.home), "started": running is None})
+    cluster = {"platform": handle.platform, "kubeconfig": str(handle.kubeconfig)} if handle.kubeconfig else {}
+    if cluster:
+        out.line(f"cluster: kubectl --kubeconfig {handle.kubeconfig} get pods -A")
+    known = {"endpoint": handle.endpoint, "pid": handle.pid, "home": str(handle.home), "started": running is None}
+    out.result(known | cluster)
+
+
+def _program(platform: str) -> tuple[str, ...]:
+    """The daemon's module and its own arguments. A cluster without its programs is refused before anything starts."""
+    if platform == EC2:
+        return ("turnout.cloud",)
+    if platform not in (EKS, KUBERNETES):
+        raise CommandFailed(Exit.REFUSED, f"there is no platform {platform}; write {EC2}, {EKS} or {KUBERNETES}")
+    try:
+        binaries.find()
+    except binaries.NoBinariesError as error:
+        raise CommandFailed(Exit.REFUSED, str(error)) from None
+    return ("turnout.cluster", "--platform", platform)
 
 
 def stop() -> None:
@@ -57,6 +83,11 @@ def status() -> None:
     out.line(f"local cloud at {handle.endpoint}, pid {handle.pid}, in {handle.home}")
     out.show(_listeners(state))
     out.show(_instances(state))
+    if "cluster" in state:
+        cluster = state["cluster"]
+        out.line(f"cluster of platform {cluster['platform']}, kubeconfig {cluster['kubeconfig']}")
+        out.show(_gateways(cluster))
+        out.show(_pods(cluster))
 
 
 def logs(instance: str | None, follow: bool) -> None:
@@ -70,21 +101,25 @@ def logs(instance: str | None, follow: bool) -> None:
 
 
 def log_file(home: Path, instance: str | None) -> Path:
-    """The log of the cloud, or of the one instance whose id contains `instance`.
+    """The log of the cloud, or of the one instance whose id, or pod whose name, contains `instance`.
 
     Raises `CommandFailed` when there is none, or more than one."""
     folder = home / "cloud"
     if instance is None:
         found = [folder / "daemon.log"]
     else:
-        found = [path for path in sorted((folder / "instances").glob("*/server.log")) if instance in path.parent.name]
+        found = [path for path in _server_logs(folder) if instance in path.parent.name]
     found = [path for path in found if path.is_file()]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(sorted(path.parent.name for path in (folder / "instances").glob("*/server.log"))) or "none"
+    known = ", ".join(path.parent.name for path in _server_logs(folder)) or "none"
     which = f"instance {instance}" if instance else "the local cloud"
     many = f"more than one log fits {instance}" if found else f"no log of {which} in {folder}"
     raise CommandFailed(Exit.REFUSED, f"{many}; instances with a log: {known}")
+
+
+def _server_logs(folder: Path) -> list[Path]:
+    return sorted(path for kind in ("instances", "pods") for path in (folder / kind).glob("*/server.log"))
 
 
 def read(file: Path, follow: bool) -> Iterator[str]:
@@ -130,6 +165,33 @@ def _listeners(state: dict[str, Any]) -> "Table":
         for listener in balancer["listeners"]:
             weights = ", ".join(f"{names.get(arn, arn)} {weight}" for arn, weight in listener["weights"].items())
             table.add_row(balancer["name"], listener["url"] or "not carried", weights or "by rules")
+    return table
+
+
+def _gateways(cluster: dict[str, Any]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title="gateways", title_justify="left")
+    for column in ("gateway", "listener", "url"):
+        table.add_column(column)
+    for gateway in cluster["gateways"]:
+        for listener in gateway["listeners"]:
+            name = f"{gateway['namespace']}/{gateway['name']}"
+            table.add_row(name, listener["name"], listener["url"] or "not served")
+    return table
+
+
+def _pods(cluster: dict[str, Any]) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title="pods", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("pod", "address", "node", "port", "phase", "restarts"):
+        table.add_column(column, overflow="fold")
+    for pod in cluster["pods"]:
+        phase = f"{pod['phase']}: {pod['reason']}" if pod["reason"] else pod["phase"]
+        row = (f"{pod['namespace']}/{pod['name']}", pod["ip"] or "–", pod["node"], pod["url"].rpartition(":")[2], phase)
+        table.add_row(*row, str(pod["restarts"]))
     return table
 
 

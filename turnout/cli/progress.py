@@ -1,13 +1,13 @@
 """Shows a deployment while it happens: a live block on a terminal, plain lines elsewhere."""
 
 import time
-from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from turnout.cli.screen import Screen
-from turnout.deploy import Outcome, Progress, Step, StepState
+from turnout.deploy import Outcome
 from turnout.preview.text import short
+from turnout.progress import Progress, Step, StepState
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -31,7 +31,6 @@ class DeploymentProgress(Progress):
         self._console = screen.console
         self._preview = operation == "preview"
         self._in_flight: dict[tuple[str, str], float] = {}
-        self._finished: Counter[str] = Counter()
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -55,13 +54,12 @@ class DeploymentProgress(Progress):
             self._in_flight[key] = time.monotonic()
             return
         began = self._in_flight.pop(key, time.monotonic())
-        self._finished[step.operation] += 1
         if step.state is StepState.FAILED:
             self._print(f"  [red]failed[/] {step.operation} {short(step.type)} {_escaped(step.name)}")
             return
-        done = f"would {step.operation}" if self._preview else _DONE.get(step.operation, step.operation)
-        took = "" if self._preview else f" [dim]{time.monotonic() - began:.1f} s[/]"
-        self._print(f"  [green]{done:<14}[/] {short(step.type):<28} {_escaped(step.name)}{took}")
+        if not self._preview:  # a preview's steps are shown whole, when all are known
+            done, took = _DONE.get(step.operation, step.operation), f" [dim]{time.monotonic() - began:.1f} s[/]"
+            self._print(f"  [green]{done:<14}[/] {short(step.type):<28} {_escaped(step.name)}{took}")
 
     def message(self, severity: str, text: str) -> None:
         color = {"error": "red", "warning": "yellow"}.get(severity, "dim")
@@ -86,8 +84,7 @@ def summary(outcome: Outcome) -> str:
     if not verbs:
         what = f"no changes, {same} resources as they should be" if same else "nothing to do"
     else:
-        would = outcome.operation == "preview"
-        what = ", ".join(f"{n} to {verb}" if would else f"{n} {_DONE.get(verb, verb)}" for verb, n in verbs.items())
+        what = ", ".join(f"{n} {_DONE.get(verb, verb)}" for verb, n in verbs.items())
         what += f", {same} unchanged" if same else ""
     return f"{what} ({outcome.seconds:.1f} s, {outcome.engine})"
 

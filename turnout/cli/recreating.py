@@ -7,18 +7,18 @@ from typing import Any
 
 from turnout_components import checks
 from turnout_components.live import utc_now
-from turnout_components.release import digest_of, name_of, parse
+from turnout_components.release import digest_of, parse
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollout_spec import StrategyName
 
 from turnout.cli import rollout_view as view
-from turnout.cli.deploying import execute
 from turnout.cli.errors import CommandFailed, Exit
-from turnout.cli.rollout_drive import end_taken_back
+from turnout.cli.executing import execute
+from turnout.cli.proving import prove_whole
+from turnout.cli.rollout_drive import end_taken_back, opened
 from turnout.cli.session import Session, screen
 from turnout.deploy import check as deployable
 from turnout.deploy import configure, engine_of
-from turnout.rollout import wholeness
 from turnout.rollout.recreate import Engine, Recreation, announcement, prepare
 from turnout.rollout.start import Start
 from turnout.rollout.status import RolloutStatus, State
@@ -84,10 +84,7 @@ def _prepared(
 
 def up(session: Session) -> None:
     """As `start`, with what config says."""
-    from turnout.cli.rollout import opened
-
-    rollouts = opened(session.stack.name)
-    start(session, rollouts, {}, None)
+    start(session, opened(session.stack.name), {}, None)
 
 
 def take_up(session: Session, rollouts: Rollouts, status: RolloutStatus) -> None:
@@ -117,14 +114,7 @@ def _id(session: Session, release: str) -> str:
 def _prove(session: Session, rollouts: Rollouts, status: RolloutStatus) -> None:
     """Both releases must be whole: the new one is about to be all there is, the old one is the way back."""
     for release in (status.releases[status.candidate], str(status.before)):
-        broken = wholeness.faults(
-            release,
-            session.stack.releases,
-            s3=lambda: rollouts.access.client("s3"),
-            ecr=lambda region: rollouts.access.client("ecr", region),
-        )
-        if broken:
-            raise SwitchRefused("\n  ".join([f"{name_of(release)} is not whole, so nothing is replaced:", *broken]))
+        prove_whole(session, rollouts.access, release, "nothing is replaced")
 
 
 def _recreation(session: Session, rollouts: Rollouts, status: RolloutStatus) -> Recreation:

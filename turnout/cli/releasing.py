@@ -10,6 +10,7 @@ from turnout_components.release import Release, ReleaseError, load, name_of, par
 from turnout import releasing
 from turnout.cli.errors import CommandFailed, Exit
 from turnout.cli.session import Session, screen
+from turnout.cloud import images
 
 
 def create(stack: str, name: str, model: Path, given: Mapping[str, Any], like: str | None, upload: bool) -> None:
@@ -19,10 +20,10 @@ def create(stack: str, name: str, model: Path, given: Mapping[str, Any], like: s
     session = Session(stack)
     folder, out = session.stack.releases, screen()
     base = parse(_manifest(folder, like)) if like else None
-    release, sums = releasing.make(name, model, given, base)
+    release, sums = releasing.make(name, model, {**given, "image": _image(given.get("image"))}, base)
     path = releasing.manifest_path(folder, release)
     if upload:
-        releasing.publish(_uploader(session), release, model, sums, lambda uri: out.line(f"uploading {uri}"))
+        releasing.publish(uploader(session), release, model, sums, lambda uri: out.line(f"uploading {uri}"))
     releasing.write(path, release)
     count = len(sums.splitlines()) if sums else 1
     out.line(f"{path}: {count} file{'s' if count > 1 else ''}, {release.model.sha256}")
@@ -56,6 +57,15 @@ def check(stack: str, wanted: str | None, quick: bool) -> None:
     out.result({"verified": list(faults), "whole": not quick})
 
 
+def _image(given: str | None) -> str | None:
+    """The reference of the image that is meant: a folder with an image.toml stands for what it holds now.
+
+    Raises `ImageError`."""
+    if given is None or not (Path(given) / images.MANIFEST).is_file():
+        return given
+    return images.read(Path(given)).reference
+
+
 def _named(session: Session, wanted: str) -> Release:
     folder = session.stack.releases
     return load(folder, wanted) if "@" in wanted else parse(_manifest(folder, wanted))
@@ -76,7 +86,8 @@ def _manifest(folder: Path, name: str) -> Path:
     return path
 
 
-def _uploader(session: Session) -> Any:
+def uploader(session: Session) -> Any:
+    """boto3's client of S3, which uploads in parts."""
     import boto3
 
     access = session.access()

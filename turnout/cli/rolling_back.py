@@ -57,8 +57,8 @@ def _proven(session: Session, to: str) -> "Candidate":
     """The release to go back to, whole. Raises `NoCandidate`, `SwitchRefused`."""
     from turnout_components.resolve import SwitchRefused
 
+    from turnout.cli.proving import prove_whole
     from turnout.rollout.candidates import choose
-    from turnout.rollout.wholeness import faults
 
     access = session.access()
     record = access.store.read()
@@ -68,15 +68,7 @@ def _proven(session: Session, to: str) -> "Candidate":
     if found.taken_back:
         screen().line(f"! {found.name} had all traffic for {_roughly(found.served)} and was taken back each time")
     screen().line(f"proving {found.name} whole: image by digest, every file of its model by sha256")
-    broken = faults(
-        found.release,
-        session.stack.releases,
-        s3=lambda: access.client("s3"),
-        ecr=lambda region: access.client("ecr", region),
-        told=lambda file: screen().line(f"  {file}"),
-    )
-    if broken:
-        raise SwitchRefused("\n  ".join([f"{found.name} is not whole, so nothing moves:", *broken]))
+    prove_whole(session, access, found.release, "nothing moves", lambda file: screen().line(f"  {file}"))
     return found
 
 

@@ -8,14 +8,13 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from turnout_components.items import RecordError, TableMissing
-from turnout_components.rollout_spec import RolloutSpec, StrategyName
+from turnout_components.rollout_spec import StrategyName
 
 from turnout.cli import rollout_view as view
 from turnout.cli.errors import CommandFailed, Exit
-from turnout.cli.rollout_drive import LOOK, Watch, controller, drive
+from turnout.cli.rollout_drive import LOOK, Watch, controller, drive, opened
 from turnout.cli.session import Session, screen
 from turnout.closing import NOTE, checklist
-from turnout.cloud.client import CloudHandle
 from turnout.preflight import announce, preflight
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.store import NoRollout
@@ -25,13 +24,6 @@ from turnout.rollouts import Rollouts
 TOLD = "told to go on"
 MEANT = timedelta(seconds=10)
 """How long after a promotion another one is taken to mean the same step."""
-
-
-def opened(stack: str) -> Rollouts:
-    """The stack's rollouts."""
-    session = Session(stack)
-    access = session.access()
-    return Rollouts(access, CloudHandle(access.endpoint, 0, session.home) if access.endpoint else None)
 
 
 def check(stack: str, changes: Mapping[str, Any], release: str | None = None) -> None:
@@ -44,7 +36,12 @@ def check(stack: str, changes: Mapping[str, Any], release: str | None = None) ->
 
         announce_downtime(Session(stack), rollouts, changes, release)
         return
-    _refuse_release(spec, release)
+    if release is not None:
+        from turnout.cli.bringing import is_there
+
+        if not is_there(Session(stack), rollouts, release):
+            screen().result({"release": release, "deployed": False})
+            return
     found = preflight(rollouts, spec)
     screen().show(view.plan(found))
     found.refuse()
@@ -52,8 +49,8 @@ def check(stack: str, changes: Mapping[str, Any], release: str | None = None) ->
 
 
 def start(stack: str, changes: Mapping[str, Any], detach: bool, release: str | None = None) -> None:
-    """Prints what will be done and what can be seen of it, begins, and drives until the end unless detached. `release`: of a
-    recreate, which has no standby to take it from."""
+    """Prints what will be done and what can be seen of it, begins, and drives until the end unless detached. `release`: what
+    is deployed to the standby first; of a recreate, what takes the active one's place."""
     rollouts = opened(stack)
     spec = rollouts.spec(changes)
     if spec.strategy is StrategyName.RECREATE:
@@ -61,7 +58,10 @@ def start(stack: str, changes: Mapping[str, Any], detach: bool, release: str | N
 
         recreate(Session(stack), rollouts, changes, release)
         return
-    _refuse_release(spec, release)
+    if release is not None:
+        from turnout.cli.bringing import bring
+
+        bring(Session(stack), rollouts, release, spec.ready_timeout)
     found = preflight(rollouts, spec)
     out = screen()
     out.show(view.plan(found))
@@ -74,11 +74,12 @@ def start(stack: str, changes: Mapping[str, Any], detach: bool, release: str | N
         out.result(view.document(status))
         return
     drive(rollouts, status.id)
+    if release is not None and rollouts.store.read(status.id).state is State.PROMOTED:
+        from turnout.deploy import set_traffic
 
-
-def _refuse_release(spec: RolloutSpec, release: str | None) -> None:
-    if release is not None:
-        raise CommandFailed(Exit.REFUSED, f"--release is of recreate; {spec.strategy} takes the standby's (`turnout up`)")
+        session = Session(stack)
+        set_traffic(session.stack, session.home, status.candidate, None)
+        out.line(f"{session.stack.config_file} says so: commit it")
 
 
 def _at_any_time(rollouts: Rollouts, status: RolloutStatus) -> RolloutStatus:

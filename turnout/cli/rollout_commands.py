@@ -20,7 +20,9 @@ ExtendOption = Annotated[str | None, typer.Option(help="How much longer while a 
 SmokeOption = Annotated[str | None, typer.Option(help="The smoke test's command; $URL, $HEADER, $ENVIRONMENT.")]
 SurgeOption = Annotated[int | None, typer.Option(help="Nodes beside today's, where twice as many cannot be had.")]
 AnyTimeOption = Annotated[bool, typer.Option("--no-windows", help="At any time: the stack's windows and freeze are left out.")]
-ReleaseOption = Annotated[str | None, typer.Option(help="Of recreate: the release that takes the active one's place.")]
+ReleaseOption = Annotated[
+    str | None, typer.Option(help="Deploy it to the standby first; of recreate: it takes the active one's place.")
+]
 WaiveOption = Annotated[list[str] | None, typer.Option(help="ITEM=WHY: let an item of the checklist pass; repeat it.")]
 
 

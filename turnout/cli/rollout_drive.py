@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from turnout.cli import rollout_view as view
 from turnout.cli.errors import CommandFailed, Exit
-from turnout.cli.session import screen
+from turnout.cli.session import Session, screen
 from turnout.closing import checklist
+from turnout.cloud.client import CloudHandle
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.store import NoRollout
 from turnout.rollouts import Rollouts
@@ -22,6 +23,13 @@ PATIENCE = 300.0
 """Seconds for which a cloud that does not answer is asked again."""
 TOLD_AGAIN = 30.0
 """Seconds after which a line says again what is waited for, where nothing else happens."""
+
+
+def opened(stack: str) -> Rollouts:
+    """The stack's rollouts."""
+    session = Session(stack)
+    access = session.access()
+    return Rollouts(access, CloudHandle(access.endpoint, 0, session.home) if access.endpoint else None)
 
 
 def controller(rollouts: Rollouts, rollout: str) -> "Controller":

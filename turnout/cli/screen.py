@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,10 +51,20 @@ class Screen:
     def result(self, document: Any) -> None:
         """The JSON document; nothing for people."""
         if self.as_json:
-            print(json.dumps(document, indent=2, default=str), flush=True)
+            print(json.dumps(document, indent=2, default=_plain), flush=True)
+
+    def told(self, code: int, message: str) -> None:
+        """What went wrong, as JSON on stdout."""
+        print(json.dumps({"error": {"code": int(code), "message": message}}, indent=2), flush=True)
 
     def error(self, code: int, message: str) -> None:
         """What went wrong: on stderr, and in JSON as `{"error": {"code", "message"}}` on stdout."""
-        self.result({"error": {"code": int(code), "message": message}})
+        if self.as_json:
+            self.told(code, message)
         lines = message.splitlines() or [message]
         print("\n".join([f"error: {lines[0]}", *(f"       {line}" for line in lines[1:])]), file=sys.stderr, flush=True)
+
+
+def _plain(value: Any) -> str:
+    """Times as ISO 8601 writes them; of everything else its text."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -12,6 +12,7 @@ class Model:
     """A model's part of the story."""
 
     stack: str
+    """Of platform ec2; another platform's has its name behind it."""
     package: str
     prefix: str
     """What a release's name has before the version."""
@@ -31,6 +32,10 @@ class Model:
     """How long the bad release may go unnoticed."""
     bad_errors: int = 10
     """How many errors make it noticed."""
+
+    def stack_on(self, platform: str) -> str:
+        """The stack that the story is told in."""
+        return self.stack if platform == "ec2" else f"{self.stack}-{platform}"
 
     @property
     def environment_of(self) -> dict[str, str]:

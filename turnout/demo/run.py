@@ -9,7 +9,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from turnout.access import ENDPOINT_VARIABLE
+from turnout.access import ENDPOINT_VARIABLE, KUBECONFIG_VARIABLE
 from turnout.cloud import client
 from turnout.demo.home import DemoHome
 from turnout.demo.models import Model
@@ -17,7 +17,7 @@ from turnout.demo.report import Report
 from turnout.demo.story import Story
 from turnout.demo.view import View
 from turnout.interrupts import Interrupted
-from turnout.stacks import Stack
+from turnout.stacks import EC2, Stack
 
 SPEED = 5.0
 """How much faster than in AWS the local cloud's own waits pass (docs/local-cloud.md)."""
@@ -27,18 +27,29 @@ def run(model: Model, source: Stack, home: Path, console: Console) -> Report:
     """The demo of a model, in its local stack. `home` is the project's; the demo has a folder of its own in it.
 
     Raises `DemoRunning`, `DemoFailed`, `TrafficError`, `CloudError`, `Interrupted` (also for SIGTERM and SIGHUP)."""
-    os.environ.pop(ENDPOINT_VARIABLE, None)
+    for variable in (ENDPOINT_VARIABLE, KUBECONFIG_VARIABLE):
+        os.environ.pop(variable, None)
     with _ended_by_signals(), ExitStack() as stack:
         demo = DemoHome(home / "demo")
         stack.enter_context(_closed(demo))
         view = stack.enter_context(View(console, model.environment_of))
         if demo.cleaned:
             view.say(f"ended {demo.cleaned} processes that an earlier run had left")
-        view.say("starting the local cloud: AWS's API, a load balancer, and soon a process an instance")
+        view.say(
+            _STARTS.get(source.platform, "starting the local cluster: a real control plane, nodes with GPUs, a process a pod")
+        )
         images = [source.releases.parent]
-        cloud = client.start(demo.folder, attached=True, speed=SPEED, images=images, root=source.root)
+        cloud = client.start(demo.folder, attached=True, speed=SPEED, images=images, root=source.root, program=_program(source))
         stack.callback(cloud.stop)
         return Story(model, source, demo, cloud, view).run()
+
+
+_STARTS = {EC2: "starting the local cloud: AWS's API, a load balancer, and soon a process an instance"}
+
+
+def _program(source: Stack) -> tuple[str, ...]:
+    """The local cloud's daemon, with a cluster where the stack has one."""
+    return ("turnout.cloud",) if source.platform == EC2 else ("turnout.cluster", "--platform", source.platform)
 
 
 @contextmanager

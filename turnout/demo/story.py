@@ -14,19 +14,21 @@ from functools import cached_property
 from typing import Any
 
 from turnout_components.items import create_table
+from turnout_components.items_cluster import make_namespace
 from turnout_components.release import parse
 
 from turnout import deploy, stacks
 from turnout.access import Access
 from turnout.cloud.client import CloudHandle
 from turnout.demo import report as reports
+from turnout.demo.front import Front, front
 from turnout.demo.home import DemoHome
 from turnout.demo.models import Model
 from turnout.demo.report import Report
 from turnout.demo.traffic import Traffic, failed, smoke_test
 from turnout.demo.view import View, one_line
 from turnout.interrupts import Interrupted
-from turnout.stacks import Stack
+from turnout.stacks import KUBERNETES, Stack
 
 _ROLLBACK_SECONDS = 60.0
 _HEALTHY_SECONDS = 60.0
@@ -61,7 +63,7 @@ class Story:
         self._releases = {each: parse(source.releases / f"{model.release(each)}.yaml").id for each in model.versions}
         home.write_project(source, self._starting_config)
         self._stack = stacks.load(home.project, source.name)
-        self._access = Access(self._stack, cloud.endpoint)
+        self._access = Access(self._stack, cloud.endpoint, str(cloud.kubeconfig) if cloud.kubeconfig else None)
         self._told = _Told()
         self._chapter = 0
 
@@ -90,10 +92,13 @@ class Story:
         config["traffic"] = {**traffic, "active": "blue"}
 
     def _init(self) -> None:
-        create_table(self._access.client("dynamodb"), self._stack.record_table, protect=False)
+        if self._stack.platform == KUBERNETES:
+            make_namespace(self._access.cluster, self._stack.record_table)
+        else:
+            create_table(self._access.client("dynamodb"), self._stack.record_table, protect=False)
 
     def _send_traffic(self) -> Traffic:
-        url = self._listeners()[0]["url"]
+        url = self._front.urls()[0]
         self._begin_chapter(self._model.traffic)
         traffic = Traffic(self._home, self._source.root, url, self._model, self._view.numbers)
         if not traffic.wait(lambda now: now["sent"] > 0, 20):
@@ -111,7 +116,7 @@ class Story:
         self._smoke()
 
     def _smoke(self) -> None:
-        found = smoke_test(self._home, self._source.root, self._model, self._listeners()[1]["url"], "green")
+        found = smoke_test(self._home, self._source.root, self._model, self._front.urls()[1], "green")
         self._told.smoke = found
         if found["answered"] < found["asked"] or found["versions"] != [self._new]:
             raise DemoFailed(f"the smoke test of green found {json.dumps(found)}; {self._new} was to answer all of it")
@@ -151,7 +156,7 @@ class Story:
         began = time.monotonic()
         asked = [sys.executable, "-m", "turnout", "rollback", "--stack", self._stack.name, "--json"]
         command = self._home.spawn(asked, self._home.project, leashed=False)
-        while self._weights().get("blue") != 0:
+        while self._front.weights().get("blue") != 0:
             if time.monotonic() - began > _ROLLBACK_SECONDS or command.poll() not in (None, 0):
                 break
             time.sleep(_WEIGHTS_EVERY)
@@ -160,7 +165,7 @@ class Story:
         done = json.loads(output or b"{}")
         if command.returncode:
             raise DemoFailed(f"turnout rollback ended with {command.returncode}: {done.get('error', {}).get('message', '')}")
-        self._told.weights_after_rollback = self._weights()
+        self._told.weights_after_rollback = self._front.weights()
         self._view.say(f"0 % for {self._bad} {self._told.rollback_seconds:.2f} s after the command began")
         self._view.say(f"to commit: {done['config']}")
         record = self._access.store.read()
@@ -200,39 +205,18 @@ class Story:
         self._view.say(f"{operation}: {changed or 'no changes'} in {outcome.seconds:.1f} s")
 
     @cached_property
-    def _environments(self) -> dict[str, str]:
-        """Environment by target group, from the switch record; target groups outlive releases."""
-        record = self._access.store.read()
-        if record is None:
-            raise DemoFailed("there is no switch record after the deployment")
-        return {state.target_group: name for name, state in record.environments.items()}
+    def _front(self) -> Front:
+        return front(self._access, self._cloud)
 
     def _wait_until_healthy(self, environment: str) -> None:
         """A standby's servers start after the update that deployed it; a smoke test before that would ask nobody."""
         deadline = time.monotonic() + _HEALTHY_SECONDS
         while time.monotonic() < deadline:
-            groups = {group["arn"]: group["targets"] for group in self._cloud.state()["target_groups"]}
-            targets = [t for arn, name in self._environments.items() if name == environment for t in groups[arn]]
-            if targets and all(target["state"] == "healthy" for target in targets):
-                self._view.say(f"{len(targets)} targets of {environment} are healthy")
+            if count := self._front.healthy(environment):
+                self._view.say(f"{count} targets of {environment} are healthy")
                 return
             time.sleep(0.1)
         raise DemoFailed(f"{environment} has no healthy targets after {_HEALTHY_SECONDS:.0f} s")
-
-    def _listeners(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The production listener, which forwards to both environments by default, and the test listener beside it."""
-        groups = set(self._environments)
-        for balancer in self._cloud.state()["load_balancers"]:
-            production = [each for each in balancer["listeners"] if set(each["weights"]) == groups]
-            others = [each for each in balancer["listeners"] if each not in production]
-            if len(production) == len(others) == 1:
-                return production[0], others[0]
-        raise DemoFailed("the local load balancer has no production listener with a test listener beside it")
-
-    def _weights(self) -> dict[str, int]:
-        """The production listener's weights by environment, as the load balancer has them."""
-        names = self._environments
-        return {names[arn]: weight for arn, weight in self._listeners()[0]["weights"].items()}
 
     def _report(self, result: Mapping[str, Any]) -> Report:
         told = self._told

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from turnout.demo.report import UNKNOWN, Phase, Report, Streams
 from turnout.demo.traffic import failed
-from turnout.deploy import Step, StepState
+from turnout.progress import Step, StepState
 
 _LINES = 14
 _COLORS = {"blue": "blue", "green": "green"}

@@ -1,1 +1,1 @@
-"""What a merge would do: one git revision's program planned against the state that another would have produced."""
+"""What a merge or an update would do, as a plan: of two git revisions offline, or of what an engine's own preview tells."""

@@ -1,24 +1,30 @@
-"""Which pools a plan makes larger or smaller: instances, GPUs and their memory, before and after. Pure."""
+"""Which pools a plan makes larger or smaller: instances or pods, GPUs and their memory, before and after. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from turnout_components.gpus import gpus
+from turnout_components.policy_resources import at
 
+from turnout.preview import workloads
 from turnout.preview.changes import Resource
 
 GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
+POD = "pod"
+"""The type of a workload's pods."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """A pool at its `minimum` and `maximum` of instances. `gpus` and `gib` are of one instance of the pool's first type, None
-    where its types are not known."""
+    """A pool at its `minimum` and `maximum` of instances or pods, None where not known. `gpus` and `gib` are of one instance of
+    the pool's first type, None where its types are not known; a pod's GPUs have memory that its node knows."""
 
-    minimum: int
-    maximum: int
+    minimum: int | None
+    maximum: int | None
     type: str = ""
     gpus: float | None = 0
     gib: float | None = 0
@@ -27,8 +33,8 @@ class Size:
         """`3 to 12` of `instances`, `gpus` or `gib`."""
         each = {"instances": 1, "gpus": self.gpus, "gib": self.gib}[of]
         if each is None:
-            return "?"
-        low, high = (_number(count * each) for count in (self.minimum, self.maximum))
+            return "–" if self.type == POD and of == "gib" else "?"
+        low, high = ("?" if count is None else _number(count * each) for count in (self.minimum, self.maximum))
         return low if low == high else f"{low} to {high}"
 
 
@@ -39,6 +45,11 @@ class Pool:
     name: str
     before: Size
     after: Size
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return "pods" if POD in (self.before.type, self.after.type) else "instances"
 
 
 def _number(found: float) -> str:
@@ -57,22 +68,50 @@ def pools(before: Iterable[Resource], after: Iterable[Resource]) -> tuple[Pool, 
 
 
 def _sizes(resources: list[Resource]) -> dict[str, Size]:
-    templates = {each.parent: each.inputs for each in resources if each.type == TEMPLATE}
+    templates = [each for each in resources if each.type == TEMPLATE]
     groups = [each for each in resources if each.type == GROUP]
-    return {each.pool: _size(each.inputs, templates.get(each.parent, {})) for each in groups}
+    named = Counter(each.pool for each in groups)
+    found = {
+        each.pool if named[each.pool] == 1 else each.name: _size(each.inputs, _template(each, templates)) for each in groups
+    }
+    found |= {each.name: _nodes(each.inputs) for each in resources if each.type == NODE_GROUP}
+    for each, low, high, gpus_each in workloads.counted(resources):
+        found[each.pool] = Size(low, high, POD, gpus_each, None)
+    return found
+
+
+def _nodes(group: Mapping[str, Any]) -> Size:
+    """A managed node group's size."""
+    bounds = {"minSize": at(group, "scalingConfig.minSize"), "maxSize": at(group, "scalingConfig.maxSize")}
+    return _size({**group, **bounds}, {"instanceType": next(iter(group.get("instanceTypes") or ()), "")})
+
+
+def _template(group: Resource, templates: list[Resource]) -> Mapping[str, Any]:
+    """Of several beside the group the one that it names; none where that is not known."""
+    beside = [each for each in templates if each.parent == group.parent]
+    named = str(group.inputs.get("launchTemplate") or group.inputs.get("mixedInstancesPolicy"))
+    found = [each for each in beside if f"${{{each.name}." in named] or beside
+    return found[0].inputs if len(found) == 1 else {}
 
 
 def _size(group: Mapping[str, Any], template: Mapping[str, Any]) -> Size:
     kind = _instance_type(group, template)
     found = gpus(kind)
-    limits = int(group.get("minSize") or 0), int(group.get("maxSize") or 0)
+    limits = _count(group.get("minSize")), _count(group.get("maxSize"))
     if found is None:
         return Size(*limits, kind, None, None)
     return Size(*limits, kind, found.count, found.mib / 1024)
 
 
+def _count(found: Any) -> int | None:
+    try:
+        return int(found or 0)
+    except (TypeError, ValueError):  # known after the update, or a secret
+        return None
+
+
 def _instance_type(group: Mapping[str, Any], template: Mapping[str, Any]) -> str:
     """The type that is preferred; "" where attributes choose it."""
-    mixed = (group.get("mixedInstancesPolicy") or {}).get("launchTemplate") or {}
-    types = [each["instanceType"] for each in mixed.get("overrides") or () if each.get("instanceType")]
+    mixed = at(group, "mixedInstancesPolicy.launchTemplate.overrides")
+    types = [found for each in mixed or () if (found := at(each, "instanceType"))]
     return str(types[0] if types else template.get("instanceType") or "")

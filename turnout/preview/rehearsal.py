@@ -2,10 +2,12 @@
 
 The first plan gives every resource stand-ins for what only a cloud knows; the second one is compared with that. No file of
 the stack's state is read or written, no passphrase is needed: secret config values are compared as they are encrypted.
+The head's policy pack looks at both, so that it is known which findings are new.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,14 @@ from turnout.engine.crypto import Secrets
 from turnout.engine.deployment import Deployment
 from turnout.engine.events import masked
 from turnout.engine.plan import STACK_TYPE
+from turnout.engine.policy_packs import PackError, PolicyPack, found_in
 from turnout.engine.program import LocalProgram
 from turnout.engine.state import Snapshot
 from turnout.engine.store import StackStore
-from turnout.engine.update_commands import ENDPOINT_VARIABLE, OFFLINE_VARIABLE
+from turnout.engine.update_commands import ENDPOINT_VARIABLE, KUBECONFIG_VARIABLE, OFFLINE_VARIABLE
 from turnout.engine.workspace import Project, StackFile, Value, load_project
 from turnout.preview.changes import changes, resources
+from turnout.preview.findings import Finding, Level, findings, marked
 from turnout.preview.plan import Plan, Stack
 from turnout.preview.revisions import Revision
 from turnout.preview.stand_ins import StandIns
@@ -33,81 +37,117 @@ class PlanFailed(Exception):
     """A revision's program cannot be planned; the message says which and why."""
 
 
-def rehearse(stack: str, base: Revision, head: Revision) -> Plan | None:
-    """The plan; None where neither revision has the stack, or the head has it no more.
+@dataclass(frozen=True)
+class _Side:
+    """A stack as a revision has it. `config`: secrets masked; `env`: what its programs find in their environment."""
+
+    stack: str
+    revision: str
+    project: Project
+    file: StackFile
+    config: Mapping[str, Value]
+    env: Mapping[str, str]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The config by key without its namespace."""
+        found = self.config.items()
+        return {key.rpartition(":")[2]: value.text if value.object is None else value.object for key, value in found}
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a plan has told: steps' metadata without the stack's own, and what policies found."""
+
+    steps: Sequence[Mapping[str, Any]]
+    policies: Sequence[Mapping[str, Any]]
+    outputs: Mapping[str, Any]
+
+
+def rehearse(stack: str, base: Revision, head: Revision, pack: PolicyPack | None = None) -> Plan | None:
+    """The plan; None where neither revision has the stack. `pack`: the head's policies.
 
     Raises `PlanFailed`."""
-    before, after = _file(base, stack), _file(head, stack)
+    before, after = (_side(revision, stack, head.top) for revision in (base, head))
     if after is None:
-        return None
-    state, stand_ins = Snapshot(), StandIns(str(_values(after).get("region", "us-east-1")))
-    outputs: Mapping[str, Any] = {}
-    if before is not None:
-        _plan(stack, base, before, head.top, state, stand_ins)
-        outputs = _outputs(state)
-    steps = _plan(stack, head, after, head.top, state, None)
-    olds, news = (resources(steps, side, stand_ins.named) for side in ("old", "new"))
-    begun = None if before is None else Stack(_values(before), olds, outputs)
-    unchanged = sum(step["op"] == "same" for step in steps)
-    found = Stack(_values(after), news, _outputs(state))
-    return Plan(stack, begun, found, changes(steps, stand_ins.named), unchanged, _other_secrets(before, after))
+        return Plan(stack, Stack(before.values), Stack({}), (), 0, gone=True) if before is not None else None
+    state, stand_ins = Snapshot(), StandIns(str(after.values.get("region", "us-east-1")))
+    packs = [replace(pack, env=after.env)] if pack is not None else []
+    begun = _plan(before, state, stand_ins, packs) if before is not None else None
+    told = _plan(after, state, None, packs)
+    olds, news = (resources(told.steps, side, stand_ins.named) for side in ("old", "new"))
+    found, standing = (findings(each.policies, stand_ins.named) if each else () for each in (told, begun))
+    return Plan(
+        stack,
+        Stack(before.values, olds, begun.outputs) if before and begun else None,
+        Stack(after.values, news, told.outputs),
+        changes(told.steps, stand_ins.named),
+        sum(step["op"] == "same" for step in told.steps),
+        _other_secrets(before, after),
+        findings=(*marked(found, standing), *_lost(base, pack, stack, after.project.name)),
+    )
 
 
-def _plan(
-    stack: str, of: Revision, file: StackFile, repository: Path, state: Snapshot, stand_ins: StandIns | None
-) -> list[Mapping[str, Any]]:
-    """The steps' metadata; `state` is what the program wants afterwards."""
-    project = load_project(of.root)
+def _lost(base: Revision, pack: PolicyPack | None, stack: str, project: str) -> list[Finding]:
+    """That the head has no policy pack where the base has one."""
+    if pack is not None or found_in(base.root) is None:
+        return []
+    demand, detail = "The project keeps its policy pack.", "policies/PulumiPolicy.yaml is gone: no policy looked at this"
+    urn = f"urn:pulumi:{stack}::{project}::{STACK_TYPE}::{project}-{stack}"
+    return [Finding(Level.ADVISORY, "high", "policy-pack", "turnout", urn, demand, detail)]
+
+
+def _plan(of: _Side, state: Snapshot, stand_ins: StandIns | None, packs: Sequence[PolicyPack]) -> _Told:
+    """What the engine tells; `state` is what the program wants afterwards."""
+    whose = f"{of.stack} of {of.revision}"
+    if faults := of.file.faults(of.stack):
+        raise PlanFailed(f"{whose}: " + "\n".join(faults))
     events: list[dict[str, Any]] = []
-    config = file.masked()
-    faults = file.faults(stack)
-    if faults:
-        raise PlanFailed(f"{stack} of {of.name}: " + "\n".join(faults))
-    result = _deployment(project, stack, config, events).plan(_program(project, of, repository), state, stand_ins)
+    try:
+        result = _deployment(of, packs, events).plan(LocalProgram(of.project.main, of.project.root, of.env), state, stand_ins)
+    except PackError as error:
+        raise PlanFailed(f"{whose} cannot be planned:\n{error}") from None
     if result.exit_code:
         said = [e["diagnosticEvent"]["message"].strip() for e in events if _is_error(e)]
-        raise PlanFailed(f"{stack} of {of.name} cannot be planned:\n" + "\n".join(dict.fromkeys(said or result.errors)))
+        raise PlanFailed(f"{whose} cannot be planned:\n" + "\n".join(dict.fromkeys(said or result.errors)))
     steps = [event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event]
-    return [step for step in steps if step["type"] != STACK_TYPE]
+    policies = [event["policyEvent"] for event in events if "policyEvent" in event]
+    return _Told([step for step in steps if step["type"] != STACK_TYPE], policies, masked(result.outputs))
 
 
-def _deployment(project: Project, stack: str, config: Mapping[str, Value], events: list[dict[str, Any]]) -> Deployment:
-    nothing = StackStore(Path(os.devnull), project.name, stack, Secrets("", lambda: [], lambda salt: None))
-    secret = [key for key, value in config.items() if value.secret]
-    texts = {key: value.text for key, value in config.items()}
-    return Deployment(nothing, registry(), events.append, str(project.root), texts, secret, refresh_first=False)
+def _deployment(of: _Side, packs: Sequence[PolicyPack], events: list[dict[str, Any]]) -> Deployment:
+    nothing = StackStore(Path(os.devnull), of.project.name, of.stack, Secrets("", lambda: [], lambda salt: None))
+    return Deployment(
+        nothing,
+        registry(),
+        events.append,
+        str(of.project.root),
+        config={key: value.text for key, value in of.config.items()},
+        secret_keys=[key for key, value in of.config.items() if value.secret],
+        refresh_first=False,
+        policy_packs=packs,
+    )
 
 
-def _program(project: Project, of: Revision, repository: Path) -> LocalProgram:
-    path = os.pathsep.join(of.path_entries(repository))
-    return LocalProgram(project.main, project.root, {OFFLINE_VARIABLE: "1", ENDPOINT_VARIABLE: _NOWHERE, "PYTHONPATH": path})
-
-
-def _file(of: Revision, stack: str) -> StackFile | None:
+def _side(of: Revision, stack: str, repository: Path) -> _Side | None:
     project = load_project(of.root)
     path = project.stack_file(stack)
+    if not path.exists():
+        return None
     try:
-        return StackFile(path, project) if path.exists() else None
+        file = StackFile(path, project)
     except ConfigError as error:
         raise PlanFailed(f"{stack} of {of.name}: {error}") from None
+    path_entries = os.pathsep.join(of.path_entries(repository))
+    nowhere = {ENDPOINT_VARIABLE: _NOWHERE, KUBECONFIG_VARIABLE: os.devnull}
+    env = {OFFLINE_VARIABLE: "1", **nowhere, "PYTHONPATH": path_entries}
+    return _Side(stack, of.name, project, file, file.masked(), env)
 
 
-def _values(file: StackFile) -> dict[str, Any]:
-    """The config by key without its namespace."""
-    found = file.masked().items()
-    return {key.rpartition(":")[2]: value.text if value.object is None else value.object for key, value in found}
-
-
-def _other_secrets(before: StackFile | None, after: StackFile) -> tuple[str, ...]:
+def _other_secrets(before: _Side | None, after: _Side) -> tuple[str, ...]:
     """By what is encrypted: the same value that was encrypted anew counts too."""
-    olds, news = (file.encrypted() if file is not None else {} for file in (before, after))
+    olds, news = (side.file.encrypted() if side is not None else {} for side in (before, after))
     return tuple(sorted(key for key in news if olds.get(key) != news[key])) if before is not None else ()
-
-
-def _outputs(state: Snapshot) -> Mapping[str, Any]:
-    root = next((each for each in state.resources if each.type == STACK_TYPE), None)
-    shown: Mapping[str, Any] = masked(root.outputs) if root is not None else {}
-    return shown
 
 
 def _is_error(event: Mapping[str, Any]) -> bool:

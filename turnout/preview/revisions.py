@@ -1,11 +1,9 @@
 """Revisions of a project: their files, taken from git without touching the working tree or the repository."""
 
-import io
 import os
 import subprocess
 import sys
-import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,21 +44,24 @@ def revision(root: Path, name: str | None) -> Iterator[Revision]:
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
     inner = root.resolve().relative_to(top.resolve())
     with TemporaryDirectory(prefix="turnout-revision-") as folder:
-        packed = _run(root, "archive", "--format=tar", commit)
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(folder, filter="data")
-        found = Path(folder) / inner
+        files = Path(folder, "files")
+        _checked_out(top, commit, files, Path(folder, "index"))
+        found = files / inner
         if not (found / "Pulumi.yaml").is_file():
             raise RevisionError(f"{name} ({commit[:12]}) has no {inner / 'Pulumi.yaml'}: it holds no project to compare with")
-        yield Revision(name, commit, found, Path(folder))
+        yield Revision(name, commit, found, files)
 
 
-def _git(root: Path, *arguments: str) -> str:
-    return _run(root, *arguments).decode()
+def _checked_out(top: Path, commit: str, files: Path, index: Path) -> None:
+    """All of a commit's files, by an index of their own. Not by `git archive`, which leaves out what `export-ignore` says and
+    whatever lies beside the folder that it is run in."""
+    own = {"GIT_INDEX_FILE": str(index)}
+    _git(top, "read-tree", "--no-sparse-checkout", commit, env=own)
+    _git(top, "checkout-index", "--all", f"--prefix={files}/", env=own)
 
 
-def _run(root: Path, *arguments: str) -> bytes:
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+def _git(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=True, env=environment)
     except FileNotFoundError:
@@ -70,4 +71,4 @@ def _run(root: Path, *arguments: str) -> bytes:
         wanted = arguments[-1].removesuffix("^{commit}")
         why = said or f"{wanted} is no revision of this repository; fetch it first (a shallow clone lacks most)"
         raise RevisionError(f"git {arguments[0]}: {why}") from None
-    return done.stdout
+    return done.stdout.decode()

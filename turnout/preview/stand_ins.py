@@ -7,8 +7,8 @@ people read them. Types of outputs are `pulumi_aws`' own.
 import hashlib
 import importlib
 import keyword
-import re
 from functools import cache
+from threading import Lock
 from typing import Any, get_args
 
 from turnout.engine.state import ResourceState
@@ -30,7 +30,9 @@ ARNS = {
 """Service and resource in an ARN by resource type; elsewhere they are the type's own words ("Actions, resources, and condition
 keys for AWS services", Service Authorization Reference)."""
 _GLOBAL = {"iam": "", "s3": ""}
-_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+_IMPORTING = Lock()
+"""`pulumi_aws` makes its packages by a lazy loader that knows no threads, and that leaves classes out of a package whose module
+was imported by itself; the engine's threads ask side by side."""
 
 
 class StandIns:
@@ -70,8 +72,9 @@ class StandIns:
 def outputs_of(token: str) -> dict[str, type]:
     """The texts and whole numbers among a resource type's outputs, by name; none of a type that `pulumi_aws` has not."""
     try:
-        module, name = _place(token)
-        found = vars(getattr(importlib.import_module(module), name)).values()
+        package, name = _place(token)
+        with _IMPORTING:
+            found = vars(getattr(getattr(importlib.import_module("pulumi_aws"), package), name)).values()
     except (ImportError, AttributeError, ValueError):
         return {}
     getters: list[Any] = [each.fget for each in found if isinstance(each, property) and hasattr(each.fget, "_pulumi_name")]
@@ -80,8 +83,8 @@ def outputs_of(token: str) -> dict[str, type]:
 
 
 def _place(token: str) -> tuple[str, str]:
-    """Module and class of `aws:ec2/launchTemplate:LaunchTemplate`."""
+    """Package and class of `aws:ec2/launchTemplate:LaunchTemplate`."""
     _, path, name = token.split(":")
     package = path.partition("/")[0]
     package += "_" * keyword.iskeyword(package)
-    return f"pulumi_aws.{package}.{_WORD.sub('_', name).lower()}", name
+    return package, name

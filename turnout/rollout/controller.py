@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from turnout_components.items import Conflict
 from turnout_components.live import LiveCloud, utc_now
-from turnout_components.step_down import StepDowns
+from turnout_components.standby_plan import StepDowns
 from turnout_components.switch_record import Operator, RecordStore, SwitchRecord
 
 from turnout.metrics.provider import MetricProvider, MetricsUnavailable

@@ -18,9 +18,9 @@ from botocore.config import Config
 from botocore.session import get_session
 from pydantic import BaseModel, ConfigDict
 from turnout_components.items import DEFAULT_TABLE
-from turnout_components.live import LiveCloud, utc_now
+from turnout_components.live import utc_now
+from turnout_components.platforms import EC2, KUBERNETES, Place, platform
 from turnout_components.rollout_spec import StrategyName
-from turnout_components.step_down import StepDowns
 from turnout_components.switch_record import Operator, RecordStore
 
 from turnout.rollout.alerts import Alerter
@@ -51,6 +51,11 @@ class Settings(BaseModel):
     look: float = LOOK
     endpoint: str | None = None
     speed: float = 1.0
+    platform: str = EC2
+    cluster: str | None = None
+    context: str | None = None
+    step_down_image: str | None = None
+    step_down_account: str | None = None
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Settings":
@@ -61,6 +66,11 @@ class Settings(BaseModel):
         names = {"region": "AWS_REGION", "endpoint": "TURNOUT_LOCAL_ENDPOINT", "speed": "TURNOUT_LOCAL_SPEED"}
         given = {field: environ.get(names.get(field, f"TURNOUT_{field.upper()}")) for field in cls.model_fields}
         return cls.model_validate({field: value for field, value in given.items() if value is not None})
+
+    def place(self) -> Place:
+        """Where the switch works."""
+        step_down = {"step_down_image": self.step_down_image, "step_down_account": self.step_down_account}
+        return Place(self.platform, self.table, self.context, self.cluster, **step_down)
 
 
 class Context(Protocol):
@@ -184,22 +194,23 @@ def compose(settings: Settings, sleep: Callable[[float], None] = time.sleep, clo
     def client(service: str) -> Any:
         return session.create_client(service, region_name=settings.region, endpoint_url=settings.endpoint, config=CALL)
 
-    place = (client("dynamodb"), settings.table, settings.service, settings.stack)
-    records, rollouts = RecordStore(*place), RolloutStore(*place)
+    there = platform(settings.place(), client, clock=clock)
+    store = (there.items, settings.service, settings.stack)
+    records, rollouts = RecordStore(*store), RolloutStore(*store)
 
     def controller(status: RolloutStatus, operator: Operator, notify: Callable[[str], None]) -> Controller:
         metrics = source(status.spec.metrics, client, settings.speed)
         return Controller(
             rollouts,
             records,
-            LiveCloud(client("elbv2"), client("autoscaling")),
+            there.live,
             metrics,
-            step_downs=StepDowns(client, clock=clock),
+            step_downs=there.step_downs,
             alert=Alerter(status.spec.alerts, rollouts.key, client, httpx.Client()),
             notify=notify,
             operator=operator,
             clock=clock,
-            mirrors=Mirrors(client, rollouts.key, metrics.period, metrics.delay),
+            mirrors=None if settings.platform == KUBERNETES else Mirrors(client, rollouts.key, metrics.period, metrics.delay),
         )
 
     return Runner(records, rollouts, controller, look=settings.look, sleep=sleep, clock=clock)

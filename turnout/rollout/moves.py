@@ -5,11 +5,12 @@ from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, stop_after_attempt, wait_exponential
+from turnout_components.cluster_api import ClusterError
 from turnout_components.gate import observe
 from turnout_components.items import RecordError
-from turnout_components.live import STAYS_STICKY, Group, LiveCloud, insist, ready_members
+from turnout_components.live import Group, LiveCloud, insist, ready_members
 from turnout_components.rollout_spec import Experiment, Mirror
-from turnout_components.step_down import StepDowns
+from turnout_components.standby_plan import StepDowns
 from turnout_components.switch_record import Claim, Floor, Operator, RecordStore, Retained, SwitchRecord, Traffic
 
 from turnout.analysis.measurement import Side
@@ -85,7 +86,7 @@ class Moves:
         names = {state.target_group: name for name, state in record.environments.items()}
         try:
             sent = self._cloud.variants(str(record.listener))
-        except (ClientError, BotoCoreError):
+        except (ClientError, BotoCoreError, ClusterError):
             stand = status.trial.since is not None and isinstance(status.current, Experiment) and not status.state.is_over
             return status.design.environments(status.stable, status.candidate) if stand else {}
         return {variant: names.get(to, to) for variant, to in sent.items()}
@@ -200,7 +201,7 @@ class Moves:
                     self.clear_variants(status, record, at_once=True)
                 followed = self._cloud.set_weights(record.listener, weights, at_once=True)
         if not followed:
-            self._notify(STAYS_STICKY)
+            self._notify(self._cloud.unfollowed)
 
     def record_return(self, status: RolloutStatus) -> None:
         """The record's part of a return, and the candidate's size; twice is as once."""

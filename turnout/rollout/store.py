@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pydantic import BaseModel, ValidationError
-from turnout_components.items import Conflict, DynamoDB, Items
+from turnout_components.items import Conflict, Holder, Items, unreadable
 
 from turnout.rollout.status import RolloutStatus
 
@@ -23,8 +23,8 @@ class _Index(BaseModel):
 class RolloutStore:
     """The rollouts of `<service>/<stack>`; every write has the generation that was read as its condition."""
 
-    def __init__(self, client: DynamoDB, table: str, service: str, stack: str) -> None:
-        self._items = Items(client, table)
+    def __init__(self, items: Items, service: str, stack: str) -> None:
+        self._items = items
         self.key = f"{service}/{stack}"
 
     def read(self, rollout: str) -> RolloutStatus:
@@ -37,14 +37,16 @@ class RolloutStore:
         try:
             return RolloutStatus.model_validate_json(body)
         except ValidationError as error:
-            raise self._items.unreadable(rollout, "rollout", error) from None
+            raise unreadable(self._items, rollout, "rollout", error) from None
 
     def write(self, status: RolloutStatus) -> RolloutStatus:
         """Writes the status if nobody wrote since it was read; returns it with its new generation.
 
         Raises `Conflict`, `TableMissing`."""
         written = status.changed(generation=status.generation + 1)
-        self._items.write(self._id(status.id), written.model_dump_json(), status.generation)
+        lease = status.lease
+        holder = Holder(str(lease.by), status.began, lease.expires) if lease is not None else None
+        self._items.write(self._id(status.id), written.model_dump_json(), status.generation, holder)
         return written
 
     def update(self, rollout: str, change: Callable[[RolloutStatus], RolloutStatus], attempts: int = 20) -> RolloutStatus:
@@ -87,7 +89,7 @@ class RolloutStore:
         try:
             found = _Index.model_validate_json(body)
         except ValidationError as error:
-            raise self._items.unreadable(self._id(""), "history", error) from None
+            raise unreadable(self._items, self._id(""), "history", error) from None
         return found.generation, found.ids
 
     def _id(self, rollout: str) -> str:
