@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MODEL ?= digits
+PLATFORM ?= ec2
+WORKERS ?= 0
 DEMO_ARGS ?=
 
-.PHONY: demo test test-all check bench setup lock clean
+.PHONY: demo test test-all check bench setup lock schema package kubernetes clean
 
 setup: $(STAMP)
 
@@ -15,13 +17,13 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/turnout demo --model $(MODEL) $(DEMO_ARGS)
+	@$(BIN)/turnout demo --model $(MODEL) --platform $(PLATFORM) $(DEMO_ARGS)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --no-loadscope-reorder
 
 test-all: $(STAMP)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
@@ -33,6 +35,16 @@ bench: $(STAMP)
 
 lock:
 	uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --group dev --group examples pyproject.toml -o requirements.lock
+
+schema: $(STAMP)
+	@$(BIN)/python -m tools.component_schema
+
+package: $(STAMP)
+	@cd components && ../$(BIN)/hatchling build -t wheel -d ../dist
+
+# The control plane of the tests on Kubernetes and of the local cluster, into the user's cache: minutes, once a version.
+kubernetes: $(STAMP)
+	@$(BIN)/python -m tools.kubernetes
 
 clean:
 	rm -rf $(VENV) .turnout .pytest_cache .mypy_cache .ruff_cache

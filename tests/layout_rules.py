@@ -16,27 +16,43 @@ COMPONENT_MODULES = (
     "arguments",
     "artifact_store",
     "autoscaling_policy",
+    "capacity_placeholder",
+    "eks_cluster",
+    "eks_node_group",
+    "eks_roles",
     "encryption_key",
     "environment",
+    "gate_hooks",
+    "gateway_ingress",
     "gpu_node_pool",
+    "gpu_support",
     "ingress",
+    "karpenter_pool",
     "mirror_access",
+    "model_deployment",
     "network",
     "network_load_balancer",
     "node_access",
+    "public",
     "rollout_runner",
+    "route_switch",
+    "service_namespace",
     "service_secrets",
+    "target_alarms",
+    "traffic_decision",
     "traffic_switch",
+    "workload_autoscaler",
+    "workload_secrets",
 )
 """Modules of turnout_components that import Pulumi; all others are plain."""
 COMPONENTS = tuple(f"turnout_components.{name}" for name in COMPONENT_MODULES)
-OURS = ("benchmarks", "examples", "infra", "tests", "tools", "turnout", "turnout_components")
+OURS = ("benchmarks", "examples", "infra", "policies", "tests", "tools", "turnout", "turnout_components")
 DELIVERY = ("turnout.rollout", "turnout.analysis", "turnout.metrics")
 _PURE = ("actions", "decide", "evidence", "opening", "status", "steps", "surge", "swap")
 DECISIONS = tuple(f"turnout.rollout.{name}" for name in _PURE)
 """The pure part of rollouts: no source of measurements, no store, no effects."""
 EFFECTS = tuple(f"turnout.rollout.{name}" for name in ("controller", "mirrors", "moves", "store"))
-PULUMI = ("pulumi", "pulumi_aws")
+PULUMI = ("pulumi", "pulumi_aws", "pulumi_kubernetes")
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,9 @@ RULES = (
     Rule(of=("infra",), never=OURS, but=("infra", "turnout_components")),
     Rule(of=("turnout_components",), never=OURS, but=("turnout_components",)),
     Rule(of=("turnout_components",), never=(*PULUMI, *COMPONENTS), besides=COMPONENTS),
-    Rule(of=("turnout",), never=("benchmarks", "examples", "infra", "tests", "tools", *COMPONENTS)),
+    Rule(of=("policies",), never=OURS, but=("policies", "turnout_components")),
+    Rule(of=("policies",), never=(*PULUMI, *COMPONENTS)),
+    Rule(of=("turnout",), never=("benchmarks", "examples", "infra", "policies", "tests", "tools", *COMPONENTS)),
     Rule(of=("turnout.engine",), never=("turnout", "turnout_components"), but=("turnout.engine",)),
     Rule(
         of=("turnout.providers",),
@@ -74,17 +92,22 @@ RULES = (
         but=("turnout.preview", "turnout.engine", "turnout.providers"),
     ),
     Rule(of=("turnout.cloud",), never=("turnout",), but=("turnout.cloud",)),
+    Rule(of=("turnout.cluster",), never=("turnout",), but=("turnout.cluster", "turnout.cloud")),
     Rule(of=("turnout.analysis",), never=("turnout",), but=("turnout.analysis",)),
     Rule(of=("turnout.metrics",), never=("turnout",), but=("turnout.metrics", "turnout.analysis")),
     Rule(of=("turnout.rollout",), never=("turnout",), but=(*DELIVERY, "turnout.releasing", "turnout.cloud.images")),
+    Rule(of=("turnout.pipeline",), never=("turnout",), but=("turnout.pipeline", "turnout.releasing", "turnout.cloud")),
     Rule(of=DECISIONS, never=("turnout.metrics", *EFFECTS)),
     Rule(of=("turnout.report",), never=("turnout",), but=("turnout.report", "turnout.rollout", "turnout.analysis")),
     Rule(of=OURS, never=("turnout.cli",), besides=("turnout.cli", "turnout.__main__", "tests")),
     Rule(of=OURS, never=("turnout.demo",), besides=("turnout.cli", "turnout.demo", "tests")),
 )
 THIRD_PARTIES: Mapping[str, frozenset[str]] = {
-    "infra": frozenset({"boto3", "botocore", "pulumi", "pulumi_aws", "pydantic"}),
-    "turnout_components": frozenset({"boto3", "botocore", "pulumi", "pulumi_aws", "pydantic", "yaml"}),
+    "infra": frozenset({"boto3", "botocore", "pulumi", "pulumi_aws", "pulumi_kubernetes", "pydantic"}),
+    "policies": frozenset({"pulumi_policy"}),
+    "turnout_components": frozenset(
+        {"boto3", "botocore", "lightkube", "pulumi", "pulumi_aws", "pulumi_kubernetes", "pydantic", "yaml"}
+    ),
 }
 
 _PRIVATE_PATH = re.compile(r"(?<![\w.}])/(?:work|root|home|Users)/\w")

@@ -13,9 +13,9 @@ from typing import Any
 import boto3
 import botocore.session
 import pytest
-from turnout_components.items import create_table
-from turnout_components.live import LiveCloud
+from turnout_components.items import DynamoItems, create_table
 from turnout_components.mirror_setting import MirrorSetting
+from turnout_components.platforms import Place, platform
 from turnout_components.rollout_spec import RolloutSpec
 from turnout_components.standby import Keep, StandbyPolicy
 from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, SwitchRecord, Traffic
@@ -60,11 +60,11 @@ class Driven:
 
     @property
     def records(self) -> RecordStore:
-        return RecordStore(self.api("dynamodb"), "records", "svc", "dev")
+        return RecordStore(DynamoItems(self.api("dynamodb"), "records"), "svc", "dev")
 
     @property
     def rollouts(self) -> RolloutStore:
-        return RolloutStore(self.api("dynamodb"), "records", "svc", "dev")
+        return RolloutStore(DynamoItems(self.api("dynamodb"), "records"), "svc", "dev")
 
     def deploy(self) -> None:
         """A load balancer, two groups with warm pools, and the record: blue has all traffic."""
@@ -123,7 +123,7 @@ class Driven:
         record = self.records.read()
         kept = record.retained.release if record is not None and record.retained is not None else None
         start = Start(given, replace(standby, discard=kept), OPERATOR, lambda: self.now)
-        cloud = LiveCloud(self.api("elbv2"), self.api("autoscaling"))
+        cloud = platform(Place(), self.api).live
         unasked: Any = None
         return begin(prepare(start, self.records, cloud, unasked), self.rollouts, self.records, cloud).id
 

@@ -12,7 +12,7 @@ import boto3
 import pytest
 import yaml
 from moto.server import ThreadedMotoServer
-from turnout_components.items import create_table
+from turnout_components.items import DynamoItems, create_table
 from turnout_components.rollout_spec import RolloutSpec
 from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, Retained, SwitchRecord, Traffic
 from typer.testing import CliRunner, Result
@@ -113,7 +113,7 @@ class Deployed:
         created = self.elbv2.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=[action])
         self.listener = created["Listeners"][0]["ListenerArn"]
         self._auto_scaling(aws("autoscaling"), aws("ec2"), subnets)
-        self.store = RecordStore(aws("dynamodb"), "turnout-switch", "digits", "local")
+        self.store = RecordStore(DynamoItems(aws("dynamodb"), "turnout-switch"), "digits", "local")
         create_table(aws("dynamodb"), "turnout-switch", protect=False)
         self.store.write(self._record())
 

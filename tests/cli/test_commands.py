@@ -32,7 +32,7 @@ def test_help_names_the_exit_codes(turnout: Turnout) -> None:
 
 
 def test_every_line_of_the_help_is_whole(turnout: Turnout) -> None:
-    for group in ((), ("releases",), ("local",)):
+    for group in ((), ("releases",), ("local",), ("stack",)):
         assert not any(line.endswith("...") for line in turnout(*group, "--help").stdout.splitlines()[1:])
 
 
@@ -69,6 +69,29 @@ def test_with_json_an_error_is_a_document_too(project: Path, turnout: Turnout) -
     result = turnout("status", "--json")
     assert document(result)["error"]["code"] == 4
     assert "turnout local start" in document(result)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("up", "--force"), "No such option: --force"),
+        (("stack", "history", "-n", "0"), "Invalid value for '--newest'"),
+        (("stack", "import", "/none/state.json"), "file '/none/state.json' does not exist"),
+        (("stack", "exprot"), "No such command 'exprot'"),
+    ],
+)
+def test_with_json_a_usage_error_is_a_document_too(words: tuple[str, ...], said: str, turnout: Turnout) -> None:
+    result = turnout(*words, "--json")
+    assert (result.exit_code, document(result)["error"]["code"]) == (2, 2)
+    assert said in document(result)["error"]["message"]
+    assert turnout(*words).stdout == ""
+
+
+def test_many_errors_of_a_deployment_are_told_on_one_screen_each_once() -> None:
+    errors = ("refresh: away", "refresh: away", *(f"refresh: {number}" for number in range(40)))
+    lines = Outcome("refresh", "local", 1, errors=errors).reason.splitlines()
+    assert (lines[0], lines[1], lines[-1], len(lines)) == ("refresh: away", "refresh: 0", "and 29 more of the kind", 13)
+    assert Outcome("up", "local", 1, errors=("one", "two")).reason == "one\ntwo"
 
 
 @pytest.mark.parametrize("command", [("up",), ("destroy", "--yes"), ("flip",)])

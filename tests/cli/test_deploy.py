@@ -15,7 +15,8 @@ from typer.testing import Result
 
 from tests.cli.conftest import NEW, Deployed
 from turnout import deploy, stacks
-from turnout.deploy import LOCAL_ENGINE, PULUMI, DeployError, Outcome, Step, StepState
+from turnout.deploy import LOCAL_ENGINE, PULUMI, DeployError, Outcome
+from turnout.progress import Step, StepState
 
 Turnout = Callable[..., Result]
 URN = "urn:pulumi:local::turnout::aws:lb/listener:Listener::digits-production"
@@ -188,7 +189,7 @@ def test_up_shows_what_changed_and_json_has_it_as_a_document(
 def test_outputs_are_told_in_order_and_without_python(turnout: Turnout, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = {"weights": {"green": 0, "blue": 100}, "releases": {"green": None}, "active": "blue"}
     ended = Outcome("up", LOCAL_ENGINE, 0, {"refresh": 1, "same": 2}, outputs=outputs)
-    monkeypatch.setattr("turnout.cli.deploying.run", lambda *given: ended)
+    monkeypatch.setattr("turnout.cli.executing.run", lambda *given: ended)
     lines = turnout("up").stdout.splitlines()
     assert lines[0].startswith("1 refreshed, 2 unchanged")
     assert lines[1:] == ["  active: blue", "  releases: green –", "  weights: blue 100, green 0"]
@@ -211,7 +212,7 @@ def moves(monkeypatch: pytest.MonkeyPatch, deployed: Deployed, project: Path) ->
         return Outcome("up", LOCAL_ENGINE, asked["code"], errors=("switch: not ready",) if asked["code"] else ())
 
     monkeypatch.setattr("turnout.cli.flipping.set_traffic", set_traffic)
-    monkeypatch.setattr("turnout.cli.deploying.run", run)
+    monkeypatch.setattr("turnout.cli.executing.run", run)
     return asked
 
 

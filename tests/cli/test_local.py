@@ -53,3 +53,47 @@ def test_start_without_its_image_folder_is_refused(home: Path, turnout: Turnout)
     assert result.exit_code == 2
     assert "--images" in result.stderr
     assert client.find(home) is None
+
+
+def test_a_platform_with_a_cluster_needs_its_programs_and_no_other_is_known(
+    home: Path, turnout: Turnout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    without = turnout("local", "start", "--platform", "eks")
+    assert without.exit_code == 2
+    assert "make kubernetes" in without.stderr
+    unknown = turnout("local", "start", "--platform", "nomad")
+    assert unknown.exit_code == 2
+    assert "nomad" in unknown.stderr
+    assert client.find(home) is None
+
+
+@pytest.mark.usefixtures("home")
+def test_a_cloud_of_another_platform_is_not_taken_for_the_one_asked_for(
+    turnout: Turnout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turnout("local", "start")
+    monkeypatch.setattr("turnout.cli.local.binaries.find", lambda: None)
+    other = turnout("local", "start", "--platform", "kubernetes")
+    assert other.exit_code == 2
+    assert "turnout local stop" in other.stderr
+    assert turnout("local", "start", "--platform", "ec2").exit_code == 0
+
+
+@pytest.mark.usefixtures("home")
+def test_a_cluster_is_shown_with_its_gateways_and_pods(turnout: Turnout, monkeypatch: pytest.MonkeyPatch) -> None:
+    listeners = [{"name": "http", "port": 80, "url": "http://127.0.0.1:1"}, {"name": "tls", "port": 443, "url": None}]
+    pod = {"namespace": "shop", "name": "tiny-1", "ip": "10.0.0.1", "node": "gpu-0", "url": "http://127.0.0.1:2"}
+    cluster = {
+        "platform": "kubernetes",
+        "kubeconfig": "there",
+        "gateways": [{"namespace": "edge", "name": "web", "listeners": listeners}],
+        "pods": [{**pod, "phase": "CrashLoopBackOff", "reason": "no image", "restarts": 3}],
+    }
+    turnout("local", "start")
+    state = client.CloudHandle.state
+    monkeypatch.setattr(client.CloudHandle, "state", lambda self: {**state(self), "cluster": cluster})
+    shown = turnout("local", "status").stdout
+    for word in ("edge/web", "http://127.0.0.1:1", "not served", "tiny-1", "CrashLoopBackOff", "no image", "10.0.0.1", "there"):
+        assert word in shown

@@ -62,12 +62,12 @@ def test_a_stack_that_is_not_for_development_is_refused(
     assert said in done.output.replace("\n", " ")
 
 
-def test_a_release_is_named_for_recreate_only(turnout: Turnout, written: Callable[..., None]) -> None:
+def test_a_release_that_is_to_be_deployed_first_must_be_one(turnout: Turnout, written: Callable[..., None]) -> None:
     written(rollout={"strategy": "direct"})
     for command in ("start", "check"):
         done = turnout("rollout", command, "--release", "digits-2.0.0", "--stack", "prod")
         assert done.exit_code == 2
-        assert "--release is of recreate; direct takes the standby's" in done.output
+        assert "digits-2.0.0.yaml; the folder holds: none" in done.output.replace("\n", "")
 
 
 def test_an_up_whose_record_cannot_be_read_is_an_ordinary_up(written: Callable[..., None]) -> None:

@@ -101,6 +101,20 @@ def test_every_missing_field_is_told_with_its_option(turnout: Turnout, project: 
     assert not list((project / "releases").iterdir())
 
 
+def test_an_image_may_be_the_folder_that_it_is_made_of(turnout: Turnout, project: Path, model: Path) -> None:
+    (project / "server").mkdir()
+    (project / "server/server.py").write_text("print()")
+    (project / "server/image.toml").write_text('name = "m"\nfiles = ["server.py"]\ncommand = ["{python}"]\n')
+    assert turnout(*options(model), f"--image={project / 'server'}").exit_code == 0
+    first = parse(project / "releases/assistant-1.0.0.yaml").image
+    assert first.startswith("local/m@sha256:")
+    (project / "server/server.py").write_text("print(1)")
+    assert turnout(*options(model, "assistant-1.0.1"), f"--image={project / 'server'}").exit_code == 0
+    assert parse(project / "releases/assistant-1.0.1.yaml").image != first
+    (project / "server/server.py").unlink()
+    assert turnout(*options(model, "assistant-1.0.2"), f"--image={project / 'server'}").exit_code == 2
+
+
 def test_an_evaluation_that_is_none_is_refused(turnout: Turnout, project: Path, model: Path) -> None:
     (project / "scores.json").write_text("[1, 2]")
     result = turnout(*options(model), f"--evaluation={project / 'scores.json'}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from turnout_components.items import create_table
+from turnout_components.items import DynamoItems, create_table
 from typer.testing import Result
 
 from tests.cli.conftest import begun
@@ -25,7 +25,7 @@ OF_ONE = [("status",), ("status", "-w"), ("run",), ("pause",), ("resume",), ("pr
 def store(aws: Callable[[str], Any]) -> RolloutStore:
     """Two rollouts, the newer one written by a newer version of Turnout."""
     create_table(aws("dynamodb"), "turnout-switch", protect=False)
-    store = RolloutStore(aws("dynamodb"), "turnout-switch", "digits", "local")
+    store = RolloutStore(DynamoItems(aws("dynamodb"), "turnout-switch"), "digits", "local")
     for name in ("old", "new"):
         store.create(begun(id=name))
     item = store._items
@@ -97,10 +97,12 @@ def test_metrics_that_are_away_before_the_start_are_1_and_no_defect() -> None:
     ids=["another step in the same moment", "another step later", "the same step"],
 )
 def test_who_promotes_a_second_after_somebody_else_is_told(
-    store: RolloutStore, turnout: Turnout, ago: int, approved: int, code: int
+    store: RolloutStore, turnout: Turnout, monkeypatch: pytest.MonkeyPatch, ago: int, approved: int, code: int
 ) -> None:
     """Both meant the step that waited; the next one is a bake."""
-    told_to = Event(at=now() - timedelta(seconds=ago), what="told to go on", why="by bert@desk (pid 7)")
+    moment = now()
+    monkeypatch.setattr("turnout.cli.rollout_view.now", lambda: moment)
+    told_to = Event(at=moment - timedelta(seconds=ago), what="told to go on", why="by bert@desk (pid 7)")
     store.create(begun(id="two", step=1, approved=approved, events=(told_to,)))
     result = turnout("rollout", "promote", "two")
     assert result.exit_code == code, result.output

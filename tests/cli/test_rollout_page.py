@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from turnout_components.items import create_table
+from turnout_components.items import DynamoItems, create_table
 from typer.testing import Result
 
 from tests.cli.conftest import BEGAN, begun
@@ -20,7 +20,7 @@ Turnout = Callable[..., Result]
 def store(aws: Callable[[str], Any]) -> RolloutStore:
     """The stack's rollouts; one has begun."""
     create_table(aws("dynamodb"), "turnout-switch", protect=False)
-    store = RolloutStore(aws("dynamodb"), "turnout-switch", "digits", "local")
+    store = RolloutStore(DynamoItems(aws("dynamodb"), "turnout-switch"), "digits", "local")
     store.create(begun())
     return store
 

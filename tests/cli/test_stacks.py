@@ -32,7 +32,7 @@ def test_the_home_is_in_the_project_unless_the_environment_names_another(project
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("turnout:cloud: local", "turnout:cloud: azure", "turnout:cloud = 'azure': write local or aws"),
+        ("turnout:cloud: local", "turnout:cloud: azure", "turnout:cloud = 'azure': write local, aws or cluster"),
         ("turnout:service: digits", "turnout:service: ''", "turnout:service = '': give it a value"),
         ("active: green", "active: null", "turnout:traffic.active = None: give it a value"),
         ("config:", "config: [", "Pulumi.local.yaml cannot be read: line 3, column 23: "),
@@ -43,3 +43,26 @@ def test_a_wrong_value_is_named_with_file_and_field(project: Path, old: str, new
     with pytest.raises(StackError, match="Pulumi.local.yaml") as raised:
         stacks.load(project, "local")
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "platform", "said"),
+    [
+        ("local", "nomad", "turnout:platform = 'nomad': write ec2, eks or kubernetes"),
+        ("cluster", "eks", "turnout:platform = 'eks': cloud cluster is of platform kubernetes"),
+    ],
+)
+def test_a_platform_that_there_is_not_is_named(project: Path, cloud: str, platform: str, said: str) -> None:
+    edited(project, "turnout:cloud: local", f"turnout:cloud: {cloud}\n  turnout:platform: {platform}")
+    with pytest.raises(StackError, match=said):
+        stacks.load(project, "local")
+
+
+def test_a_stack_on_a_cluster_needs_no_region_and_one_on_aws_does(project: Path) -> None:
+    edited(project, "  turnout:region: us-east-1\n", "")
+    with pytest.raises(StackError, match="turnout:region"):
+        stacks.load(project, "local")
+    edited(project, "config:", "config:\n  turnout:platform: kubernetes\n  turnout:kubernetes: {context: prod}")
+    stack = stacks.load(project, "local")
+    assert (stack.platform, stack.region, stack.part("kubernetes", "context")) == ("kubernetes", "", "prod")
+    assert stack.part("kubernetes", "gateway", "name") is None

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from turnout.demo.report import Latency, Phase, ReleaseFigures, Report, Streams, StreamTimes
 from turnout.demo.view import View, one_line, summary
-from turnout.deploy import Step, StepState
+from turnout.progress import Step, StepState
 
 NUMBERS: dict[str, Any] = {
     "sent": 100,

@@ -65,6 +65,31 @@ def test_an_image_that_changed_after_it_was_named_is_not_found(image: Path) -> N
         images.read(image)
 
 
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        (b'name = "m"\nfiles = ["../secret"]\ncommand = ["x"]', "files: ../secret is not in the folder"),
+        (b'name = "m"\nfiles = ["/etc/hostname"]\ncommand = ["x"]', "files: /etc/hostname is not in the folder"),
+        (b'name = "m"\nfiles = ["link"]\ncommand = ["x"]', "files: link is a link out of the folder"),
+        (b'name = "../m"\nfiles = []\ncommand = ["x"]', "name = '../m'"),
+        (b'name = 3\nfiles = []\ncommand = ["x"]', "name = 3"),
+        (b'name = "m"\nfiles = "a.py"\ncommand = ["x"]', "files = 'a.py': write a list of texts"),
+        (b'name = "m"\nfiles = []\ncommand = "python x"', "command = 'python x': write a list of texts"),
+        (b'name = "m"\nfiles = []\ncommand = []', "command is empty"),
+        (b"\xff\xfe", "image.toml: 'utf-8' codec"),
+    ],
+)
+def test_an_image_that_is_not_of_its_folder_is_refused_by_field(
+    image: Path, tmp_path: Path, manifest: bytes, said: str
+) -> None:
+    (tmp_path / "secret").write_text("not for images")
+    (image / "link").symlink_to(tmp_path / "secret")
+    (image / "image.toml").write_bytes(manifest)
+    with pytest.raises(ImageError) as refused:
+        images.read(image)
+    assert said in str(refused.value)
+
+
 def test_command_flags_and_environment(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "planted")

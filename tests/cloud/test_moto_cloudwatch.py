@@ -8,6 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from turnout.cloud.moto_cloudwatch import QUERIES, extend_cloudwatch
 
@@ -173,3 +175,28 @@ def test_get_metric_statistics_has_percentiles_and_statistic_sets_have_none(clie
     ]
     with pytest.raises(ClientError, match="exceeds the limit of 1440"):
         client.get_metric_statistics(**asked, EndTime=START + timedelta(days=2), Statistics=["Sum"])
+
+
+class Changing(dict[str, Any]):
+    """Alarms while other calls make more: nobody can walk through them."""
+
+    def values(self) -> Any:
+        raise RuntimeError("dictionary changed size during iteration")
+
+
+def test_alarms_are_told_by_name_while_others_are_made(client: Any) -> None:
+    for name in "abc":
+        client.put_metric_alarm(
+            AlarmName=name,
+            Namespace="N",
+            MetricName="M",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+    backend = cloudwatch_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]
+    backend.alarms = Changing(backend.alarms)
+    found = client.describe_alarms(AlarmNames=["c", "none", "a", "c"], AlarmTypes=["MetricAlarm"])["MetricAlarms"]
+    assert [alarm["AlarmName"] for alarm in found] == ["c", "a"]

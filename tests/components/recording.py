@@ -37,6 +37,12 @@ _COMPUTED: dict[str, Callable[[str], dict[str, Any]]] = {
     "aws:kms/key:Key": lambda name: {"arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/{name}", "keyId": f"{name}-key"},
     "aws:cloudwatch/logGroup:LogGroup": lambda name: {"arn": f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:{name}"},
     "aws:lambda/function:Function": lambda name: {"arn": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{name}"},
+    "aws:eks/cluster:Cluster": lambda name: {
+        "endpoint": f"https://{name}.gr7.us-east-1.eks.amazonaws.com",
+        "certificateAuthority": {"data": "Y2VydGlmaWNhdGU="},
+        "vpcConfig": {"subnetIds": [], "clusterSecurityGroupId": f"sg-{name}"},
+    },
+    "aws:eks/nodeGroup:NodeGroup": lambda name: {"resources": [{"autoscalingGroups": [{"name": f"eks-{name}"}]}]},
     "aws:iam/role:Role": lambda name: {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"},
     "aws:iam/instanceProfile:InstanceProfile": lambda name: {"arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/{name}"},
 }

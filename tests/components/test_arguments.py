@@ -1,5 +1,6 @@
 """What every component says of arguments that it cannot use."""
 
+import json
 from typing import Any
 
 import pulumi
@@ -7,6 +8,7 @@ import pytest
 from component_args import BALANCER, manifest, pool_args, target_group
 from pulumi_aws import secretsmanager
 from recording import record
+from turnout_components import arguments
 from turnout_components.artifact_store import ArtifactStore
 from turnout_components.autoscaling_policy import AutoscalingPolicy
 from turnout_components.environment import Environment
@@ -174,3 +176,18 @@ def test_what_has_tags_names_its_service(component, args):
 
 def test_the_step_downs_role_names_its_service():
     assert make(TrafficSwitch, SWITCHED).one(":Role").inputs["tags"] == {"turnout:service": "svc"}
+
+
+def test_whole_numbers_of_pulumis_wire_are_whole_at_any_depth_and_in_outputs() -> None:
+    def program() -> dict[str, Any]:
+        given: Any = {"minimum": 2.0, "deep": [{"port": pulumi.Output.from_input(80.0)}], "share": 0.5, "on": True}
+        return {"taken": arguments.whole(given)}
+
+    taken = record(program).outputs["taken"]
+    assert json.dumps(taken, sort_keys=True) == '{"deep": [{"port": 80}], "minimum": 2, "on": true, "share": 0.5}'
+
+
+def test_a_component_takes_whole_numbers_of_the_wire() -> None:
+    made = record(lambda: Ingress("svc", {**BALANCED, "certificate_arn": "arn:cert", "port": 8443.0}) and None)
+    (action,) = made.one(":Listener", "redirect").inputs["defaultActions"]
+    assert action["redirect"]["port"] == "8443"

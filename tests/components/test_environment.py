@@ -4,7 +4,8 @@ import pulumi
 from component_args import BALANCER, RELEASE_ID, SERVICE, pool_args, target_group
 from pulumi_aws import ec2
 from recording import Recording, record
-from turnout_components.environment import Environment, metric_dimension
+from turnout_components.environment import Environment
+from turnout_components.target_alarms import metric_dimension
 
 NAME = f"{SERVICE}-green"
 

@@ -3,7 +3,8 @@ from typing import Any
 import pulumi
 import pytest
 from component_args import SERVICE
-from recording import AUTO_SUFFIX, Recording, record
+from pulumi_aws import autoscaling
+from recording import AUTO_SUFFIX, ELB, Recording, record
 from turnout_components.ingress import Ingress
 
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"
@@ -128,6 +129,13 @@ def test_cross_zone_is_turned_off_at_the_target_groups_only():
     assert "enableCrossZoneLoadBalancing" not in made.one(":LoadBalancer").inputs
 
 
+def test_targets_are_instances_or_the_addresses_of_pods():
+    assert {g.inputs["targetType"] for g in ingress().all(":TargetGroup")} == {"instance"}
+    assert {g.inputs["targetType"] for g in ingress(target_type="ip").all(":TargetGroup")} == {"ip"}
+    with pytest.raises(ValueError, match="target_type = .alb.: is nothing that a release runs on; write instance, or ip"):
+        ingress(target_type="alb")
+
+
 def test_a_record_is_an_alias_of_the_load_balancer():
     assert ingress().all(":Record") == []
     made = ingress(record={"zone_id": "Z1", "name": "llm.example.com"})
@@ -168,3 +176,55 @@ def test_outputs_name_target_groups_and_rules_by_environment():
     assert set(outputs["groups"]) == set(outputs["rules"]) == {"blue", "green"}
     assert all(":targetgroup/" in arn for arn in outputs["groups"].values())
     assert all(":listener-rule/" in arn for arn in outputs["rules"].values())
+
+
+EXISTING = {
+    "load_balancer_arn": f"{ELB}:loadbalancer/app/theirs/50dc6c495c0c9188",
+    "security_group_id": "sg-theirs",
+    "dns_name": "theirs",
+}
+
+
+def beside(**changes: Any) -> Recording:
+    args: Any = {"vpc_id": "vpc-1", "health_paths": PATHS, "existing": EXISTING, "allowed_cidrs": ["10.0.0.0/8"], **changes}
+
+    def program():
+        made = Ingress("svc", args)
+        return {key: getattr(made, key) for key in ("load_balancer_arn", "dns_name", "security_group_id", "target_group_arns")}
+
+    return record(program)
+
+
+def test_a_load_balancer_that_exists_gets_target_groups_and_a_test_listener():
+    made = beside(test_port=9001)
+    assert not made.all(":LoadBalancer")
+    assert not made.all(":SecurityGroup")
+    assert len(made.all(":TargetGroup")) == 2
+    assert made.one(":Listener").inputs["loadBalancerArn"] == EXISTING["load_balancer_arn"]
+    assert made.one(":Listener").inputs["port"] == 9001
+    assert {rule.inputs["securityGroupId"] for rule in made.all(":SecurityGroupIngressRule")} == {"sg-theirs"}
+    assert {key: made.outputs[key] for key in EXISTING} == EXISTING
+
+
+def test_a_load_balancer_that_exists_may_be_another_components():
+    given = {key: pulumi.Output.from_input(value) for key, value in EXISTING.items()}
+    assert len(beside(existing=given, certificate_arn="arn:certificate").all(":Listener")) == 1, "no redirect of its own"
+
+
+@pytest.mark.parametrize("changes", [{"subnet_ids": ["a", "b"]}, {"idle_timeout": 120}, {"deletion_protection": False}])
+def test_what_describes_a_load_balancer_is_refused_of_one_that_exists(changes):
+    with pytest.raises(ValueError, match=f"^{next(iter(changes))} = .*: describes a load balancer of its own"):
+        beside(**changes)
+
+
+def test_without_one_that_exists_subnets_are_demanded():
+    with pytest.raises(ValueError, match="^subnet_ids = None: is missing; give a subnet"):
+        beside(existing=None)
+
+
+def test_who_takes_a_target_group_from_the_outputs_comes_after_its_test_rule():
+    def program():
+        made = Ingress("svc", {"vpc_id": "vpc-1", "subnet_ids": ["a", "b"], "health_paths": PATHS})
+        autoscaling.Group("group", max_size=1, min_size=1, target_group_arns=[made.target_group_arns["blue"]])
+
+    assert "svc-test-blue" in record(program).one("autoscaling/group:Group").dependencies

@@ -33,7 +33,7 @@ def fields(**ingress: Any) -> list[str]:
         ({"access_logs": {"bucket": "logs", "prefix": "a/"}}, "access_logs.prefix"),
         ({"access_logs": {"bucket": "logs", "prefix": "{name}"}}, "access_logs.prefix"),
         ({"cross_zone": False, "stickiness": True}, "cross_zone"),
-        ({"cross_zone": False, "target_type": "lambda"}, "cross_zone"),
+        ({"target_type": "lambda"}, "target_type"),
         ({"subnet_ids": ["subnet-a"]}, "subnet_ids"),
         ({"subnet_ids": ["subnet-a", "subnet-a"]}, "subnet_ids"),
         ({"subnet_ids": ["subnet-a", "subnet-b", "subnet-a"]}, "subnet_ids"),

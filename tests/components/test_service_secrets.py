@@ -215,7 +215,7 @@ def test_what_aws_refuses_is_refused_by_field_and_never_shows_a_value(changes: A
         {"place_of": (SERVICE, "blue")},
         {"seeds": {"A": pulumi.Output.from_input("")}},
     ],
-    ids=str,
+    ids=lambda changes: "-".join(changes) or "nothing",
 )
 def test_what_aws_allows_is_allowed(changes: Any) -> None:
     assert secret_rules.faults(**{**GOOD, **changes}) == []

@@ -8,8 +8,9 @@ from component_args import BALANCER, RELEASE_ID, target_group
 from pulumi_aws import autoscaling
 from recording import Recording, Unknown, record
 from turnout_components.gate import Candidate
+from turnout_components.gate_hooks import GateHooks, candidates, switch_config
 from turnout_components.standby import Keep
-from turnout_components.traffic_switch import GateHooks, TrafficSwitch, candidates, switch_config
+from turnout_components.traffic_switch import TrafficSwitch
 
 
 def switch_args(**changes: Any) -> Any:

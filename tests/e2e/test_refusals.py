@@ -15,7 +15,7 @@ from turnout_components.rollback import rollback
 from turnout_components.switch_record import Operator
 
 from benchmarks.service import LISTENER, ROOT, Service, wait_for
-from turnout.engine.store import StackLocked
+from turnout.engine.lock import StackLocked
 
 RATE = 300
 BRIEF = {"traffic": {"gate_timeout": "2s"}}

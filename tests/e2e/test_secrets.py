@@ -11,18 +11,23 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_kills import up_killed_at
 
-from benchmarks.service import ROOT, service
+from benchmarks.service import service
 
 PLANTED = "pl4nted-hunter2"
-PROGRAM = f"""
-import runpy
+PROGRAM = """
 import pulumi
 from pulumi_aws import ec2
+from turnout_components.network import Network
 
-story = runpy.run_path({str(ROOT / "infra" / "__main__.py")!r})
+from infra import on_ec2
+from infra.settings import load
+
+networks = []
+on_ec2.Network = lambda *args: networks.append((Network(*args), args[-1])) or networks[-1][0]
+on_ec2.program(load())
+((network, options),) = networks
 token = pulumi.Config("vault").require_secret("token")
-options = pulumi.ResourceOptions(provider=story["on_aws"].provider)
-ec2.SecurityGroup("extra", vpc_id=story["network"].vpc_id, description="holds a secret", tags={{"token": token}}, opts=options)
+ec2.SecurityGroup("extra", vpc_id=network.vpc_id, description="holds a secret", tags={"token": token}, opts=options)
 pulumi.export("token", token)
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from turnout_components.rollback import rollback
 from turnout_components.standby import RETAIN_END, STEP_DOWN
-from turnout_components.step_down import StepDowns
+from turnout_components.step_down import GroupStepDowns
 from turnout_components.switch_record import Operator
 
 from benchmarks.service import Service, service, wait_for
@@ -146,7 +146,7 @@ def by_rollback(stack: Service, to: str) -> list[str]:
     """Back without Pulumi; what it said. The mark of the release that was left is taken off, for the next test."""
     lines: list[str] = []
     done = rollback(
-        stack.records, stack.live, operator=Operator.current(), step_downs=StepDowns(stack.api), notify=lines.append
+        stack.records, stack.live, operator=Operator.current(), step_downs=GroupStepDowns(stack.api), notify=lines.append
     )
     assert done.after.active == to
     stack.records.update(lambda record: record.accepted(str(done.unstable), record.history[-1].at, "test"))

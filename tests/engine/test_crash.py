@@ -50,3 +50,18 @@ def test_the_run_after_a_kill_ends_as_if_there_had_been_none(make_bench, tmp_pat
     assert bench.things()["a"]["inputs"]["size"] == 2
     assert bench.up(body).changes == {"same": 4}
     assert bench.store().load().pending == []
+
+
+def test_a_preview_after_a_kill_tells_what_was_interrupted_and_settles_nothing(make_bench, tmp_path):
+    assert make_bench().up(BEFORE).exit_code == 0
+    assert killed_up(tmp_path, AFTER, "create:after:1") == -9
+    bench = make_bench()
+    assert bench.preview(AFTER).exit_code == 0
+    assert bench.said("warning") == "an update was interrupted at its create: the next up or refresh looks for what it did\n"
+    assert bench.deployment().preview_refresh().exit_code == 0
+    assert "interrupted at its create" in bench.said("warning")
+    assert [operation.state.name for operation in bench.store().load().pending] == ["b"]
+    assert bench.deployment().refresh().exit_code == 0
+    assert bench.store().load().pending == []
+    assert bench.preview(AFTER).changes == {"same": 4, "delete": 1}
+    assert bench.said("warning") == ""

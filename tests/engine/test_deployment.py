@@ -69,6 +69,18 @@ def test_delete_before_replace_deletes_first_and_may_keep_a_given_name(bench):
     assert bench.cloud.calls == ["delete fixed", "create fixed"]
 
 
+def test_a_replacement_that_keeps_the_name_the_program_gives_is_made_after_the_old_one_is_deleted(bench):
+    body = 'Thing("a", name="{}", color="{}", opts=on({}))'
+    bench.up(body.format("fixed", "red", ""))
+    bench.cloud.calls.clear()
+    assert bench.up(body.format("fixed", "blue", "")).exit_code == 0
+    assert bench.cloud.calls == ["delete fixed", "create fixed"]
+    bench.cloud.calls.clear()
+    assert bench.up(body.format("other", "red", "")).exit_code == 0
+    assert bench.cloud.calls == ["create other", "delete fixed"]
+    assert "name other is taken" in str(bench.up(body.format("other", "blue", "delete_before_replace=False")).errors)
+
+
 def test_what_the_program_no_longer_has_is_deleted_dependents_first(bench):
     bench.up(TWO)
     bench.cloud.calls.clear()

@@ -1,8 +1,10 @@
-"""Ctrl-C in mid-update: what was begun ends, nothing more begins, the state is whole, and the program is gone."""
+"""Ctrl-C in mid-update. Once: what was begun ends, nothing more begins, the state is whole. Twice: it ends at once, and
+the next run finds what was under way. The program is gone both times."""
 
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -25,7 +27,7 @@ def slow(cloud, point):
 memory.MemoryCloud.point = slow
 bench = Bench(folder, memory.MemoryCloud(folder / "cloud.json"))
 result = bench.up({body!r})
-print(bench.said(), flush=True)
+print(bench.said("warning"), bench.said(), flush=True)
 sys.exit(result.exit_code)
 """
 
@@ -41,27 +43,50 @@ def wait_for(condition, seconds: float = 30) -> None:
 def engine(tmp_path):
     script = SCRIPT.format(here=str(Path(__file__).parent), folder=str(tmp_path), body=BODY)
     root = Path(__file__).parents[2]
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     yield process
     if process.poll() is None:
         process.kill()
     process.wait()
 
 
-def test_ctrl_c_ends_the_step_under_way_and_begins_no_other(engine, tmp_path, make_bench):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_step_under_way_and_begins_no_other(engine, tmp_path, make_bench, number):
     wait_for((tmp_path / "under-way").exists)
     program = psutil.Process(engine.pid).children(recursive=True)
     assert program
-    engine.send_signal(signal.SIGINT)
+    engine.send_signal(number)
     wait_for(lambda: not any(p.is_running() for p in program))
     (tmp_path / "go-on").touch()
     output, _ = engine.communicate(timeout=30)
     assert engine.returncode == 130
-    assert "interrupted" in output
+    assert "interrupted: what was begun has ended" in output
+    assert "Ctrl-C again ends at once" in output
     bench = make_bench()
     assert set(bench.things()) == {"a", "b"}
     assert {s.name for s in bench.store().load().resources} >= {"a", "b"}
     assert bench.up(BODY).changes == {"same": 4, "create": 1}
+
+
+def test_a_second_ctrl_c_ends_at_once_and_the_next_run_finds_what_was_under_way(engine, tmp_path, make_bench):
+    wait_for((tmp_path / "under-way").exists)
+    program = psutil.Process(engine.pid).children(recursive=True)
+    engine.send_signal(signal.SIGINT)
+    wait_for(lambda: not any(p.is_running() for p in program))
+    engine.send_signal(signal.SIGINT)
+    _, said = engine.communicate(timeout=30)  # `go-on` is not there: the step under way never ends
+    assert engine.returncode == 130
+    assert "interrupted again: ended at once" in said
+    assert "Traceback" not in said
+    bench = make_bench()
+    assert set(bench.things()) == {"a", "b"}
+    assert [operation.state.name for operation in bench.store().load().pending] == ["b"]
+    assert bench.store().holder() is None
+    assert bench.up(BODY).changes == {"same": 4, "create": 1}
+    assert "adopted" in bench.said("info")
+    assert len(bench.cloud.objects()) == 3
 
 
 def test_a_killed_engine_takes_its_program_with_it(engine, tmp_path):
@@ -69,3 +94,27 @@ def test_a_killed_engine_takes_its_program_with_it(engine, tmp_path):
     program = psutil.Process(engine.pid).children(recursive=True)
     engine.kill()
     wait_for(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in program))
+
+
+def test_a_signal_that_interrupts_no_call_is_heard_while_the_program_runs(bench, tmp_path):
+    """It comes to another thread: the main one, which alone runs handlers, is in a call that nothing interrupts."""
+
+    def interrupt() -> None:
+        wait_for(lambda: "running" in bench.said("info"))
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
+    other.start()
+    result = bench.up(f"""
+        import asyncio, pathlib
+
+        async def sleep():
+            print("running", flush=True)
+            await asyncio.sleep(30)
+            pathlib.Path({str(tmp_path / "slept")!r}).touch()
+
+        pulumi.export("never", Output.from_input(sleep()))
+    """)
+    other.join()
+    assert result.exit_code == 130
+    assert not (tmp_path / "slept").exists()

@@ -317,8 +317,7 @@ def test_who_and_what_is_asked_for_is_answered(project: Project) -> None:
     [
         (["up", "--target", "urn"], "option --target of `up` is not supported by the local engine"),
         (["preview", "--save-plan", "x"], "option --save-plan of `preview`"),
-        (["up", "--policy-pack=x"], "option --policy-pack of `up`"),
-        (["refresh", "--preview-only"], "option --preview-only of `refresh`"),
+        (["destroy", "--policy-pack=x"], "option --policy-pack of `destroy`"),
         (["up", "--color", "always"], "writes no colours"),
         (["up", "--parallel", "0"], "--parallel must be a whole number"),
         (["up", "extra"], "takes no 'extra'"),

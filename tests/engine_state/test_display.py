@@ -61,7 +61,7 @@ def test_an_error_names_its_resource() -> None:
 
 
 def test_every_header_says_who_it_is() -> None:
-    for operation in ("up", "preview", "refresh", "destroy"):
+    for operation in ("up", "preview", "refresh", "preview-refresh", "destroy"):
         assert header(operation, "dev").endswith("(dev) with the local engine (not Pulumi)")
 
 

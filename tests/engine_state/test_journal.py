@@ -16,8 +16,9 @@ from tests.engine_state.strategies import resources, urn
 from turnout.engine import checkpoint
 from turnout.engine.checkpoint import CheckpointError
 from turnout.engine.journal import Journal, recover
+from turnout.engine.lock import StackLocked
 from turnout.engine.state import ResourceState, Snapshot
-from turnout.engine.store import StackLocked, StackStore, stacks
+from turnout.engine.store import StackStore, stacks
 from turnout.engine.values import Secret
 
 

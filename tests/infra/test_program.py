@@ -44,7 +44,7 @@ def run(monkeypatch: pytest.MonkeyPatch):
             pulumi.runtime.set_all_config({})
 
     def exported(names: dict[str, Any]) -> dict[str, Any]:
-        return {"weights": names["switch"].weights, "url": names["settings"].url("host", names["settings"].ingress.port)}
+        return {"weights": names["outputs"]["weights"], "url": names["settings"].url("host", names["settings"].ingress.port)}
 
     return run
 

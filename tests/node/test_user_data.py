@@ -1,5 +1,6 @@
 """User data as text: what is read back from it, how big it is, and what shellcheck says of every script in it."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from turnout_components import checks, node_scripts
-from turnout_components.user_data import LAUNCH_HOOK, TERMINATE_HOOK, document, read_release, render
+from turnout_components.user_data import LAUNCH_HOOK, NODE, TERMINATE_HOOK, document, read_release, render, unpacked
 
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
 SCRIPTS = Path(node_scripts.__file__).parent / "node"
@@ -77,6 +78,16 @@ def test_the_document_has_what_is_said_and_defaults_for_the_rest() -> None:
 @pytest.mark.parametrize("text", ["", "#!/bin/bash\necho hello\n", "TURNOUT"])
 def test_another_s_user_data_is_left_alone(text: str) -> None:
     assert read_release(text) is None
+
+
+def test_user_data_of_a_launch_template_is_unpacked_into_its_files_and_another_s_is_not() -> None:
+    encoded = base64.b64encode(rendered().encode()).decode()
+    files = unpacked(encoded)
+    assert files is not None
+    assert json.loads(files[NODE])["release"] == RELEASE
+    assert "/usr/local/bin/turnout-serve" in files
+    for other in ("", "[unknown]", base64.b64encode(b"#!/bin/bash\n").decode(), encoded[:2000]):
+        assert unpacked(other) is None
 
 
 ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:assistant/green/"

@@ -67,6 +67,21 @@ def test_all_stacks_are_planned_unless_some_are_named(preview: Run, repository: 
     assert [one["stack"] for one in alone["stacks"]] == ["prod"]
 
 
+def test_a_stack_whose_file_is_gone_is_told(preview: Run, repository: Repository) -> None:
+    repository.write("stacks/Pulumi.dev.yaml", "config:\n  shop:port: '8000'\n")
+    repository.commit("dev")
+    repository.git("rm", "-q", "stacks/Pulumi.prod.yaml")
+    done = preview("--base", "HEAD", "--comment", "comment.md", "--html", "page.html")
+    assert done.exit_code == 0
+    said = "the stack's file is gone; what is deployed stays, and no update reaches it"
+    assert f"stack prod: {said}" in done.stdout
+    text = (repository.root / "comment.md").read_text()
+    assert f"| `prod` | {said} |  |" in text
+    assert "```" not in text
+    assert "Nothing changes in `dev`." in text
+    assert "file is gone" in (repository.root / "page.html").read_text()
+
+
 def test_the_same_merge_makes_the_same_comment(preview: Run, repository: Repository) -> None:
     repository.replace("stacks/Pulumi.prod.yaml", "8000", "8001")
     repository.commit("another port")
@@ -84,7 +99,7 @@ def test_the_same_merge_makes_the_same_comment(preview: Run, repository: Reposit
         (("--base", "no-such-branch"), "no-such-branch is no revision"),
         (("--base", "HEAD", "--stack", "test"), "the working tree has no stack test; stacks: prod"),
         (("--head", "HEAD"), "--base REVISION"),
-        (("--stack", "a", "--stack", "b"), "--base REVISION"),
+        (("--stack", "a", "--stack", "b"), "no stack 'a'"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(preview: Run, arguments: tuple[str, ...], said: str) -> None:

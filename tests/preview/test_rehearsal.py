@@ -58,6 +58,31 @@ def test_two_commits_are_compared_and_the_working_tree_is_left_alone(repository:
     assert repository.git("worktree", "list").count("\n") == 1
 
 
+def test_a_project_in_a_folder_of_its_repository_is_planned_with_what_lies_beside_it(repository: Repository) -> None:
+    (repository.root / "shop").mkdir()
+    for name in ("Pulumi.yaml", "program", "stacks"):
+        repository.git("mv", name, f"shop/{name}")
+    repository.write("cidr.txt", "10.0.0.0/16")
+    beside = 'config.require("cidr")', 'open(__file__.replace("shop/program/__main__.py", "cidr.txt")).read()'
+    repository.replace("shop/program/__main__.py", *beside)
+    repository.commit("a folder")
+    repository.write("cidr.txt", "10.1.0.0/16")
+    with ExitStack() as closing:
+        before, after = (closing.enter_context(revision(repository.root / "shop", name)) for name in ("HEAD", None))
+        assert [name for _, name, _ in told(rehearse("prod", before, after))] == ["group", "net"]
+
+
+def test_a_revision_has_all_its_files_also_those_that_no_archive_has_and_links_to_elsewhere(repository: Repository) -> None:
+    repository.write(".gitattributes", "program export-ignore\n")
+    (repository.root / "elsewhere").symlink_to("/dev/null")
+    repository.commit("no program in archives")
+    found = plan(repository)
+    assert told(found) == []
+    assert found is not None
+    assert found.unchanged == 5
+    assert repository.git("status", "--porcelain") == ""
+
+
 def test_what_the_head_no_longer_declares_is_deleted_and_a_new_stack_is_made(repository: Repository) -> None:
     repository.replace("program/__main__.py", 'group = aws.ec2.SecurityGroup("group", vpc_id=vpc.id, opts=on)\n', "")
     repository.write("stacks/Pulumi.new.yaml", "config:\n  shop:cidr: 10.9.0.0/16\n  shop:name: new\n")

@@ -3,6 +3,7 @@
 from tests.providers.cases_autoscaling import AUTO_SCALING
 from tests.providers.cases_balancing import BALANCING
 from tests.providers.cases_dns import DNS
+from tests.providers.cases_eks import EKS
 from tests.providers.cases_functions import FUNCTIONS
 from tests.providers.cases_images import IMAGES
 from tests.providers.cases_network import NETWORK
@@ -124,14 +125,26 @@ CASES = (
     Case(
         "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
         ingress,
-        lambda w: [{"toPort": 81}, {"description": None}, {"cidrIpv4": "10.0.0.0/8"}, *RETAG],
+        lambda w: [
+            {"toPort": 81},
+            {"description": None},
+            {"cidrIpv4": "10.0.0.0/8"},
+            {"ipProtocol": "udp"},
+            {"fromPort": 8, "toPort": -1, "ipProtocol": "icmp"},
+            *RETAG,
+        ],
         {"toPort": rule_by_hand, "tags": tag},
         ("arn", "securityGroupRuleId"),
     ),
     Case(
         "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
         lambda w: {"securityGroupId": w.group(), "ipProtocol": "-1", "cidrIpv4": "0.0.0.0/0"},
-        lambda _: [{"cidrIpv4": "10.0.0.0/8"}, {"ipProtocol": "udp", "fromPort": 53, "toPort": 53}],
+        lambda _: [
+            {"cidrIpv4": "10.0.0.0/8"},
+            {"ipProtocol": "udp", "fromPort": 53, "toPort": 53},
+            {"description": "names"},
+            *RETAG,
+        ],
         {"tags": tag},
         ("arn", "securityGroupRuleId"),
     ),
@@ -157,6 +170,8 @@ CASES = (
         lambda w: [
             {"idleTimeout": 61},
             {"dropInvalidHeaderFields": None, "enableHttp2": False},
+            {"desyncMitigationMode": "strictest", "preserveHostHeader": True, "xffHeaderProcessingMode": "preserve"},
+            {"desyncMitigationMode": "monitor", "preserveHostHeader": False, "xffHeaderProcessingMode": None},
             {"enableDeletionProtection": True},
             {"enableDeletionProtection": False},
             {"securityGroups": [w.group(), w.group()]},
@@ -235,8 +250,10 @@ CASES = (
     Case(
         "aws:iam/role:Role",
         lambda w: {"name": w.name("role"), "assumeRolePolicy": TRUST, "description": "of the pool", "tags": TAGS},
-        lambda _: [
+        lambda w: [
             {"description": None},
+            {"permissionsBoundary": own_policy(w)},
+            {"permissionsBoundary": None},
             {"maxSessionDuration": 7200},
             {"assumeRolePolicy": TRUST.replace("ec2", "lambda")},
             *RETAG,
@@ -293,4 +310,5 @@ CASES = (
     *IMAGES,
     *DNS,
     *FUNCTIONS,
+    *EKS,
 )

@@ -134,6 +134,7 @@ def schedule_updates(_: World) -> list[Properties]:
         {"minSize": 1, "maxSize": 4, "desiredCapacity": 2, "recurrence": "0 9 * * *"},
         {"minSize": 0, "desiredCapacity": 0},
         {"endTime": moment(12)},
+        {"startTime": moment(3)},
     ]
 
 
@@ -178,6 +179,7 @@ AUTO_SCALING = (
             "timeZone": lambda w, m: reschedule(w, m, TimeZone="Asia/Tokyo"),
         },
         ("arn",),
+        kept=frozenset({"minSize", "maxSize", "desiredCapacity"}),
     ),
     Case(
         HOOK,
@@ -193,6 +195,7 @@ AUTO_SCALING = (
             "heartbeatTimeout": lambda w, m: put_hook(w, m, HeartbeatTimeout=60),
             "defaultResult": lambda w, m: put_hook(w, m, DefaultResult="CONTINUE"),
         },
+        kept=frozenset({"notificationMetadata", "notificationTargetArn", "roleArn"}),
     ),
     Case(
         PLACEMENT,

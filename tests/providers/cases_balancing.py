@@ -144,6 +144,7 @@ BALANCING = (
             "enableCrossZoneLoadBalancing": partial(attribute, key="load_balancing.cross_zone.enabled", value="false"),
         },
         ("arn", "arnSuffix", "dnsName", "zoneId", "vpcId"),
+        onward=frozenset({"subnets"}),
     ),
     Case(
         TARGETS,
@@ -186,6 +187,7 @@ BALANCING = (
         ],
         {"tags": tag_balancing, "port": partial(listener_by_hand, Port=444), "tcpIdleTimeoutSeconds": idle_by_hand},
         ("arn",),
+        computed=frozenset({"sslPolicy"}),
     ),
     Case(
         LISTENER,

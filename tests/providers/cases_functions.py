@@ -88,6 +88,8 @@ FUNCTIONS = (
             {"environment": {"variables": {"TURNOUT_STACK": "prod", "TURNOUT_SERVICE": "svc"}}},
             {"environment": None},
             {"handler": "main.other"},
+            {"architectures": ["x86_64"]},
+            {"architectures": None, "role": f"arn:aws:iam::{ACCOUNT}:role/{w.role()}"},
             {"runtime": "python3.13"},
             code(w, "two"),
             {"reservedConcurrentExecutions": 1},
@@ -104,6 +106,7 @@ FUNCTIONS = (
             "tags": lambda w, m: w.api("lambda").untag_resource(Resource=m.outputs["arn"], TagKeys=["team"]),
         },
         ("arn", "codeSha256"),
+        computed=frozenset({"architectures"}),
     ),
     Case(
         INVOCATIONS,
@@ -120,6 +123,8 @@ FUNCTIONS = (
         schedule,
         lambda w: [
             {"scheduleExpression": "rate(5 minutes)"},
+            {"scheduleExpressionTimezone": "Europe/Berlin"},
+            {"scheduleExpressionTimezone": None},
             {"state": "DISABLED", "description": "rests"},
             {"state": None, "description": None},
             {

@@ -8,6 +8,7 @@ from turnout.engine.provider import Created, Properties
 
 GROUP = "aws:autoscaling/group:Group"
 COMPUTED = frozenset({"desiredCapacity", "defaultCooldown", "defaultInstanceWarmup", "capacityReservationSpecification"})
+COMPUTED |= {"metricsGranularity"}  # there is but one
 RESERVATION = "cr-0a1b2c3d4e5f60718"
 HOOKS = [
     {

@@ -49,6 +49,7 @@ IMAGES = (
             {"imageScanningConfiguration": {"scanOnPush": False}},
             {"imageScanningConfiguration": {"scanOnPush": True}},
             {"imageScanningConfiguration": None},
+            {"imageScanningConfiguration": {"scanOnPush": True}},
             *RETAG,
         ],
         {

@@ -96,6 +96,7 @@ NETWORK = (
             "securityGroupIds": lambda w, m: change(w, m, AddSecurityGroupIds=[group(w, m.outputs["vpcId"])]),
         },
         ("arn", "networkInterfaceIds", "dnsEntries"),
+        computed=frozenset({"policy"}),
     ),
     Case(
         FLOW_LOG,

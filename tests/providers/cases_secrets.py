@@ -24,6 +24,13 @@ def secret(world: World) -> str:
     return world.make(SECRET, name=world.name("secret"), recoveryWindowInDays=0).id
 
 
+def strange_stage(world: World, made: Created) -> Any:
+    secret, version = made.id.split("|")
+    return world.api("secretsmanager").update_secret_version_stage(
+        SecretId=secret, VersionStage="strange", MoveToVersionId=version
+    )
+
+
 def tag_key(world: World, made: Created) -> Any:
     return world.api("kms").tag_resource(KeyId=made.id, Tags=[{"TagKey": "stranger", "TagValue": "1"}])
 
@@ -34,7 +41,8 @@ SECRETS = (
         lambda _: {"description": "secrets", "deletionWindowInDays": 7, "enableKeyRotation": True, "tags": TAGS},
         lambda _: [
             {"description": None},
-            {"enableKeyRotation": False},
+            {"rotationPeriodInDays": 180},
+            {"rotationPeriodInDays": None, "enableKeyRotation": False},
             {"policy": policy("kms:*")},
             {"isEnabled": False},
             {"isEnabled": True},
@@ -90,6 +98,14 @@ SECRETS = (
         },
         ("arn",),
         computed=frozenset({"policy"}),
+    ),
+    Case(
+        "aws:secretsmanager/secretVersion:SecretVersion",
+        lambda w: {"secretId": secret(w), "secretString": "one", "versionStages": ["AWSCURRENT", "standby"]},
+        lambda _: [{"versionStages": ["AWSCURRENT", "canary"]}, {"versionStages": ["AWSCURRENT"]}],
+        {"versionStages": strange_stage},
+        ("arn", "secretArn", "versionId", "versionStages"),
+        stays=True,
     ),
     Case(
         "aws:secretsmanager/secretVersion:SecretVersion",

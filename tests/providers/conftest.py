@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.providers.transport import in_process
 from turnout.cloud.control_plane import ControlPlane
 from turnout.cloud.fleets import Fleets
 from turnout.cloud.moto_extensions import extend_moto
@@ -46,7 +47,8 @@ def endpoint() -> Iterator[str]:
 
     plane = ControlPlane(api_lock, settle, {})
     plane.start()
-    yield plane.endpoint
+    with in_process(plane.endpoint, plane):
+        yield plane.endpoint
     plane.close()
 
 
@@ -56,12 +58,25 @@ def provider(endpoint: str, **inputs: Any) -> ProviderConfig:
     return ProviderConfig({**keys, "endpoints": [urls], **inputs})
 
 
+class shared(cached_property[Any]):
+    """Made once: by the ground that a world stands on, where it has one."""
+
+    def __get__(self, world: Any, owner: Any = None) -> Any:
+        ground = world.ground if world is not None else None
+        return super().__get__(world, owner) if ground is None else getattr(ground, str(self.attrname))
+
+
 @dataclass
 class World:
-    """Objects made on demand, each once, taken down in reverse order."""
+    """Objects made on demand, each once, taken down in reverse order. `ground` has those that many worlds stand on."""
 
     config: ProviderConfig
     made: list[tuple[ResourceType, Created, Properties]] = field(default_factory=list)
+    ground: "World | None" = None
+
+    @property
+    def everything(self) -> list[tuple[ResourceType, Created, Properties]]:
+        return [*self.made, *(self.ground.made if self.ground else [])]
 
     def api(self, service: str) -> Any:
         return client(self.config, service)
@@ -80,26 +95,26 @@ class World:
         for kind, created, inputs in reversed(self.made):
             kind.delete(self.config, created.id, inputs, created.outputs, 20)
 
-    @cached_property
+    @shared
     def vpc(self) -> str:
         return self.make("aws:ec2/vpc:Vpc", cidrBlock="10.20.0.0/16").id
 
-    @cached_property
+    @shared
     def subnets(self) -> list[str]:
         token, zones = "aws:ec2/subnet:Subnet", ("us-east-1a", "us-east-1b", "us-east-1c")
         blocks = [f"10.20.{index}.0/24" for index in range(3)]
         pairs = zip(blocks, zones, strict=True)
         return [self.make(token, vpcId=self.vpc, cidrBlock=block, availabilityZone=zone).id for block, zone in pairs]
 
-    @cached_property
+    @shared
     def gateway(self) -> str:
         return self.make("aws:ec2/internetGateway:InternetGateway", vpcId=self.vpc).id
 
-    @cached_property
+    @shared
     def table(self) -> str:
         return self.make("aws:ec2/routeTable:RouteTable", vpcId=self.vpc).id
 
-    @cached_property
+    @shared
     def address(self) -> str:
         return self.make("aws:ec2/eip:Eip", domain="vpc").id
 
@@ -110,17 +125,17 @@ class World:
         token = "aws:lb/targetGroup:TargetGroup"
         return self.make(token, name=self.name("tg"), port=8000, protocol="HTTP", vpcId=self.vpc).id
 
-    @cached_property
+    @shared
     def balancer(self) -> str:
         return self.make("aws:lb/loadBalancer:LoadBalancer", name=self.name("lb"), subnets=self.subnets[:2]).id
 
-    @cached_property
+    @shared
     def listener(self) -> str:
         token, answer = "aws:lb/listener:Listener", {"statusCode": "404", "contentType": "text/plain"}
         actions = [{"type": "fixed-response", "fixedResponse": answer}]
         return self.make(token, loadBalancerArn=self.balancer, port=8081, protocol="HTTP", defaultActions=actions).id
 
-    @cached_property
+    @shared
     def template(self) -> str:
         token = "aws:ec2/launchTemplate:LaunchTemplate"
         return self.make(token, name=self.name("lt"), imageId="ami-12c6146b", instanceType="g5.xlarge").id
@@ -143,5 +158,20 @@ def config(endpoint: str) -> ProviderConfig:
 @pytest.fixture
 def world(config: ProviderConfig) -> Iterator[World]:
     world = World(config)
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="session")
+def ground(endpoint: str) -> Iterator[World]:
+    ground = World(provider(endpoint))
+    yield ground
+    ground.close()
+
+
+@pytest.fixture
+def life(config: ProviderConfig, ground: World) -> Iterator[World]:
+    """A world for one object's life, whose network, balancer and template many lives share."""
+    world = World(config, ground=ground)
     yield world
     world.close()

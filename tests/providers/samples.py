@@ -22,6 +22,10 @@ class Case:
     outputs: tuple[str, ...] = ()
     computed: frozenset[str] = frozenset()
     """Inputs that the provider takes over where a program does not declare them: no drift shows then."""
+    kept: frozenset[str] = frozenset()
+    """Inputs that AWS keeps where a later call does not name them: taken out of a program they stay."""
+    onward: frozenset[str] = frozenset()
+    """Inputs of which AWS refuses to take a change back."""
     stays: bool = False
     """Whether a delete leaves the object to its owner, as the provider does."""
 
@@ -158,6 +162,17 @@ def template_updates(world: World) -> list[Properties]:
         },
         {"instanceRequirements": None, "instanceType": "p5.48xlarge"},
         {"vpcSecurityGroupIds": None, "networkInterfaces": [efa(world, 0), efa(world, 1)]},
+        {"imageId": "ami-0a1b2c3d4e5f60718", "keyName": "of-the-team", "ebsOptimized": "false"},
+        {"ebsOptimized": None, "keyName": None, "monitoring": None, "iamInstanceProfile": None},
+        {"iamInstanceProfile": {"name": "another"}, "monitoring": {"enabled": False}},
+        {"disableApiTermination": True, "instanceInitiatedShutdownBehavior": "terminate"},
+        {"disableApiTermination": None, "instanceInitiatedShutdownBehavior": None},
+        {"hibernationOptions": {"configured": True}},
+        {"hibernationOptions": None, "blockDeviceMappings": [{"deviceName": "/dev/sdb", "ebs": {"volumeSize": 200}}]},
+        {"blockDeviceMappings": None, "tagSpecifications": [{"resourceType": "volume", "tags": {"a": "c"}}]},
+        {"tagSpecifications": None},
+        {"updateDefaultVersion": False, "description": "third"},
+        {"updateDefaultVersion": True, "description": "fourth"},
         *RETAG,
     ]
 
@@ -185,6 +200,10 @@ def alarm(world: World) -> Properties:
     }
 
 
+def topic(name: str) -> str:
+    return f"arn:aws:sns:us-east-1:123456789012:{name}"
+
+
 def alarm_updates(_: World) -> list[Properties]:
     metric = {"metricName": "RequestCount", "namespace": "AWS/ApplicationELB", "period": 60, "stat": "Sum"}
     none = dict.fromkeys(("metricName", "namespace", "statistic", "extendedStatistic", "period", "dimensions"))
@@ -196,6 +215,12 @@ def alarm_updates(_: World) -> list[Properties]:
     return [
         {"threshold": 6.5, "alarmDescription": "too many"},
         {"statistic": None, "extendedStatistic": "p95"},
+        {"actionsEnabled": False, "unit": "Count"},
+        {"alarmActions": [topic("a")], "okActions": [topic("b")], "insufficientDataActions": [topic("c")]},
+        {"actionsEnabled": None, "alarmActions": None, "okActions": [topic("d")], "insufficientDataActions": None},
+        {"comparisonOperator": "LessThanThreshold", "evaluationPeriods": 5, "datapointsToAlarm": 4},
+        {"datapointsToAlarm": None, "treatMissingData": "breaching", "unit": None},
+        {"treatMissingData": None},
         {"dimensions": {"LoadBalancer": "app/a/1"}},
         {**none, "metricQueries": queries},
         *RETAG,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.providers.cases import CASES
-from tests.providers.cases_autoscaling import POLICY, step_policy
+from tests.providers.cases_autoscaling import HOOK, POLICY, hook, step_policy
 from tests.providers.conftest import TYPES, World
 from turnout.cloud.fleet import book_of
 from turnout.engine.provider import Created, Properties, ProviderError
@@ -173,3 +173,14 @@ def test_a_policy_is_sent_only_what_goes_with_its_type(world: World, monkeypatch
     monkeypatch.undo()
     assert (sent["operation"], sent["PolicyType"], sent["EstimatedInstanceWarmup"]) == ("put_scaling_policy", "StepScaling", 60)
     assert sent.keys().isdisjoint({"Cooldown", "ScalingAdjustment"})
+
+
+def test_a_hook_of_another_group_is_put_to_it_and_stays_at_the_old_one(life: World) -> None:
+    """resourceLifecycleHookPut: the name alone is ForceNew."""
+    old = hook(life)
+    made, wanted = life.make(HOOK, **old), {**old, "autoscalingGroupName": group(life)[0].id}
+    outputs = TYPES[HOOK].update(life.config, made.id, old, wanted, made.outputs)
+    assert outputs["autoscalingGroupName"] == wanted["autoscalingGroupName"]
+    for inputs in (old, wanted):
+        answer = life.api("autoscaling").describe_lifecycle_hooks(AutoScalingGroupName=inputs["autoscalingGroupName"])
+        assert [found["LifecycleHookName"] for found in answer["LifecycleHooks"]] == [made.id]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from fakes import BLUE_TG, GREEN_TG, LISTENER, Clock, FakeCloud, FakeDynamoDB, FakeStepDowns
+from turnout_components.items import DynamoItems
 from turnout_components.rollout_spec import Gate, GateKind, RolloutSpec
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, SwitchRecord, Traffic
@@ -136,8 +137,8 @@ class World:
         self.cloud.serve("g-blue", BLUE_TG, self.instances)
         self.cloud.serve("g-green", GREEN_TG, 1)
         self.cloud.on_set_minimum = self._grow
-        self.records = RecordStore(self.dynamo, "t", "svc", "dev")
-        self.rollouts = RolloutStore(self.dynamo, "t", "svc", "dev")
+        self.records = RecordStore(DynamoItems(self.dynamo, "t"), "svc", "dev")
+        self.rollouts = RolloutStore(DynamoItems(self.dynamo, "t"), "svc", "dev")
         environments = {
             "blue": EnvironmentState(target_group=BLUE_TG, group="g-blue", release=OLD),
             "green": EnvironmentState(target_group=GREEN_TG, group="g-green", release=NEW),

@@ -12,6 +12,7 @@ import pytest
 from kills import Effects, through
 from mirrored_world import GATES, STABLE, MirroredWorld
 from rollout_world import ANNA, BERT, NEW, Behaviour
+from turnout_components.items import DynamoItems
 from turnout_components.rollout_spec import Approve
 from turnout_components.time_windows import closed_until
 
@@ -71,9 +72,8 @@ class Run:
 
     def __init__(self, story: Story, at: int = -1, *, after: bool = False) -> None:
         self.world = world = MirroredWorld(rate=3000, smoke=story.smoke)
-        self.people = RolloutStore(
-            SimpleNamespace(get_item=world.dynamo.get_item, put_item=world.dynamo.put_item), "t", "svc", "dev"
-        )
+        untouched = SimpleNamespace(get_item=world.dynamo.get_item, put_item=world.dynamo.put_item)
+        self.people = RolloutStore(DynamoItems(untouched, "t"), "svc", "dev")
         spec = {"steps": story.steps, "windows": story.windows, "extend": "10m"}
         self.rollout = world.start(strategy=story.strategy, gates=GATES, **spec)
         self.story, self.approved, self.tested = story, list[datetime](), list[datetime]()

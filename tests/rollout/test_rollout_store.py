@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from turnout_components.items import LARGE, RecordError, create_table
+from turnout_components.items import LARGE, DynamoItems, RecordError, create_table
 from turnout_components.rollout_spec import Gate, GateKind, RolloutSpec
 
 from turnout.analysis.measurement import Count, Side, Window
@@ -68,7 +68,7 @@ def largest() -> RolloutStatus:
 
 
 def test_the_largest_rollout_fits_into_an_item_and_is_read_back(dynamodb: Any) -> None:
-    store = RolloutStore(dynamodb, "turnout-switch", "digits", "prod")
+    store = RolloutStore(DynamoItems(dynamodb, "turnout-switch"), "digits", "prod")
     status = largest()
     assert len(status.model_dump_json()) > 400_000
     written = store.create(status)
@@ -78,7 +78,7 @@ def test_the_largest_rollout_fits_into_an_item_and_is_read_back(dynamodb: Any) -
 
 
 def test_a_small_one_stays_legible(dynamodb: Any) -> None:
-    store = RolloutStore(dynamodb, "turnout-switch", "digits", "prod")
+    store = RolloutStore(DynamoItems(dynamodb, "turnout-switch"), "digits", "prod")
     status = begun(RolloutSpec())
     assert len(status.model_dump_json()) < LARGE
     store.create(status)
@@ -87,7 +87,7 @@ def test_a_small_one_stays_legible(dynamodb: Any) -> None:
 
 
 def test_a_packed_one_that_is_damaged_is_told(dynamodb: Any) -> None:
-    store = RolloutStore(dynamodb, "turnout-switch", "digits", "prod")
+    store = RolloutStore(DynamoItems(dynamodb, "turnout-switch"), "digits", "prod")
     key = {"S": "digits/prod/rollouts/x"}
     dynamodb.put_item(TableName="turnout-switch", Item={"id": key, "generation": {"N": "1"}, "packed": {"B": b"nonsense"}})
     with pytest.raises(RecordError, match="cannot be read"):

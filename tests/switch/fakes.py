@@ -65,6 +65,8 @@ class FakeCloud:
     on_set_minimum: Callable[[str, int], None] | None = None
     sticky: bool = False
     """Target group stickiness of the listener."""
+    refuses: str | None = None
+    """Why the router does not put in force what is written."""
     follows: bool = True
     """Whether AWS lets stickiness end with new weights."""
 
@@ -81,6 +83,13 @@ class FakeCloud:
 
     def is_sticky(self, listener: str) -> bool:  # noqa: ARG002
         return self.sticky
+
+    @property
+    def unfollowed(self) -> str:
+        return "clients with a stickiness cookie may still go to the environment that was left"
+
+    def refusal(self, listener: str) -> str | None:  # noqa: ARG002
+        return self.refuses
 
     def variants(self, listener: str) -> dict[str, str]:  # noqa: ARG002
         return self.sent

@@ -128,3 +128,6 @@ def test_each_place_refuses_the_others_uris(bucket: Any, tmp_path: Path) -> None
         S3Files(bucket).read("file:a")
     with pytest.raises(ArtifactError, match="is no file: URI"):
         LocalFiles(tmp_path).read("s3://a/b")
+    for uri in ("s3://", "s3://models/", "s3:///key"):
+        with pytest.raises(ArtifactError, match="names no object"):
+            S3Files(bucket).read(uri)

@@ -7,6 +7,7 @@ import pytest
 from fakes import BLUE_TG, GREEN_TG, LISTENER, START, Clock, FakeCloud, FakeDynamoDB, FakeStepDowns
 from test_resolve import BLUE, ELSEWHERE, GREEN, ONE, THREE, TWO, claim, config
 from turnout_components.gate import Candidate, SwitchGate, decide
+from turnout_components.items import DynamoItems
 from turnout_components.live import Target
 from turnout_components.resolve import SwitchRefused
 from turnout_components.standby import Keep, Launch
@@ -28,7 +29,7 @@ class World:
 
     def __init__(self) -> None:
         self.db, self.cloud, self.clock = FakeDynamoDB(), FakeCloud({BLUE_TG: 100, GREEN_TG: 0}), Clock()
-        self.store = RecordStore(self.db, "turnout-switch", "s", "dev")
+        self.store = RecordStore(DynamoItems(self.db, "turnout-switch"), "s", "dev")
         self.store.write(SwitchRecord(key="s/dev", listener=LISTENER, traffic=BLUE, config_base=BLUE, environments=STATES))
         self.cloud.serve("g-blue", BLUE_TG, 2)
         self.cloud.serve("g-green", GREEN_TG, 2)
@@ -365,3 +366,25 @@ async def test_a_launch_that_fails_is_told_while_it_waits_and_in_the_refusal(wor
     with pytest.raises(SwitchRefused, match="the last launch of g-green failed: Could not launch On-Demand"):
         await world.gate(timeout=60).before(CANDIDATES, GREEN.weights)
     assert world.said.count(line) == 1
+
+
+async def test_weights_that_are_written_and_not_in_force_are_taken_back(world):
+    gate = world.gate()
+    await gate.before(CANDIDATES, GREEN.weights)
+    world.cloud.set_weights(LISTENER, {BLUE_TG: 0, GREEN_TG: 100})
+    world.cloud.refuses = "Gateway gw says Accepted is False"
+    with pytest.raises(SwitchRefused, match="not in force: Gateway gw says Accepted is False; .* blue 100 / green 0 again"):
+        await gate.after(LISTENER, CANDIDATES)
+    assert world.cloud.listener_weights == {BLUE_TG: 100, GREEN_TG: 0}
+    assert (world.record.traffic, world.record.claim) == (BLUE, None)
+
+
+async def test_a_first_deployment_that_is_not_in_force_is_not_recorded_as_done(world):
+    world.db.items.clear()
+    world.cloud.listener_weights = None
+    gate = world.gate(config(BLUE))
+    await gate.before(CANDIDATES, BLUE.weights)
+    world.cloud.refuses = "0 of its 1 Gateways have said anything of it"
+    with pytest.raises(SwitchRefused, match="is written and not in force: 0 of its 1 Gateways"):
+        await gate.after(LISTENER, CANDIDATES)
+    assert world.record.traffic is None

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from turnout_components.live import Group, LiveCloud
+from turnout_components.live import Group
+from turnout_components.live_alb import AlbRouter
+from turnout_components.live_groups import AutoScalingGroups
 
 
 class Autoscaling:
@@ -29,7 +31,7 @@ class Autoscaling:
 )
 def test_a_raised_minimum_takes_desired_and_maximum_along_only_where_they_are_below(sizes, update):
     autoscaling = Autoscaling(*sizes)
-    LiveCloud(None, autoscaling).set_minimum("g", 3)
+    AutoScalingGroups(autoscaling).set_minimum("g", 3)
     assert autoscaling.updates == [{"AutoScalingGroupName": "g", **update}]
 
 
@@ -43,7 +45,7 @@ def test_a_raised_minimum_takes_desired_and_maximum_along_only_where_they_are_be
 )
 def test_what_was_raised_is_given_back_unless_somebody_wants_more_meanwhile(now, update):
     autoscaling = Autoscaling(*now)
-    LiveCloud(None, autoscaling).restore(Group("g", 1, 6, 2, frozenset()))
+    AutoScalingGroups(autoscaling).restore(Group("g", 1, 6, 2, frozenset()))
     assert autoscaling.updates == [{"AutoScalingGroupName": "g", **update}]
 
 
@@ -83,7 +85,7 @@ class Elbv2:
 def test_new_weights_end_stickiness_and_leave_the_rest_of_the_action_as_it_is(before):
     config = {"TargetGroups": GROUPS, "Later": "of AWS", **({"TargetGroupStickinessConfig": before} if before else {})}
     elbv2 = Elbv2(config)
-    cloud = LiveCloud(elbv2, None)
+    cloud = AlbRouter(elbv2)
     assert cloud.is_sticky("l") is bool(before and before["Enabled"])
     assert cloud.set_weights("l", {"a": 0, "b": 100})
     wanted = [{"TargetGroupArn": "a", "Weight": 0}, {"TargetGroupArn": "b", "Weight": 100}]
@@ -93,27 +95,27 @@ def test_new_weights_end_stickiness_and_leave_the_rest_of_the_action_as_it_is(be
 
 def test_a_network_load_balancers_action_is_told_nothing_of_stickiness():
     elbv2 = Elbv2({"TargetGroups": GROUPS}, protocol="TLS")
-    assert LiveCloud(elbv2, None).set_weights("l", {"a": 0})
+    assert AlbRouter(elbv2).set_weights("l", {"a": 0})
     assert elbv2.stickiness == [None]
 
 
 @pytest.mark.parametrize("code", ["InvalidLoadBalancerAction", "InvalidConfigurationRequest"])
 def test_where_aws_demands_stickiness_the_weights_go_through_and_the_caller_hears_of_it(code):
     elbv2 = Elbv2({"TargetGroups": GROUPS}, refuses=code)
-    assert not LiveCloud(elbv2, None).set_weights("l", {"a": 0})
+    assert not AlbRouter(elbv2).set_weights("l", {"a": 0})
     assert elbv2.stickiness == [SHORT]
 
 
 def test_any_other_refusal_of_new_weights_is_the_callers():
     elbv2 = Elbv2({"TargetGroups": GROUPS}, refuses="Throttling")
     with pytest.raises(ClientError, match="Throttling"):
-        LiveCloud(elbv2, None).set_weights("l", {"a": 0})
+        AlbRouter(elbv2).set_weights("l", {"a": 0})
     assert not elbv2.written
 
 
 def test_weights_at_once_take_one_call_once_the_action_is_known():
     elbv2 = Elbv2({"TargetGroups": GROUPS, "TargetGroupStickinessConfig": {"Enabled": True}})
-    cloud = LiveCloud(elbv2, None)
+    cloud = AlbRouter(elbv2)
     cloud.set_weights("l", {"a": 50}, at_once=True)
     cloud.set_weights("l", {"a": 0}, at_once=True)
     assert elbv2.reads == 1

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from fakes import FakeCloud
-from turnout_components.live import LiveCloud, way_back
+from turnout_components.live import way_back
+from turnout_components.live_groups import AutoScalingGroups
 from turnout_components.standby import Launch
 
 
@@ -37,7 +38,7 @@ LAUNCHING = "Launching a new EC2 instance: i-1"
     ],
 )
 def test_the_newest_launch_counts(found: list[tuple[str, str, str | None]], why: str | None) -> None:
-    assert LiveCloud(None, Activities(*found)).failed_launch("g") == why
+    assert AutoScalingGroups(Activities(*found)).failed_launch("g") == why
 
 
 def test_what_is_under_way_comes_from_the_warm_pool_or_from_nothing_and_does_not_lie_in_it_any_more() -> None:
@@ -45,10 +46,10 @@ def test_what_is_under_way_comes_from_the_warm_pool_or_from_nothing_and_does_not
     warm = LAUNCHING.replace("instance:", "instance from warm pool:")
     into = LAUNCHING.replace("instance:", "instance into warm pool:")
     found = Activities((warm, "InProgress", None), (into, "InProgress", None), (LAUNCHING, "InProgress", None))
-    assert LiveCloud(None, found).coming("g") == [True, False]
+    assert AutoScalingGroups(found).coming("g") == [True, False]
     found.found[0] |= {"StatusCode": "Successful", "StartTime": now, "EndTime": now + timedelta(seconds=9)}
-    assert LiveCloud(None, found).coming("g") == [False]
-    assert LiveCloud(None, found).launches("g") == [Launch(9, True)]
+    assert AutoScalingGroups(found).coming("g") == [False]
+    assert AutoScalingGroups(found).launches("g") == [Launch(9, True)]
 
 
 @pytest.mark.parametrize(

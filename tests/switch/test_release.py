@@ -72,3 +72,15 @@ def test_a_manifest_that_is_no_yaml_names_its_line(tmp_path):
     (tmp_path / "broken.yaml").write_text("model:\n  name: [a\n")
     with pytest.raises(ReleaseError, match=r"broken\.yaml: not a release manifest: line 3, column 1: "):
         parse(tmp_path / "broken.yaml")
+
+
+def test_a_manifest_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ReleaseError, match=r"bytes\.yaml: no manifest can be read: 'utf-8' codec"):
+        parse(tmp_path / "bytes.yaml")
+
+
+def test_what_a_manifest_leaves_unsaid_of_its_model_is_in_no_nodes_user_data(tmp_path):
+    assert parse(write(tmp_path)).for_storage()["model"] == MANIFEST["model"]
+    told = {**MANIFEST["model"], "size": 3, "format": "onnx", "inputs": {"x": "float[n,64]"}}
+    assert parse(write(tmp_path, model=told)).for_storage()["model"] == told

@@ -6,7 +6,7 @@ import pytest
 from fakes import BLUE_TG, GREEN_TG, START, FakeDynamoDB
 from test_gate import ME, World
 from test_resolve import BLUE, GREEN, ONE, TWO, claim
-from turnout_components.items import RecordError
+from turnout_components.items import DynamoItems, RecordError
 from turnout_components.resolve import SwitchRefused
 from turnout_components.rollback import RolledBack, rollback
 from turnout_components.standby import Launch
@@ -127,7 +127,7 @@ def test_clients_that_stay_behind_with_their_cookies_are_told_of(flipped, follow
 
 def test_without_a_record_it_says_that_nothing_is_deployed():
     world = World()
-    world.store = RecordStore(FakeDynamoDB(), "turnout-switch", "s", "dev")
+    world.store = RecordStore(DynamoItems(FakeDynamoDB(), "turnout-switch"), "s", "dev")
     with pytest.raises(SwitchRefused, match="nothing is deployed"):
         back(world)
 

@@ -13,7 +13,7 @@ from test_resolve import BLUE, GREEN, ONE, TWO
 from turnout_components.live import utc_now
 from turnout_components.resolve import SwitchRefused
 from turnout_components.standby import RETAIN_END, STEP_DOWN, Keep, StandbyPolicy
-from turnout_components.step_down import DELETE_WARM_POOL, StepDowns, step_down_policy
+from turnout_components.step_down import DELETE_WARM_POOL, GroupStepDowns, step_down_policy
 from turnout_components.switch_record import EnvironmentState, Retained, SwitchRecord
 
 ROLE = "arn:aws:iam::123456789012:role/step-down"
@@ -45,8 +45,8 @@ class Account:
     def client(self, service: str) -> Any:
         return boto3.client(service, region_name="us-east-1")
 
-    def step_downs(self, role: str | None = ROLE) -> StepDowns:
-        return StepDowns(self.client, role, lambda: self.now)
+    def step_downs(self, role: str | None = ROLE) -> GroupStepDowns:
+        return GroupStepDowns(self.client, role, lambda: self.now)
 
     def actions(self, group: str) -> dict[str, tuple[datetime, tuple[int | None, ...]]]:
         found = self.autoscaling.describe_scheduled_actions(AutoScalingGroupName=group)["ScheduledUpdateGroupActions"]
@@ -248,7 +248,7 @@ class Late:
 
 def test_a_time_that_comes_while_it_is_planned_is_past_and_done_at_once(account, record):
     late = Late(account, FLIPPED + BAKE)
-    downs = StepDowns(lambda name: late if name == "autoscaling" else account.client(name), ROLE, lambda: account.now)
+    downs = GroupStepDowns(lambda name: late if name == "autoscaling" else account.client(name), ROLE, lambda: account.now)
     lines = downs.tend(record, StandbyPolicy(Keep.COLD, bake=BAKE))
     assert lines[0] == f"g-blue became cold, which was due at {FLIPPED + BAKE:%Y-%m-%d %H:%M:%S} UTC"
     assert account.sizes("g-blue") == (0, 0, 0)
@@ -256,7 +256,7 @@ def test_a_time_that_comes_while_it_is_planned_is_past_and_done_at_once(account,
 
 def test_a_plan_that_is_refused_before_its_time_is_an_error(account, record):
     late = Late(account, FLIPPED + BAKE - timedelta(seconds=1))
-    downs = StepDowns(lambda name: late if name == "autoscaling" else account.client(name), ROLE, lambda: account.now)
+    downs = GroupStepDowns(lambda name: late if name == "autoscaling" else account.client(name), ROLE, lambda: account.now)
     with pytest.raises(OSError, match="in the past"):
         downs.tend(record, StandbyPolicy(Keep.COLD, bake=BAKE))
     assert account.sizes("g-blue")[0] == 3

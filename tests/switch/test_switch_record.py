@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_gate import CANDIDATES, World
 from test_resolve import BLUE, GREEN, ONE, claim
-from turnout_components.items import Conflict, RecordError, TableMissing
+from turnout_components.items import Conflict, DynamoItems, RecordError, TableMissing
 from turnout_components.live import shares
 from turnout_components.naming import balancer_logical_name, group_name
 from turnout_components.switch_record import Floor, Operator, RecordStore, Retained, SwitchRecord, Traffic
@@ -25,7 +25,7 @@ def world() -> World:
 
 @pytest.fixture
 def store() -> RecordStore:
-    return RecordStore(FakeDynamoDB(), "turnout-switch", "s", "dev")
+    return RecordStore(DynamoItems(FakeDynamoDB(), "turnout-switch"), "s", "dev")
 
 
 def test_a_write_on_a_stale_read_conflicts(store):

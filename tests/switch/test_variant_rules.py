@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fakes import BLUE_TG, GREEN_TG, LISTENER, ClientError
-from turnout_components.live import LiveCloud
+from turnout_components.live_alb import AlbRouter
 
 BOTH = {"control": BLUE_TG, "candidate": GREEN_TG}
 
@@ -49,7 +49,7 @@ def elbv2() -> Rules:
 
 
 def test_the_first_call_of_a_return_takes_the_candidates_rule_out(elbv2: Rules) -> None:
-    cloud = LiveCloud(elbv2, None)
+    cloud = AlbRouter(elbv2)
     cloud.put_variants(LISTENER, BOTH)
     assert cloud.variants(LISTENER) == BOTH
     elbv2.calls.clear()
@@ -59,26 +59,26 @@ def test_the_first_call_of_a_return_takes_the_candidates_rule_out(elbv2: Rules) 
 
 
 def test_rules_that_were_made_since_they_were_read_go_too(elbv2: Rules) -> None:
-    cloud = LiveCloud(elbv2, None)
+    cloud = AlbRouter(elbv2)
     cloud.variants(LISTENER)
-    LiveCloud(elbv2, None).put_variants(LISTENER, BOTH)
+    AlbRouter(elbv2).put_variants(LISTENER, BOTH)
     elbv2.calls.clear()
     assert cloud.clear_variants(LISTENER, GREEN_TG, at_once=True)
     assert elbv2.calls == ["describe_rules", f"delete {GREEN_TG}", f"delete {BLUE_TG}"]
 
 
 def test_rules_that_somebody_else_has_deleted_are_gone_for_us_too(elbv2: Rules) -> None:
-    cloud = LiveCloud(elbv2, None)
+    cloud = AlbRouter(elbv2)
     cloud.put_variants(LISTENER, BOTH)
     cloud.variants(LISTENER)
-    LiveCloud(elbv2, None).clear_variants(LISTENER, GREEN_TG)
+    AlbRouter(elbv2).clear_variants(LISTENER, GREEN_TG)
     assert cloud.clear_variants(LISTENER, GREEN_TG, at_once=True)
     assert elbv2.rules == {}
 
 
 @pytest.mark.parametrize("fails", range(3))
 def test_whatever_fails_is_done_by_the_next_attempt(elbv2: Rules, fails: int) -> None:
-    cloud = LiveCloud(elbv2, None)
+    cloud = AlbRouter(elbv2)
     elbv2.fails = fails
     with pytest.raises(ClientError):
         cloud.put_variants(LISTENER, BOTH)
@@ -92,7 +92,7 @@ def test_whatever_fails_is_done_by_the_next_attempt(elbv2: Rules, fails: int) ->
 
 
 def test_one_rule_holds_three_variants_at_most(elbv2: Rules) -> None:
-    cloud = LiveCloud(elbv2, None)
+    cloud = AlbRouter(elbv2)
     many = {"control": BLUE_TG, **dict.fromkeys(("a", "b", "c", "d"), GREEN_TG)}
     cloud.put_variants(LISTENER, many)
     held = [rule["Conditions"][0]["HttpHeaderConfig"]["Values"] for rule in elbv2.rules.values()]
@@ -110,7 +110,7 @@ def test_a_rule_that_matches_by_pattern_carries_users_too(elbv2: Rules) -> None:
         "Conditions": [{"Field": "http-header", "HttpHeaderConfig": config}],
         "Actions": actions,
     }
-    cloud = LiveCloud(elbv2, None)
+    cloud = AlbRouter(elbv2)
     assert cloud.variants(LISTENER) == {"^cand.*$": GREEN_TG}
     assert cloud.clear_variants(LISTENER, GREEN_TG)
     assert elbv2.rules == {}
@@ -118,7 +118,7 @@ def test_a_rule_that_matches_by_pattern_carries_users_too(elbv2: Rules) -> None:
 
 def test_a_network_load_balancer_has_no_rules_to_be_asked_for(elbv2: Rules) -> None:
     listener = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/net/svc/0123456789abcdef/0123456789abcdef"
-    cloud = LiveCloud(elbv2, None)
+    cloud = AlbRouter(elbv2)
     assert cloud.variants(listener) == {}
     assert not cloud.clear_variants(listener, GREEN_TG)
     assert elbv2.calls == []

@@ -16,7 +16,7 @@ ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"
 
 
 def test_the_workflows_are_these() -> None:
-    assert NAMES == ["ci", "drift", "preview", "preview-comment", "up", "up-stack"]
+    assert NAMES == ["ci", "drift", "model", "model-stack", "preview", "preview-account", "preview-comment", "up", "up-stack"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,6 +46,20 @@ def test_a_pull_requests_code_gets_no_secret_and_may_write_nothing() -> None:
         assert "secrets." not in (WORKFLOWS / f"{name}.yml").read_text()
         checkout = next(step for step in steps(name) if step.get("uses", "").startswith("actions/checkout@"))
         assert checkout["with"]["persist-credentials"] is False
+
+
+def test_the_accounts_preview_never_runs_for_a_fork_and_its_code_writes_nothing() -> None:
+    """A fork's pull request has another head repository; the job that has a role may write nothing of the repository."""
+    found = workflow("preview-account")
+    assert found["on"].keys() == {"pull_request"}
+    plan, comment = found["jobs"]["plan"], found["jobs"]["comment"]
+    assert plan["if"].startswith("github.event.pull_request.head.repo.full_name == github.repository && ")
+    assert plan["permissions"] == {"contents": "read", "id-token": "write"}
+    assert plan["environment"] == "${{ matrix.stack }}-preview"
+    assert (comment["needs"], comment["permissions"]) == ("plan", {"pull-requests": "write"})
+    assert "needs.plan.result != 'skipped'" in comment["if"]
+    used = [step.get("uses", "").partition("@")[0] for step in comment["steps"]]
+    assert used == ["actions/download-artifact", ""], "no checkout: nothing of the pull request runs with the right to write"
 
 
 def test_the_comment_is_written_by_a_workflow_that_runs_nothing_of_the_pull_request() -> None:
