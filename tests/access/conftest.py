@@ -7,9 +7,9 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.engine_state.bench import Project
+from tests.moto_server import moto_server
 from turnout.engine.command import LocalEngineCommand
 from turnout.providers import registry
 from turnout.providers.aws.clients import ENDPOINT_KEYS
@@ -79,13 +79,8 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 # ruff: noqa: ARG001 -- fixtures are named to be had, not always to be used
 
-import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 from turnout_components.items import DynamoItems, create_table
 from turnout_components.rollout_spec import RolloutSpec
 from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, Retained, SwitchRecord, Traffic
 from typer.testing import CliRunner, Result
 
+from tests.moto_server import empty, moto_server
 from turnout.cli import app
 from turnout.rollout.status import Event, RolloutStatus
 
@@ -59,11 +58,8 @@ def turnout() -> Callable[..., Result]:
 
 @pytest.fixture(scope="session")
 def aws_server() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture
@@ -71,7 +67,7 @@ def aws(aws_server: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     """Clients of an empty account, which the project's stack local is in (so after `project`)."""
     monkeypatch.setenv("TURNOUT_LOCAL_ENDPOINT", aws_server)
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    urllib.request.urlopen(urllib.request.Request(f"{aws_server}/moto-api/reset", method="POST")).close()
+    empty(aws_server)
     return lambda service: boto3.client(service, endpoint_url=aws_server, **keys)
 
 

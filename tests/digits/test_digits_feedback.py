@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from moto.server import ThreadedMotoServer
 from turnout_components.clients import aws_client
 
 from examples.digits.load.client import Pool
@@ -18,6 +17,7 @@ from examples.digits.load.generator import Generator
 from examples.digits.load.schedule import Plan
 from examples.loading import feedback as feedback_module
 from examples.loading.feedback import Feedback
+from tests.moto_server import moto_server
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "sha256:ab"
@@ -26,11 +26,8 @@ DIGEST = "sha256:ab"
 
 @pytest.fixture
 def cloudwatch() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ The variant `pulumi` runs where a `pulumi` is on the PATH, with its real AWS plu
 import os
 import shutil
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from pulumi import automation as auto
 from pulumi.automation.errors import CommandError
 
 from tests.engine.aws_project import Moto, write_project
+from tests.moto_server import empty
 from turnout.engine.command import LocalEngineCommand
 from turnout.providers import registry
 
@@ -88,7 +88,7 @@ def moto() -> Iterator[Moto]:
 @pytest.fixture(params=ENGINES)
 def deployed(request: pytest.FixtureRequest, tmp_path: Path, moto: Moto) -> Stack:
     """A stack after its first `up`."""
-    urllib.request.urlopen(urllib.request.Request(f"{moto.endpoint}/moto-api/reset", method="POST")).close()
+    empty(moto.endpoint)
     stack = Stack(request.param, tmp_path, moto.endpoint)
     assert stack.stack.preview().change_summary == {"create": 4}
     assert stack.groups() == {}

@@ -5,17 +5,15 @@ from pathlib import Path
 
 import pytest
 from machine import Machine
-from moto.server import ThreadedMotoServer
 from services import AutoScaling, Metadata, serving
+
+from tests.moto_server import moto_server
 
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Each of a node's programs by itself: what it fetches and refuses, the secrets it reads, the metrics it sends."""
 
 import json
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 import pytest
 from machine import GROUP, Machine, sha256
 from services import IDENTITY, Exposition, Vault, serving
+
+from tests.moto_server import empty
 
 FILES = {"llm/1/weights.bin": b"weights", "llm/1/tokenizer/vocab.json": b"{}"}
 PRINT = ["python3", "-c", "import os, sys; print(os.environ, sys.argv[1:], sys.stdin.read())"]
@@ -133,7 +134,7 @@ def published(machine: Machine, metric: str) -> list[float]:
 @pytest.fixture
 def clean(machine: Machine) -> Machine:
     machine.api("cloudwatch")
-    subprocess.run(["curl", "-sf", "-X", "POST", f"{machine.endpoint}/moto-api/reset"], check=True, stdout=subprocess.DEVNULL)
+    empty(machine.endpoint)
     machine.metadata.goes_to("InService")
     return machine
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 from turnout_components.items import create_table
 
+from tests.moto_server import empty, moto_server
 from turnout.engine.crypto import Secrets
 from turnout.engine.deployment import Deployment
 from turnout.engine.store import StackStore
@@ -111,18 +110,13 @@ class Team:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture
 def team(endpoint: str) -> Team:
-    httpx.post(f"{endpoint}/moto-api/reset").raise_for_status()
+    empty(endpoint)
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
     def api(service: str) -> Any:

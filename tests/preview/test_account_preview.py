@@ -4,7 +4,6 @@ The stack goes up once; others then change and delete some of it, config changes
 """
 
 import json
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from turnout_components.user_data import render
 from typer.testing import CliRunner, Result
 
+from tests.moto_server import empty, moto_server
 from turnout.cli import app
 from turnout.preview.markdown import MARK, MARK_OF_ACCOUNT
 
@@ -113,14 +112,11 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
     root = tmp_path_factory.mktemp("shop")
     (root / "Pulumi.yaml").write_text("name: shop\nruntime: python\noptions:\n  refresh: always\n")
     (root / "__main__.py").write_text(PROGRAM)
-    with pytest.MonkeyPatch.context() as patch:
+    with moto_server() as url, pytest.MonkeyPatch.context() as patch:
+        empty(url)
         patch.chdir(root)
         for name, value in {
             "TURNOUT_LOCAL_ENDPOINT": url,
@@ -135,7 +131,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         done = made.run("up")
         assert done.exit_code == 0, done.output
         yield made
-    server.stop()
 
 
 @pytest.fixture(scope="module")
