@@ -22,6 +22,9 @@ with open({calls!r}, "a") as calls:
     print(*arguments, file=calls)
 if arguments[:2] == ["env", "GOVERSION"]:
     print("go1.26.8")
+elif arguments[:2] == ["mod", "edit"]:
+    module = pathlib.Path(arguments[-1].partition("=")[2].partition("=")[2])
+    print("built from:", *[path.read_text() for path in sorted(module.rglob("*.go"))], file=open({calls!r}, "a"))
 elif arguments[:2] == ["mod", "download"]:
     print(open({folder!r} + "/" + arguments[-1].partition("@")[0].replace("/", "_") + ".json").read())
 else:
@@ -42,7 +45,7 @@ Go = Callable[..., Path]
 def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Go:
     """Puts a `go` on the PATH that answers as the real one does, without its minutes; returns the list of its calls."""
 
-    def put(failing: str = "nothing", sums: str = "") -> Path:
+    def put(failing: str = "nothing", sums: str = "", source_is_known: bool = True) -> Path:
         modules = tmp_path / "modules"
         for module in versions.CRD_MODULES:
             folder = modules / module.name
@@ -51,6 +54,11 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Go:
             file.write_text("kind: CustomResourceDefinition\n")
             answer = {"Dir": str(folder), "Sum": sums or module.sum}
             (modules / f"{module.module.replace('/', '_')}.json").write_text(json.dumps(answer))
+            if module.module == versions.LOAD_BALANCER_CONTROLLER.module:
+                for edit in versions.LOAD_BALANCER_CONTROLLER.edits:
+                    source = folder / edit.file
+                    source.parent.mkdir(parents=True, exist_ok=True)
+                    source.write_text(f"before\n{edit.before if source_is_known else 'other'}\n")
         command = tmp_path / "bin" / "go"
         command.parent.mkdir(exist_ok=True)
         calls = tmp_path / "calls"
@@ -65,7 +73,7 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Go:
 
 
 def test_each_go_mod_pins_the_version_that_the_code_names() -> None:
-    for part in versions.GO_PARTS:
+    for part in (*versions.GO_PARTS, *versions.OPTIONAL_PARTS):
         text = (ROOT / "tools/kubernetes" / part.folder / "go.mod").read_text()
         assert re.search(rf"\s{re.escape(part.module)} v{re.escape(part.version)}\s", text), part
         for package in part.packages.values():
@@ -98,6 +106,24 @@ def test_a_build_is_found_afterwards_and_not_made_again(go: Go) -> None:
     before = calls.read_text()
     assert build.ensure(lambda _: None) == place
     assert calls.read_text() == before
+
+
+def test_an_optional_part_is_built_beside_the_control_plane_and_alone(go: Go) -> None:
+    calls, part = go(), versions.LOAD_BALANCER_CONTROLLER
+    before = versions.key()
+    folder = build.ensure_part(part, lambda _: None)
+    assert folder == binaries.optional(part)
+    assert [path.name for path in folder.iterdir()] == list(part.packages)
+    assert not binaries.built().programs.parent.exists()
+    assert versions.key() == before
+    assert 'built from: before\nHost: "127.0.0.1", Port: rtCfg.WebhookBindPort,' in calls.read_text()
+
+
+def test_an_edit_that_no_longer_fits_is_refused(go: Go) -> None:
+    go(source_is_known=False)
+    with pytest.raises(build.BuildError, match=r"runtime_config.go of the module has '.*WebhookBindPort,' 0 times, not once"):
+        build.ensure_part(versions.LOAD_BALANCER_CONTROLLER, lambda _: None)
+    assert [path.name for path in binaries.cache().iterdir()] == [".lock"]
 
 
 def test_a_program_that_does_not_compile_leaves_nothing_and_is_told(go: Go) -> None:

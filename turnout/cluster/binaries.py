@@ -1,11 +1,13 @@
 """Where the programs of the control plane and the custom resources are."""
 
 import os
+import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from turnout.cluster.versions import PROGRAMS, key
+from turnout.cluster.versions import PROGRAMS, GoPart, key
 
 BUILD = "make kubernetes"
 
@@ -35,6 +37,11 @@ def built(environ: Mapping[str, str] = os.environ) -> Binaries:
     """Where the build of these versions stands, or would."""
     folder = cache(environ) / key()
     return Binaries(folder / "bin", folder / "crds")
+
+
+def optional(part: GoPart, environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder with the programs of one of `OPTIONAL_PARTS`; it is there when the part was built."""
+    return cache(environ) / f"{part.folder}-{part.version}-{sys.platform}-{platform.machine()}"
 
 
 def find(environ: Mapping[str, str] = os.environ) -> Binaries:

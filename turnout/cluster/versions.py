@@ -13,6 +13,15 @@ KWOK = "0.7.0"
 
 
 @dataclass(frozen=True)
+class Edit:
+    """A line of a module's file that is built as another. `before` is there exactly once."""
+
+    file: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class GoPart:
     """Programs that one go.mod of tools/kubernetes pins."""
 
@@ -21,6 +30,8 @@ class GoPart:
     version: str
     packages: Mapping[str, str]
     """The package of each program."""
+    edits: tuple[Edit, ...] = ()
+    """Of a module that is its own package, by a `replace`: what is built other than it was released."""
 
 
 GO_PARTS = (
@@ -34,6 +45,23 @@ GO_PARTS = (
     GoPart("kwok", "sigs.k8s.io/kwok", KWOK, {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
 )
 PROGRAMS = tuple(program for part in GO_PARTS for program in part.packages)
+
+LOAD_BALANCER_CONTROLLER = GoPart(
+    "load-balancer-controller",
+    "github.com/kubernetes-sigs/aws-load-balancer-controller",
+    "0.0.0-20260423195125-93ff3b5fdaad",
+    {"aws-load-balancer-controller": "sigs.k8s.io/aws-load-balancer-controller"},
+    # Its webhooks listen on every interface otherwise, and no flag says where.
+    (
+        Edit(
+            "pkg/config/runtime_config.go",
+            "Port:     rtCfg.WebhookBindPort,",
+            'Host: "127.0.0.1", Port: rtCfg.WebhookBindPort,',
+        ),
+    ),
+)
+OPTIONAL_PARTS = (LOAD_BALANCER_CONTROLLER,)
+"""What is built on request only (`python -m tools.kubernetes <folder>`), each into a folder of its own."""
 
 
 @dataclass(frozen=True)
