@@ -47,7 +47,7 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Go:
 
     def put(failing: str = "nothing", sums: str = "", source_is_known: bool = True) -> Path:
         modules = tmp_path / "modules"
-        for module in versions.CRD_MODULES:
+        for module in (*versions.CRD_MODULES, *(part.definitions for part in versions.OPTIONAL_PARTS if part.definitions)):
             folder = modules / module.name
             file = folder / module.files.replace("*", "things")
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +117,15 @@ def test_an_optional_part_is_built_beside_the_control_plane_and_alone(go: Go) ->
     assert not binaries.built().programs.parent.exists()
     assert versions.key() == before
     assert 'built from: before\nHost: "127.0.0.1", Port: rtCfg.WebhookBindPort,' in calls.read_text()
+
+
+def test_an_optional_part_brings_its_definitions_and_tells_its_version(go: Go) -> None:
+    calls, part = go(), versions.ARGO_ROLLOUTS
+    folder = build.ensure_part(part, lambda _: None)
+    assert {path.name for path in folder.iterdir()} == {"rollouts-controller", "crds"}
+    assert [str(path.relative_to(folder)) for path in folder.rglob("*.yaml")] == ["crds/argo-rollouts/things.yaml"]
+    assert f"-X github.com/argoproj/argo-rollouts/utils/version.version={part.version} " in calls.read_text()
+    assert not binaries.built().programs.parent.exists()
 
 
 def test_an_edit_that_no_longer_fits_is_refused(go: Go) -> None:

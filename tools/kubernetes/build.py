@@ -51,6 +51,8 @@ def ensure_part(part: GoPart, say: Say) -> Path:
     Raises `BuildError`."""
 
     def make(go: str, staging: Path, say: Say) -> None:
+        if part.definitions is not None:
+            _copy_definitions(go, part.definitions, staging / "crds")
         _compile_all(go, (part,), staging, say)
 
     folder = optional(part)
@@ -178,7 +180,8 @@ def _downloaded(go: str, target: str, cwd: Path) -> dict[str, Any]:
 def _compile(go: str, part: GoPart, program: str, place: Path, folder: Path, say: Say) -> None:
     """Compiles one program, at low priority and two packages at a time: it shall not take the machine from its user."""
     package = part.packages[program]
-    command = [go, "build", "-v", "-p", "2", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={_LINKED}"]
+    linked = f"{_LINKED} -X {part.linked}={part.version}" if part.linked else _LINKED
+    command = [go, "build", "-v", "-p", "2", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={linked}"]
     command += ["-o", str(folder / program), package]
     status, log = _watched(command, place, lambda count: say(f"{program}: {count} packages"))
     if status != 0:

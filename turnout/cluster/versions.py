@@ -22,6 +22,19 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class CrdModule:
+    """A released Go module with CustomResourceDefinitions in it."""
+
+    name: str
+    module: str
+    version: str
+    sum: str
+    """What `go mod download -json` calls Sum: the hash of the module's files."""
+    files: str
+    """A pattern below the module's folder."""
+
+
+@dataclass(frozen=True)
 class GoPart:
     """Programs that one go.mod of tools/kubernetes pins."""
 
@@ -32,6 +45,10 @@ class GoPart:
     """The package of each program."""
     edits: tuple[Edit, ...] = ()
     """Of a module that is its own package, by a `replace`: what is built other than it was released."""
+    linked: str = ""
+    """The variable that tells the program its version."""
+    definitions: CrdModule | None = None
+    """Of an optional part: its custom resources, which come into `crds` beside its programs."""
 
 
 GO_PARTS = (
@@ -60,21 +77,19 @@ LOAD_BALANCER_CONTROLLER = GoPart(
         ),
     ),
 )
-OPTIONAL_PARTS = (LOAD_BALANCER_CONTROLLER,)
+_ARGO = "github.com/argoproj/argo-rollouts"
+ARGO_ROLLOUTS = GoPart(
+    "argo-rollouts",
+    _ARGO,
+    "1.8.3",
+    {"rollouts-controller": f"{_ARGO}/cmd/rollouts-controller"},
+    linked=f"{_ARGO}/utils/version.version",
+    definitions=CrdModule(
+        "argo-rollouts", _ARGO, "v1.8.3", "h1:blbtQva4IK9r6gFh+dWkCrLnFdPOWiv9ubQYu36qeaA=", "manifests/crds/*.yaml"
+    ),
+)
+OPTIONAL_PARTS = (LOAD_BALANCER_CONTROLLER, ARGO_ROLLOUTS)
 """What is built on request only (`python -m tools.kubernetes <folder>`), each into a folder of its own."""
-
-
-@dataclass(frozen=True)
-class CrdModule:
-    """A released Go module with CustomResourceDefinitions in it."""
-
-    name: str
-    module: str
-    version: str
-    sum: str
-    """What `go mod download -json` calls Sum: the hash of the module's files."""
-    files: str
-    """A pattern below the module's folder."""
 
 
 CRD_MODULES = (
