@@ -111,6 +111,4 @@ def clients(settings: Settings) -> list[SourceArgs]:
 
 def gate_args(settings: Settings) -> dict[str, Any]:
     """What a switch in a cluster is told beside what was decided."""
-    step_down = settings.kubernetes.step_down
-    by = {"step_down_image": step_down.image, "step_down_account": step_down.account} if step_down else {}
-    return {**settings.switch_args(), **by, "context": settings.kubernetes.context}
+    return {**settings.switch_args(), **settings.reach()}

@@ -87,8 +87,8 @@ def place(settings: Settings) -> Place:
     return Place(
         platform=settings.platform.value,
         table=settings.record_table,
-        context=settings.kubernetes.context,
         cluster=(settings.cluster.name or settings.service) if settings.cluster else None,
+        **settings.reach(),
     )
 
 

@@ -218,6 +218,12 @@ class Settings(StackConfig):
             "gate_timeout": self.traffic.gate_timeout.total_seconds(),
         }
 
+    def reach(self) -> dict[str, Any]:
+        """How a switch in a cluster reaches it, and what steps the standby down there."""
+        step_down = self.kubernetes.step_down
+        by = {"step_down_image": step_down.image, "step_down_account": step_down.account} if step_down else {}
+        return {"context": self.kubernetes.context, "kubeconfig": self.kubeconfig, **by}
+
     def _standby_args(self) -> StandbyArgs:
         standby = self.traffic.standby
         return {

@@ -1,40 +1,31 @@
 """The way to a cluster's API: a kubeconfig and its context, or an EKS cluster by name."""
 
 import base64
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from turnout_components.cluster_api import ClusterApi, ClusterError, LightkubeApi
 
-KUBECONFIG_VARIABLE = "TURNOUT_LOCAL_KUBECONFIG"
-"""Kubeconfig of the local cluster; it goes before every other."""
 TOKEN_LIFE = 60
 """Seconds for which the signed request in a token can be used; the cluster then takes the token for 15 minutes ("Grant IAM
 users and roles access to Kubernetes APIs", aws-iam-authenticator's API authorization)."""
 
 
-def by_kubeconfig(
-    context: str | None = None, kubeconfig: str | None = None, environ: Mapping[str, str] = os.environ
-) -> ClusterApi:
-    """The local cluster, by its `kubeconfig` or the variable that names it; else the cluster of `context` (default: the current
-    one) in KUBECONFIG or ~/.kube/config, or that of the pod that this runs in."""
+def by_kubeconfig(context: str | None = None, kubeconfig: str | None = None) -> ClusterApi:
+    """The cluster of `context` (default: the current one) in the file `kubeconfig`; without one, that of the pod that this runs
+    in, or in KUBECONFIG or ~/.kube/config."""
 
     def connect() -> Any:
         from lightkube.config.kubeconfig import KubeConfig
 
-        local = kubeconfig or environ.get(KUBECONFIG_VARIABLE)
-        config = KubeConfig.from_file(local) if local else KubeConfig.from_env()
-        return _client(config.get(None if local else context))
+        config = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_env()
+        return _client(config.get(context))
 
     return LightkubeApi(connect)
 
 
-def by_eks(client: Callable[[str], Any], cluster: str, environ: Mapping[str, str] = os.environ) -> ClusterApi:
-    """The EKS cluster of that name with the credentials of AWS's clients: no kubeconfig and no AWS CLI are needed. A local
-    cluster goes before it."""
-    if environ.get(KUBECONFIG_VARIABLE):
-        return by_kubeconfig(environ=environ)
+def by_eks(client: Callable[[str], Any], cluster: str) -> ClusterApi:
+    """The EKS cluster of that name with the credentials of AWS's clients: no kubeconfig and no AWS CLI are needed."""
 
     def connect() -> Any:
         from lightkube.config.kubeconfig import KubeConfig

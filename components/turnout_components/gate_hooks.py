@@ -137,7 +137,7 @@ def gate_settings(
         "configured_active": configured,
         "configured_weights": wished,
         "table": args.get("record_table", DEFAULT_TABLE),
-        **{key: args.get(key) for key in ("context", "cluster", "step_down_image", "step_down_account")},
+        **{key: args.get(key) for key in ("context", "cluster", "kubeconfig", "step_down_image", "step_down_account")},
     }
     return pulumi.Output.all(**(settings | more))
 

@@ -72,6 +72,8 @@ class RouteSwitchArgs(TypedDict):
     """Seconds that an environment has to become ready before a move is refused. Default 900."""
     context: NotRequired[pulumi.Input[str] | None]
     """The kubeconfig's context, for the gate's calls. Default: the current one."""
+    kubeconfig: NotRequired[pulumi.Input[str] | None]
+    """Kubeconfig file of a local cluster, for the gate's calls. Default: the environment's."""
     step_down_image: NotRequired[pulumi.Input[str] | None]
     """An image with kubectl, by digest, by which CronJobs step the standby down with nobody present. Default none: whoever
     comes by does it."""

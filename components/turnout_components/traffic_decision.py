@@ -17,6 +17,8 @@ from turnout_components.platforms import platform
 from turnout_components.resolve import Decision, SwitchRefused
 from turnout_components.switch_record import RecordStore
 
+_PLACE = ("platform", "cluster", "context", "kubeconfig", "step_down_image", "step_down_account")
+
 
 class DecidedEnvironment(TypedDict):
     """One environment as config wants it."""
@@ -56,6 +58,8 @@ class TrafficDecisionArgs(TypedDict):
     """Name of the EKS cluster."""
     context: NotRequired[pulumi.Input[str] | None]
     """A kubeconfig's context, in place of `cluster`."""
+    kubeconfig: NotRequired[pulumi.Input[str] | None]
+    """Kubeconfig file of a local cluster, in place of `cluster` and of the environment's."""
     step_down_image: NotRequired[pulumi.Input[str] | None]
     """As the switch has it."""
     step_down_account: NotRequired[pulumi.Input[str] | None]
@@ -85,7 +89,7 @@ class TrafficDecision(pulumi.ComponentResource):
             region=args.get("region"),
             endpoint_url=args.get("endpoint_url"),
             table=args.get("record_table", DEFAULT_TABLE),
-            **{key: args.get(key) for key in ("platform", "cluster", "context", "step_down_image", "step_down_account")},
+            **{key: args.get(key) for key in _PLACE},
             environments=dict(args["environments"]),
             standby=dict(args.get("standby", {})),
             recreate=args.get("recreate", False),

@@ -76,6 +76,8 @@ class TrafficSwitchArgs(TypedDict):
     """Name of the EKS cluster, for the gate's calls with AWS's credentials."""
     context: NotRequired[pulumi.Input[str] | None]
     """A kubeconfig's context in place of `cluster`."""
+    kubeconfig: NotRequired[pulumi.Input[str] | None]
+    """Kubeconfig file of a local cluster, in place of `cluster`, for the gate's calls."""
     step_down_image: NotRequired[pulumi.Input[str] | None]
     """On eks: an image with kubectl, by digest, by which CronJobs step the standby down with nobody present. Default none:
     whoever comes by does it."""

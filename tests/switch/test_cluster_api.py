@@ -67,7 +67,7 @@ def test_a_token_that_has_run_out_is_made_anew_once():
 
 def test_a_kubeconfig_that_cannot_be_used_is_told():
     with pytest.raises(ClusterError, match="kubeconfig cannot be used: .* not found"):
-        by_kubeconfig(environ={"TURNOUT_LOCAL_KUBECONFIG": "/nowhere/config"}).get("Pod", "shop", "p")
+        by_kubeconfig(kubeconfig="/nowhere/config").get("Pod", "shop", "p")
 
     def fails() -> Any:
         raise ConfigError("Context 'x' not found")
@@ -92,4 +92,4 @@ def test_an_eks_token_is_a_signed_question_that_names_the_cluster():
 def test_an_eks_cluster_that_is_not_active_is_not_asked():
     answers = {"eks": SimpleNamespace(describe_cluster=lambda **_: {"cluster": {"status": "CREATING"}})}
     with pytest.raises(ClusterError, match="models is CREATING"):
-        by_eks(answers.__getitem__, "models", environ={}).get("Pod", "shop", "p")
+        by_eks(answers.__getitem__, "models").get("Pod", "shop", "p")
