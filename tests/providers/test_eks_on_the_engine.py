@@ -31,6 +31,7 @@ nodes = EksNodeGroup("gpu", dict(cluster_name=cluster.name, region="us-east-1", 
     security_group_id=cluster.security_group_id, maximum={maximum!r}, instance_store=True,
     warm_pool=dict(minimum=1, maximum_prepared=6)), pulumi.ResourceOptions(provider=provider, depends_on=[cluster]))
 pulumi.export("kubeconfig", cluster.kubeconfig)
+pulumi.export("group", cluster.security_group_id)
 """
 BEFORE, AFTER = {"version": "1.33", "protected": True, "maximum": 4}, {"version": "1.34", "protected": False, "maximum": 5}
 
@@ -56,7 +57,10 @@ def test_all_of_it_is_made_found_the_same_upgraded_and_gone_again(world: World, 
 
     program(BEFORE)
     stack, api = project.stack(), world.api("eks")
-    assert '"command": "aws"' in stack.up().outputs["kubeconfig"].value
+    outputs = stack.up().outputs
+    assert '"command": "aws"' in outputs["kubeconfig"].value
+    made = api.describe_cluster(name="models")["cluster"]
+    assert outputs["group"].value == made["resourcesVpcConfig"]["clusterSecurityGroupId"]
     stack.refresh()
     assert set(stack.up().summary.resource_changes or {}) == {"same"}
     addons = {

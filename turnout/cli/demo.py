@@ -12,9 +12,9 @@ from turnout.demo.run import run
 from turnout.demo.story import DemoFailed
 from turnout.demo.traffic import TrafficError
 from turnout.demo.view import summary
-from turnout.stacks import EC2, KUBERNETES
+from turnout.stacks import EC2, EKS, KUBERNETES
 
-PLATFORMS = (EC2, KUBERNETES)
+PLATFORMS = (EC2, EKS, KUBERNETES)
 
 
 def demo(report: Path, name: str, platform: str) -> None:

@@ -45,6 +45,8 @@ class AwsType:
     documents: ClassVar[frozenset[str]] = frozenset()
     mapped_tags: ClassVar[bool] = True
     """Whether `tags` is a map that the provider's default tags join."""
+    completed: ClassVar[frozenset[str]] = frozenset()
+    """Blocks among the inputs that have members of AWS's own in the outputs."""
 
     def check(self, inputs: Properties) -> list[Fault]:
         """Faults that the inputs alone show."""
@@ -156,7 +158,8 @@ class AwsType:
             ordered=self.ordered,
             documents=self.documents,
         )
-        return Observed(found, {**live, **found, "id": id})
+        added = {name: {**live[name], **found[name]} for name in self.completed if name in found}
+        return Observed(found, {**live, **found, **added, "id": id})
 
 
 def _split_tags(every: Mapping[str, str], defaults: Mapping[str, str], declared: Mapping[str, str]) -> Properties:

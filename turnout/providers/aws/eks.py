@@ -47,6 +47,7 @@ class Cluster(EksType):
     replace_on = frozenset({"bootstrapSelfManagedAddons", "kubernetesNetworkConfig", "name", "roleArn"})
     auto_name = AutoName("name", 100)
     volatile = frozenset({"platformVersion"})
+    completed = frozenset({"vpcConfig"})
     defaults: ClassVar[Mapping[str, Any]] = {
         "deletionProtection": False,
         "enabledClusterLogTypes": [],
