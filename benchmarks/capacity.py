@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import Row, parser, show
-from benchmarks.service import Service, service, wait_for
+from benchmarks.service import Service, service
 from benchmarks.traffic import Load, load
+from benchmarks.waiting import wait_for
 
 BOOT = {"machine": 60, "image": 60, "model": 60, "resume": 12}
 WARM_POOL = {"state": "stopped", "minimum": 1, "maximum_prepared": 6}

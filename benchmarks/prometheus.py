@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.service import Service, wait_for
+from benchmarks.service import Service
+from benchmarks.waiting import wait_for
 from turnout.cloud.ports import Ports
 
 PROGRAM = "prometheus"

@@ -23,8 +23,9 @@ from turnout_components.release import name_of
 
 from benchmarks import prometheus
 from benchmarks.common import Row, parser, show
-from benchmarks.service import Service, release, service, wait_for
+from benchmarks.service import Service, release, service
 from benchmarks.traffic import Load
+from benchmarks.waiting import wait_for
 from turnout.access import Access
 from turnout.rollout.controller import Controller
 from turnout.rollout.status import RolloutStatus, State

@@ -43,19 +43,9 @@ ROOT = Path(__file__).parents[1]
 STACK = "local"
 PASSPHRASE = "for tests and measurements only"
 LISTENER = "aws:lb/listener:Listener"
+T = TypeVar("T")
 Tell = Callable[[str, str, str], None]
 """Hears of a call that changes the cloud: `before` or `after`, the operation (create, update, delete), the type."""
-T = TypeVar("T")
-
-
-def wait_for(what: str, condition: Callable[[], T], seconds: float = 60.0) -> T:
-    """Asks again until the condition holds; its value. Raises `TimeoutError`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no {what} within {seconds:.0f} s")
-        time.sleep(0.05)
-    return value
 
 
 class Watched:

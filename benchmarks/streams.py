@@ -21,7 +21,8 @@ import httpx
 import numpy as np
 
 from benchmarks.common import Row, parser, show
-from benchmarks.service import LISTENER, ROOT, Service, service, wait_for
+from benchmarks.service import LISTENER, ROOT, Service, service
+from benchmarks.waiting import wait_for
 
 STACK = "llm"
 VERSIONS = {"blue": "1.0.0", "green": "2.0.0"}

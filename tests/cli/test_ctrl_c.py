@@ -5,8 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -14,6 +13,7 @@ import psutil
 import pytest
 import yaml
 
+from benchmarks.waiting import wait_for
 from tests.cli.conftest import STACK
 from tests.engine.aws_project import Moto, write_project
 
@@ -26,13 +26,6 @@ async def later(arn):
     return arn
 LogGroup("second", name="second", tags={"after": first.arn.apply(later)}, opts=on())
 """
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 class Project:
@@ -73,10 +66,10 @@ def stuck(tmp_path: Path) -> Iterator[tuple[Project, subprocess.Popen[bytes]]]:
         project = Project(tmp_path, moto)
         process = project.up()
         try:
-            wait_for(lambda: re.search(r"created .*LogGroup +first", project.said()) is not None)
+            wait_for("first group", lambda: re.search(r"created .*LogGroup +first", project.said()) is not None)
             moto.stop()
             (tmp_path / "go-on").touch()
-            wait_for(lambda: project.has_begun("second"))
+            wait_for("second group under way", lambda: project.has_begun("second"))
             yield project, process
         finally:
             moto.go_on()
@@ -88,7 +81,7 @@ def test_ctrl_c_waits_for_the_call_under_way_and_twice_ends_at_once(stuck: tuple
     project, process = stuck
     program = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    wait_for(lambda: "Ctrl-C again ends at once" in project.said())
+    wait_for("the first Ctrl-C's answer", lambda: "Ctrl-C again ends at once" in project.said())
     assert process.poll() is None
 
     process.send_signal(signal.SIGINT)
@@ -96,9 +89,9 @@ def test_ctrl_c_waits_for_the_call_under_way_and_twice_ends_at_once(stuck: tuple
     assert process.wait(20) == 130
     assert "interrupted again: ended at once" in project.said()
     assert "Traceback" not in project.said()
-    wait_for(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in program))
+    wait_for("end of the program", lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in program))
     project.moto.go_on()
-    wait_for(lambda: project.groups() == ["first", "second"])  # the call had gone out
+    wait_for("both groups", lambda: project.groups() == ["first", "second"])  # the call had gone out
     assert project.up().wait(60) == 0, project.said()
     assert "adopted second: an interrupted update had made it" in project.said()
     assert project.groups() == ["first", "second"]
@@ -107,7 +100,7 @@ def test_ctrl_c_waits_for_the_call_under_way_and_twice_ends_at_once(stuck: tuple
 def test_ctrl_c_once_ends_when_the_call_under_way_has_ended(stuck: tuple[Project, subprocess.Popen[bytes]]) -> None:
     project, process = stuck
     process.send_signal(signal.SIGINT)
-    wait_for(lambda: "Ctrl-C again ends at once" in project.said())
+    wait_for("the first Ctrl-C's answer", lambda: "Ctrl-C again ends at once" in project.said())
     project.moto.go_on()
 
     assert process.wait(60) == 130

@@ -3,24 +3,23 @@
 import base64
 import hashlib
 import http.client
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 from turnout_components.user_data import LAUNCH_HOOK, TERMINATE_HOOK, Options, render
 
+from benchmarks.waiting import wait_for
 from turnout.cloud import client, images
 from turnout.cloud.client import CloudHandle
 
 IMAGES = Path(__file__).parent / "image"
 SPEED = 10.0
-T = TypeVar("T")
 HOOKS = [
     {
         "LifecycleHookName": LAUNCH_HOOK,
@@ -38,17 +37,6 @@ HOOKS = [
 """The hooks that the kit's pools declare."""
 NODE: Options = {"hooks": {"launch": LAUNCH_HOOK, "terminate": TERMINATE_HOOK}}
 DIGESTS = {"blue": "sha256:" + "b" * 64, "green": "sha256:" + "9" * 64}
-
-
-def wait_for(what: str, condition: Callable[[], T], seconds: float = 30.0) -> T:
-    """Asks again until the condition holds."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"no {what} after {seconds} s"
-        time.sleep(0.02)
 
 
 def get(url: str, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:

@@ -1,7 +1,9 @@
 """What else than weights a real cloud's load balancers do: send to HTTPS, and refuse to be deleted; and what they do not."""
 
 import pytest
-from cloud_account import Account, get, wait_for
+from cloud_account import Account, get
+
+from benchmarks.waiting import wait_for
 
 
 def answers(url: str) -> bool:

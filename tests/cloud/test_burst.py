@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cloud_account import Account, get, wait_for
+from cloud_account import Account, get
 from scaling_account import MINUTE, Users, desired, fast_account, seeds_rule, serving_group, watch
+
+from benchmarks.waiting import wait_for
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import prepared_cloud
 import pytest
-from cloud_account import DIGESTS, Account, get, running_cloud, wait_for
+from cloud_account import DIGESTS, Account, get, running_cloud
 from turnout_components.rollout_spec import Gate, GateKind
 
+from benchmarks.waiting import wait_for
 from turnout.analysis.measurement import Count, Side
 from turnout.metrics.cloudwatch import CloudWatchMetrics
 from turnout.metrics.provider import Place, Span

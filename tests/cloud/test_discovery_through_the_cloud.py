@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from cloud_account import DIGESTS, Account, get, wait_for
+from cloud_account import DIGESTS, Account, get
 
 from benchmarks.prometheus import is_installed, prometheus
+from benchmarks.waiting import wait_for
 from turnout.cloud.discovery import targets
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
-from cloud_account import DIGESTS, IMAGES, Account, get, wait_for
+from cloud_account import DIGESTS, IMAGES, Account, get
 from turnout_components.user_data import of_document, read_release
 
+from benchmarks.waiting import wait_for
 from turnout.cloud import images
 from turnout.cloud.envoy_routes import cluster_name, listener_name
 

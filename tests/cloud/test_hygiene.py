@@ -10,8 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cloud_account import Account, get, running_cloud, wait_for
+from cloud_account import Account, get, running_cloud
 
+from benchmarks.waiting import wait_for
 from turnout.cloud import client
 from turnout.cloud.client import CloudError
 from turnout.cloud.ports import is_free

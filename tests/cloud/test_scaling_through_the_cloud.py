@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud_account import Account, wait_for
+from cloud_account import Account
 from scaling_account import MINUTE, bare_group, desired, fast_account, publish_all, publish_for, seeds_rule, state, watch
+
+from benchmarks.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

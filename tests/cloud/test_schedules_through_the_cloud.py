@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from cloud_account import Account, wait_for
+from cloud_account import Account
+
+from benchmarks.waiting import wait_for
 
 
 def soon(seconds: float = 2.0) -> datetime:

@@ -4,7 +4,9 @@ import json
 from http.cookies import SimpleCookie
 from typing import Any
 
-from cloud_account import DIGESTS, Account, get, wait_for
+from cloud_account import DIGESTS, Account, get
+
+from benchmarks.waiting import wait_for
 
 
 def cookies(url: str) -> dict[str, SimpleCookie]:

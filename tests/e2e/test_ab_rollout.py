@@ -19,7 +19,8 @@ from turnout_components.variant_filter import envoy_filter
 from turnout_components.variants import variant
 
 from benchmarks.rollouts import SURE, deploy, deployed, roll_out
-from benchmarks.service import Service, wait_for
+from benchmarks.service import Service
+from benchmarks.waiting import wait_for
 from turnout.cloud.ports import Ports
 from turnout.rollout.experiments import result
 from turnout.rollout.status import State

@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.prometheus import Prometheus, beside, is_installed
 from benchmarks.rollouts import roll_out
-from benchmarks.service import Service, service, wait_for
+from benchmarks.service import Service, service
+from benchmarks.waiting import wait_for
 from examples.llm.load.asks import Ask
 from examples.llm.load.generator import Users
 from examples.llm.releases import manifests

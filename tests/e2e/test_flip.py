@@ -5,7 +5,8 @@ import time
 from turnout_components.rollback import rollback
 from turnout_components.switch_record import Operator
 
-from benchmarks.service import Service, release, wait_for
+from benchmarks.service import Service, release
+from benchmarks.waiting import wait_for
 
 RATE = 300
 BY_UP = 3

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from account import inventory
 
-from benchmarks.service import Service, service, wait_for
+from benchmarks.service import Service, service
+from benchmarks.waiting import wait_for
 
 POOL = {
     "instance_type": None,

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from account import inventory
 
-from benchmarks.service import ROOT, Service, release, service, wait_for
+from benchmarks.service import ROOT, Service, release, service
+from benchmarks.waiting import wait_for
 
 SCRIPT = Path(__file__).with_name("killed_up.py")
 STEP = 5

@@ -13,8 +13,9 @@ from turnout_components.artifact import hash_model
 from turnout_components.release import parse
 
 from benchmarks.rollouts import QUALITY, SURE
-from benchmarks.service import ROOT, merged, stack_file, wait_for
+from benchmarks.service import ROOT, merged, stack_file
 from benchmarks.traffic import Load, load
+from benchmarks.waiting import wait_for
 from tests.e2e.test_recreate_in_place import Project
 from turnout.access import Access
 from turnout.cloud import client

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.service import ROOT, merged, release, stack_file, wait_for
+from benchmarks.service import ROOT, merged, release, stack_file
+from benchmarks.waiting import wait_for
 from turnout.cloud import client
 from turnout.cloud.client import CloudHandle
 

@@ -14,7 +14,8 @@ import pytest
 from turnout_components.rollback import rollback
 from turnout_components.switch_record import Operator
 
-from benchmarks.service import LISTENER, ROOT, Service, wait_for
+from benchmarks.service import LISTENER, ROOT, Service
+from benchmarks.waiting import wait_for
 from turnout.engine.lock import StackLocked
 
 RATE = 300

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.service import ROOT, STACK, Service, release, service, wait_for
+from benchmarks.service import ROOT, STACK, Service, release, service
+from benchmarks.waiting import wait_for
 from turnout.rollout import handler
 from turnout.rollout.status import State
 from turnout.rollouts import Rollouts

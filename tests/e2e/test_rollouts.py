@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from benchmarks.rollouts import CANARY, RATE, SURE, accept, deploy, deployed, exposure, roll_out, rollouts, story
-from benchmarks.service import ROOT, Service, wait_for
+from benchmarks.service import ROOT, Service
+from benchmarks.waiting import wait_for
 from turnout.rollout.status import LEASE, State
 
 

@@ -13,7 +13,8 @@ from turnout_components.standby import RETAIN_END, STEP_DOWN
 from turnout_components.step_down import GroupStepDowns
 from turnout_components.switch_record import Operator
 
-from benchmarks.service import Service, service, wait_for
+from benchmarks.service import Service, service
+from benchmarks.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from benchmarks.service import Service, service, wait_for
+from benchmarks.service import Service, service
+from benchmarks.waiting import wait_for
 from examples.llm.load.asks import Ask
 from examples.llm.load.generator import Users
 from examples.llm.load.stream import Stream

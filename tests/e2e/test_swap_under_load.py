@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from benchmarks.rollouts import CANARY, GATES, RATE, accept, deploy, deployed, roll_out
-from benchmarks.service import Service, wait_for
+from benchmarks.service import Service
+from benchmarks.waiting import wait_for
 from turnout.rollout.status import State
 
 NODES = 3

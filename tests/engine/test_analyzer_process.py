@@ -12,6 +12,7 @@ import psutil
 import pytest
 from packs import BODY, pack
 
+from benchmarks.waiting import wait_for
 from turnout.engine.analyzer import Analyzers, PackFailed
 from turnout.engine.pack_process import PackProcess
 from turnout.engine.plan import Goal
@@ -47,13 +48,6 @@ sys.exit(result.exit_code)
 """
 
 
-def wait_for(condition, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 def gone(processes: list[psutil.Process]) -> bool:
     return not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes)
 
@@ -70,11 +64,11 @@ def test_an_engine_that_ends_takes_its_packs_with_it(tmp_path, how):
     pack(tmp_path / "pack", BLOCKING)
     with engine(tmp_path) as process:
         try:
-            wait_for((tmp_path / "pack" / "under-way").exists)
+            wait_for("pack under way", (tmp_path / "pack" / "under-way").exists)
             children = psutil.Process(process.pid).children(recursive=True)
             assert any("launch_pack.py" in " ".join(each.cmdline()) for each in children)
             process.send_signal(how)
-            wait_for(lambda: gone(children))
+            wait_for("end of the pack", lambda: gone(children))
             output, _ = process.communicate(timeout=60)
         finally:
             process.kill()
@@ -89,7 +83,7 @@ def test_ctrl_c_while_a_pack_starts_is_an_interruption_and_no_fault_of_the_pack(
     pack(tmp_path / "pack", 'Path("under-way").touch()\ntime.sleep(600)', prelude="import time\nfrom pathlib import Path\n")
     with engine(tmp_path) as process:
         try:
-            wait_for((tmp_path / "pack" / "under-way").exists)
+            wait_for("pack under way", (tmp_path / "pack" / "under-way").exists)
             children = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGINT)
             output, _ = process.communicate(timeout=60)

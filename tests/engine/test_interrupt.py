@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+
+from benchmarks.waiting import wait_for
 
 BODY = 'a = Thing("a", opts=on())\nb = Thing("b", tags={"a": a.serial}, opts=on())\nThing("c", tags={"b": b.serial}, opts=on())'
 SCRIPT = """
@@ -32,13 +33,6 @@ sys.exit(result.exit_code)
 """
 
 
-def wait_for(condition, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def engine(tmp_path):
     script = SCRIPT.format(here=str(Path(__file__).parent), folder=str(tmp_path), body=BODY)
@@ -54,11 +48,11 @@ def engine(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_step_under_way_and_begins_no_other(engine, tmp_path, make_bench, number):
-    wait_for((tmp_path / "under-way").exists)
+    wait_for("call under way", (tmp_path / "under-way").exists)
     program = psutil.Process(engine.pid).children(recursive=True)
     assert program
     engine.send_signal(number)
-    wait_for(lambda: not any(p.is_running() for p in program))
+    wait_for("end of the program", lambda: not any(p.is_running() for p in program))
     (tmp_path / "go-on").touch()
     output, _ = engine.communicate(timeout=30)
     assert engine.returncode == 130
@@ -71,10 +65,10 @@ def test_ctrl_c_ends_the_step_under_way_and_begins_no_other(engine, tmp_path, ma
 
 
 def test_a_second_ctrl_c_ends_at_once_and_the_next_run_finds_what_was_under_way(engine, tmp_path, make_bench):
-    wait_for((tmp_path / "under-way").exists)
+    wait_for("call under way", (tmp_path / "under-way").exists)
     program = psutil.Process(engine.pid).children(recursive=True)
     engine.send_signal(signal.SIGINT)
-    wait_for(lambda: not any(p.is_running() for p in program))
+    wait_for("end of the program", lambda: not any(p.is_running() for p in program))
     engine.send_signal(signal.SIGINT)
     _, said = engine.communicate(timeout=30)  # `go-on` is not there: the step under way never ends
     assert engine.returncode == 130
@@ -90,17 +84,17 @@ def test_a_second_ctrl_c_ends_at_once_and_the_next_run_finds_what_was_under_way(
 
 
 def test_a_killed_engine_takes_its_program_with_it(engine, tmp_path):
-    wait_for((tmp_path / "under-way").exists)
+    wait_for("call under way", (tmp_path / "under-way").exists)
     program = psutil.Process(engine.pid).children(recursive=True)
     engine.kill()
-    wait_for(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in program))
+    wait_for("end of the program", lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in program))
 
 
 def test_a_signal_that_interrupts_no_call_is_heard_while_the_program_runs(bench, tmp_path):
     """It comes to another thread: the main one, which alone runs handlers, is in a call that nothing interrupts."""
 
     def interrupt() -> None:
-        wait_for(lambda: "running" in bench.said("info"))
+        wait_for("holder of the lock", lambda: "running" in bench.said("info"))
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     other = threading.Thread(target=interrupt)

@@ -4,7 +4,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from turnout_components import rollout_spec
 from turnout_components.rollout_spec import Gate, GateKind
 
+from benchmarks.waiting import wait_for
 from turnout.analysis.measurement import Count, Moments, Sample, Side
 from turnout.metrics.prometheus import PrometheusMetrics
 from turnout.metrics.provider import MetricsUnavailable, Span
@@ -104,13 +105,6 @@ def added(one: Sample | None, other: Sample) -> Sample:
         return Count(one.bad + other.bad, one.total + other.total)
     assert isinstance(other, Moments)
     return Moments(one.count + other.count, one.total + other.total, one.squares + other.squares)
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} after {seconds} s"
-        time.sleep(0.1)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.service import wait_for
+from benchmarks.waiting import wait_for
 from tests.layout_rules import ROOT
 from tests.pipeline.conftest import Make
 
