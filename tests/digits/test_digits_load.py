@@ -102,6 +102,14 @@ async def test_idle_connections_are_used_again_and_new_ones_close(misbehaving: A
     assert result["connections_opened"] == 50
 
 
+async def test_a_connection_that_was_idle_for_long_takes_no_request_as_its_end_may_be_on_the_way(
+    misbehaving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("examples.digits.load.client.KEPT_SECONDS", 0.0)
+    result = await load(misbehaving.port, Plan(rate=10, seconds=0.5, new_connection_share=0.0))
+    assert (result["connections_opened"], result["requests_lost"]) == (5, 0)
+
+
 async def test_a_connection_of_its_own_takes_one_request_even_if_the_server_keeps_it_open(misbehaving: Any) -> None:
     misbehaving.honours_close = False
     result = await load(misbehaving.port, Plan(rate=200, seconds=0.5, new_connection_share=0.5))

@@ -1,8 +1,9 @@
 """HTTP/1.1 connections of the generator. Nothing is ever retried, and a request never waits for another's answer.
 
-A request takes an idle keep-alive connection, or opens one when all are busy (it stays in the pool afterwards), or, when
-the schedule says so, opens one that closes after the answer. Whatever ends a request without a whole answer is a loss with
-its kind: `connect`, `reset`, `closed` (before any byte of the answer), `truncated` (within it), `malformed`, `timeout`.
+A request takes a keep-alive connection that has been idle for less than `KEPT_SECONDS`, or opens one when there is none (it
+stays in the pool afterwards), or, when the schedule says so, opens one that closes after the answer. Whatever ends a request
+without a whole answer is a loss with its kind: `connect`, `reset`, `closed` (before any byte of the answer), `truncated`
+(within it), `malformed`, `timeout`.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from typing import Any, cast
 import httptools
 
 Done = Callable[["Exchange"], None]
+KEPT_SECONDS = 20.0
+"""Far below a load balancer's idle timeout, at whose end a request and the connection's end would cross each other."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._answering = False
         self._whole = self._keep = False
         self.transport: asyncio.Transport | None = None
+        self.idle_since = 0.0
 
     def send(self, exchange: Exchange) -> None:
         assert self.transport is not None
@@ -86,7 +90,7 @@ class Connection(asyncio.Protocol):
         assert exchange is not None
         exchange.status, exchange.body = self._parser.get_status_code(), b"".join(self._parts)
         if exchange.keep and self._keep:
-            self._pool.idle.append(self)
+            self._pool.keep(self)
         else:
             self._drop()
         self._pool.finish(exchange)
@@ -130,7 +134,10 @@ class Pool:
         self._waiting.append(exchange)
         while keep and self.idle:
             connection = self.idle.pop()
-            if connection.transport is not None and not connection.transport.is_closing():
+            assert connection.transport is not None
+            if self._loop.time() - connection.idle_since >= KEPT_SECONDS:
+                connection.transport.close()
+            elif not connection.transport.is_closing():
                 connection.send(exchange)
                 return
         task = self._loop.create_task(self._open(exchange))
@@ -155,6 +162,11 @@ class Pool:
             exchange.finished = True
             self.in_flight -= 1
             exchange.done(exchange)
+
+    def keep(self, connection: Connection) -> None:
+        """A connection is free for another request."""
+        connection.idle_since = self._loop.time()
+        self.idle.append(connection)
 
     def forget(self, connection: Connection) -> None:
         """A connection has closed: no request shall be sent on it."""
