@@ -94,6 +94,8 @@ FUNCTIONS = (
             code(w, "two"),
             {"reservedConcurrentExecutions": 1},
             {"reservedConcurrentExecutions": None},
+            {"vpcConfig": {"subnetIds": ["subnet-1", "subnet-2"], "securityGroupIds": ["sg-1"]}},
+            {"vpcConfig": None},
             *RETAG,
         ],
         {
@@ -103,6 +105,9 @@ FUNCTIONS = (
                 FunctionName=m.id, Environment={"Variables": {"TURNOUT_STACK": "prod"}}
             ),
             "reservedConcurrentExecutions": lambda w, m: w.api("lambda").delete_function_concurrency(FunctionName=m.id),
+            "vpcConfig": lambda w, m: w.api("lambda").update_function_configuration(
+                FunctionName=m.id, VpcConfig={"SubnetIds": ["subnet-9"], "SecurityGroupIds": ["sg-9"]}
+            ),
             "tags": lambda w, m: w.api("lambda").untag_resource(Resource=m.outputs["arn"], TagKeys=["team"]),
         },
         ("arn", "codeSha256"),

@@ -249,6 +249,8 @@ def _guarded(w: World, id: str) -> Any:
 def _function(w: World, id: str) -> Any:
     found = w.api("lambda").get_function(FunctionName=id)
     code = {name: value for name, value in found["Configuration"].items() if name not in ("CodeSize", "State")}
+    if not (code.get("VpcConfig") or {}).get("SubnetIds"):
+        code.pop("VpcConfig", None)  # of a function that was in a VPC, or never
     return [code, found.get("Tags"), found.get("Concurrency")]
 
 

@@ -17,6 +17,9 @@ SETTINGS = {
     "timeout": "Timeout",
 }
 CODE = {"s3Bucket": "S3Bucket", "s3Key": "S3Key", "s3ObjectVersion": "S3ObjectVersion"}
+VPC = {"subnetIds": "SubnetIds", "securityGroupIds": "SecurityGroupIds"}
+_NO_VPC: Mapping[str, list[str]] = {member: [] for member in VPC.values()}
+""" "UpdateFunctionConfiguration" (AWS Lambda API Reference), VpcConfig: empty lists take a function out of its VPC."""
 ARCHITECTURES = {"x86_64", "arm64"}
 UNRESERVED = -1
 """The provider's value for a function that shares the account's concurrency."""
@@ -28,7 +31,10 @@ class Function(AwsType):
 
     token = "aws:lambda/function:Function"
     inputs = frozenset(
-        {*SETTINGS, *CODE, "architectures", "codeSha256", "environment", "name", "reservedConcurrentExecutions", "tags"}
+        {
+            *(*SETTINGS, *CODE, "architectures", "codeSha256", "environment", "name", "reservedConcurrentExecutions", "tags"),
+            "vpcConfig",
+        }
     )
     replace_on = frozenset({"name"})
     auto_name = AutoName("name", 64)
@@ -38,6 +44,7 @@ class Function(AwsType):
         "memorySize": 128,
         "reservedConcurrentExecutions": UNRESERVED,
         "timeout": 3,
+        "vpcConfig": None,
     }
     exact = frozenset({"tags", "environment"})
 
@@ -65,6 +72,7 @@ class Function(AwsType):
             Architectures=inputs.get("architectures"),
             Environment=_environment(inputs),
             Tags=dict(tags),
+            VpcConfig=_vpc(inputs),
             **self._settings(inputs),
         )
         return str(inputs["name"])
@@ -78,11 +86,13 @@ class Function(AwsType):
         }
 
     def configure(self, cloud: Cloud, id: str, old: Properties, new: Properties, outputs: Properties) -> None:
-        if old and changed(old, new, *SETTINGS, "environment"):
+        if old and changed(old, new, *SETTINGS, "environment", "vpcConfig"):
             wanted = {"Description": "", "MemorySize": 128, "Timeout": 3}
             wanted |= {member: value for member, value in self._settings(new).items() if value is not None}
-            environment = _environment(new) or {"Variables": {}}
-            cloud.call("lambda", "update_function_configuration", FunctionName=id, Environment=environment, **wanted)
+            wanted["Environment"] = _environment(new) or {"Variables": {}}
+            if changed(old, new, "vpcConfig"):
+                wanted["VpcConfig"] = _vpc(new) or _NO_VPC
+            cloud.call("lambda", "update_function_configuration", FunctionName=id, **wanted)
         if old and changed(old, new, *CODE, "codeSha256", "architectures"):
             code = {member: new.get(name) for name, member in CODE.items()}
             cloud.call("lambda", "update_function_code", FunctionName=id, Architectures=new.get("architectures"), **code)
@@ -97,12 +107,14 @@ class Function(AwsType):
         found = cloud.call("lambda", "get_function", FunctionName=id)
         held = found["Configuration"]
         variables = (held.get("Environment") or {}).get("Variables")
+        network = held.get("VpcConfig") or {}
         reserved = (found.get("Concurrency") or {}).get("ReservedConcurrentExecutions", UNRESERVED)
         return {
             "name": id,
             **{name: held.get(member) for name, member in SETTINGS.items()},
             "architectures": held["Architectures"],
             "environment": {"variables": variables} if variables else None,
+            "vpcConfig": {name: network.get(member) for name, member in VPC.items()} if network.get("SubnetIds") else None,
             "codeSha256": held["CodeSha256"],
             "reservedConcurrentExecutions": reserved,
             "arn": held["FunctionArn"],
@@ -134,6 +146,11 @@ def _may_be(value: Any, allowed: set[str]) -> bool:
 def _environment(inputs: Properties) -> Properties | None:
     variables = (inputs.get("environment") or {}).get("variables")
     return {"Variables": dict(variables)} if variables else None
+
+
+def _vpc(inputs: Properties) -> Properties | None:
+    given = inputs.get("vpcConfig")
+    return {member: given[name] for name, member in VPC.items()} if given else None
 
 
 def _check_environment(inputs: Properties) -> list[Fault]:
