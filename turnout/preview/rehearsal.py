@@ -38,7 +38,7 @@ class PlanFailed(Exception):
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """A stack as a revision has it. `config`: secrets masked; `env`: what its programs find in their environment."""
 
     stack: str
@@ -56,7 +56,7 @@ class _Side:
 
 
 @dataclass(frozen=True)
-class _Told:
+class Told:
     """What a plan has told: steps' metadata without the stack's own, and what policies found."""
 
     steps: Sequence[Mapping[str, Any]]
@@ -68,13 +68,13 @@ def rehearse(stack: str, base: Revision, head: Revision, pack: PolicyPack | None
     """The plan; None where neither revision has the stack. `pack`: the head's policies.
 
     Raises `PlanFailed`."""
-    before, after = (_side(revision, stack, head.top) for revision in (base, head))
+    before, after = (side_of(revision, stack, head.top) for revision in (base, head))
     if after is None:
         return Plan(stack, Stack(before.values), Stack({}), (), 0, gone=True) if before is not None else None
     state, stand_ins = Snapshot(), StandIns(str(after.values.get("region", "us-east-1")))
     packs = [replace(pack, env=after.env)] if pack is not None else []
-    begun = _plan(before, state, stand_ins, packs) if before is not None else None
-    told = _plan(after, state, None, packs)
+    begun = planned(before, state, stand_ins, packs) if before is not None else None
+    told = planned(after, state, None, packs)
     olds, news = (resources(told.steps, side, stand_ins.named) for side in ("old", "new"))
     found, standing = (findings(each.policies, stand_ins.named) if each else () for each in (told, begun))
     return Plan(
@@ -97,7 +97,7 @@ def _lost(base: Revision, pack: PolicyPack | None, stack: str, project: str) -> 
     return [Finding(Level.ADVISORY, "high", "policy-pack", "turnout", urn, demand, detail)]
 
 
-def _plan(of: _Side, state: Snapshot, stand_ins: StandIns | None, packs: Sequence[PolicyPack]) -> _Told:
+def planned(of: Side, state: Snapshot, stand_ins: StandIns | None, packs: Sequence[PolicyPack]) -> Told:
     """What the engine tells; `state` is what the program wants afterwards."""
     whose = f"{of.stack} of {of.revision}"
     if faults := of.file.faults(of.stack):
@@ -112,10 +112,10 @@ def _plan(of: _Side, state: Snapshot, stand_ins: StandIns | None, packs: Sequenc
         raise PlanFailed(f"{whose} cannot be planned:\n" + "\n".join(dict.fromkeys(said or result.errors)))
     steps = [event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event]
     policies = [event["policyEvent"] for event in events if "policyEvent" in event]
-    return _Told([step for step in steps if step["type"] != STACK_TYPE], policies, masked(result.outputs))
+    return Told([step for step in steps if step["type"] != STACK_TYPE], policies, masked(result.outputs))
 
 
-def _deployment(of: _Side, packs: Sequence[PolicyPack], events: list[dict[str, Any]]) -> Deployment:
+def _deployment(of: Side, packs: Sequence[PolicyPack], events: list[dict[str, Any]]) -> Deployment:
     nothing = StackStore(Path(os.devnull), of.project.name, of.stack, Secrets("", lambda: [], lambda salt: None))
     return Deployment(
         nothing,
@@ -129,7 +129,7 @@ def _deployment(of: _Side, packs: Sequence[PolicyPack], events: list[dict[str, A
     )
 
 
-def _side(of: Revision, stack: str, repository: Path) -> _Side | None:
+def side_of(of: Revision, stack: str, repository: Path) -> Side | None:
     project = load_project(of.root)
     path = project.stack_file(stack)
     if not path.exists():
@@ -141,10 +141,10 @@ def _side(of: Revision, stack: str, repository: Path) -> _Side | None:
     path_entries = os.pathsep.join(of.path_entries(repository))
     nowhere = {ENDPOINT_VARIABLE: _NOWHERE, KUBECONFIG_VARIABLE: os.devnull}
     env = {OFFLINE_VARIABLE: "1", **nowhere, "PYTHONPATH": path_entries}
-    return _Side(stack, of.name, project, file, file.masked(), env)
+    return Side(stack, of.name, project, file, file.masked(), env)
 
 
-def _other_secrets(before: _Side | None, after: _Side) -> tuple[str, ...]:
+def _other_secrets(before: Side | None, after: Side) -> tuple[str, ...]:
     """By what is encrypted: the same value that was encrypted anew counts too."""
     olds, news = (side.file.encrypted() if side is not None else {} for side in (before, after))
     return tuple(sorted(key for key in news if olds.get(key) != news[key])) if before is not None else ()

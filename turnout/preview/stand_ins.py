@@ -9,10 +9,12 @@ import importlib
 import keyword
 from functools import cache
 from threading import Lock
-from typing import Any, get_args
+from typing import Any, ForwardRef, TypeAlias, get_args
 
 from turnout.engine.state import ResourceState
 
+Kind: TypeAlias = type | dict[str, type]
+"""A text's or a whole number's type, or an object's by the names of its parts."""
 ACCOUNT = "000000000000"
 ARNS = {
     "aws:autoscaling/group:Group": ("autoscaling", "autoScalingGroup:{id}:autoScalingGroupName/{name}"),
@@ -43,8 +45,7 @@ class StandIns:
         self._names: dict[str, str] = {}
 
     def __call__(self, state: ResourceState) -> tuple[str, dict[str, Any]]:
-        found = {name: self._value(state, name, kind) for name, kind in outputs_of(state.type).items()}
-        return self._text(state, "id"), {name: value for name, value in found.items() if value is not None}
+        return self._text(state, "id"), {name: self._value(state, name, kind) for name, kind in outputs_of(state.type).items()}
 
     def named(self, text: str) -> str:
         """A text for people: `${blue-pool-role.arn}` where a stand-in stands."""
@@ -52,8 +53,10 @@ class StandIns:
             text = text.replace(value, name)
         return text
 
-    def _value(self, state: ResourceState, name: str, kind: type) -> Any:
-        return self._text(state, name) if kind is str else 1 if kind is int else None
+    def _value(self, state: ResourceState, name: str, kind: Kind) -> Any:
+        if isinstance(kind, dict):
+            return {part: self._value(state, f"{name}.{part}", each) for part, each in kind.items()}
+        return self._text(state, name) if kind is str else 1
 
     def _text(self, state: ResourceState, name: str) -> str:
         digits = hashlib.sha256(f"{state.urn}.{name}".encode()).hexdigest()[:17]
@@ -69,17 +72,33 @@ class StandIns:
 
 
 @cache
-def outputs_of(token: str) -> dict[str, type]:
-    """The texts and whole numbers among a resource type's outputs, by name; none of a type that `pulumi_aws` has not."""
+def outputs_of(token: str) -> dict[str, Kind]:
+    """The texts and whole numbers among a resource type's outputs and in their objects, by name; none of a type that
+    `pulumi_aws` has not."""
     try:
         package, name = _place(token)
         with _IMPORTING:
-            found = vars(getattr(getattr(importlib.import_module("pulumi_aws"), package), name)).values()
+            module = getattr(importlib.import_module("pulumi_aws"), package)
+            found = {output: _kind(module, kind) for output, kind in _typed(getattr(module, name))}
     except (ImportError, AttributeError, ValueError):
         return {}
-    getters: list[Any] = [each.fget for each in found if isinstance(each, property) and hasattr(each.fget, "_pulumi_name")]
-    typed = {getter._pulumi_name: get_args(getter.__annotations__.get("return")) for getter in getters}
-    return {name: kinds[0] for name, kinds in typed.items() if kinds and kinds[0] in (str, int)}
+    return {output: kind for output, kind in found.items() if kind}
+
+
+def _typed(of: type) -> list[tuple[str, Any]]:
+    """Pulumi's names of a class's outputs, with their types as they are written there."""
+    getters: list[Any] = [each.fget for each in vars(of).values() if isinstance(each, property)]
+    return [(one._pulumi_name, one.__annotations__.get("return")) for one in getters if hasattr(one, "_pulumi_name")]
+
+
+def _kind(module: Any, output: Any) -> Kind | None:
+    """What an `Output` of the module holds, where something can stand for it."""
+    kind = (*get_args(output), None)[0]
+    if not isinstance(kind, ForwardRef) or not kind.__forward_arg__.startswith("outputs."):
+        return kind if kind in (str, int) else None
+    parts = _typed(getattr(module.outputs, kind.__forward_arg__.removeprefix("outputs.")))
+    whole = {name: (*get_args(each), each)[0] for name, each in parts}
+    return {name: each for name, each in whole.items() if each in (str, int)}
 
 
 def _place(token: str) -> tuple[str, str]:
