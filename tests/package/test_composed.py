@@ -17,7 +17,7 @@ from tests.package.conftest import REGION, Stack, Team, provider_inputs
 from turnout.engine.deployment import Result
 from turnout.engine.program import LocalProgram
 
-EXAMPLES = ("own_network", "two_services", "switch_only")
+EXAMPLES = ("own_network", "two_services", "switch_only", "switch_in_cluster")
 DIGEST = "sha256:" + "ab" * 32
 LOCAL = """
 import runpy, sys
