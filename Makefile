@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MODEL ?= digits
 PLATFORM ?= ec2
-WORKERS ?= 0
+WORKERS ?= 2
 DEMO_ARGS ?=
 
 .PHONY: demo test test-all check bench setup lock schema package kubernetes clean
@@ -19,11 +19,14 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 demo: $(STAMP)
 	@$(BIN)/turnout demo --model $(MODEL) --platform $(PLATFORM) $(DEMO_ARGS)
 
+# Most tests run beside each other; those that put a service under load, after them and one by one.
 test: $(STAMP)
-	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not slow and not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder; beside=$$?; \
+	$(BIN)/python -m pytest -m "not slow and alone" && exit $$beside
 
 test-all: $(STAMP)
-	@$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder; beside=$$?; \
+	$(BIN)/python -m pytest -m alone && exit $$beside
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
