@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import Result
 
+from tests.cli.conftest import STACK
 from turnout.cloud import client
 
 Turnout = Callable[..., Result]
@@ -56,13 +58,18 @@ def test_start_without_its_image_folder_is_refused(home: Path, turnout: Turnout)
 
 
 def test_a_platform_with_a_cluster_needs_its_programs_and_no_other_is_known(
-    home: Path, turnout: Turnout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    home: Path, project: Path, turnout: Turnout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     without = turnout("local", "start", "--platform", "eks")
     assert without.exit_code == 2
     assert "make kubernetes" in without.stderr
+    (project / "stacks" / "Pulumi.local-eks.yaml").write_text(
+        yaml.safe_dump({"config": {**STACK["config"], "turnout:platform": "eks"}})
+    )
+    of_its_stack = turnout("local", "start", "--stack", "local-eks")
+    assert (of_its_stack.exit_code, of_its_stack.stderr) == (2, without.stderr)
     unknown = turnout("local", "start", "--platform", "nomad")
     assert unknown.exit_code == 2
     assert "nomad" in unknown.stderr

@@ -3,6 +3,8 @@
 from functools import cached_property
 from typing import Any, Protocol
 
+from turnout_components.live import ready_members
+
 from turnout.access import Access
 from turnout.cloud.client import CloudHandle
 from turnout.stacks import KUBERNETES
@@ -22,7 +24,7 @@ class Front(Protocol):
         """In force, by environment."""
 
     def healthy(self, environment: str) -> int | None:
-        """How many targets there are once all of them are healthy; None before that."""
+        """How many targets there are once all that the workload is to have are healthy; None before that."""
 
 
 def front(access: Access, cloud: CloudHandle) -> Front:
@@ -42,6 +44,15 @@ class _Recorded:
             raise FrontFailed("there is no switch record after the deployment")
         return {state.target_group: name for name, state in record.environments.items()}
 
+    def healthy(self, environment: str) -> int | None:
+        record, live = self._access.store.read(), self._access.live
+        held = record.environments[environment] if record else None
+        group = live.group(held.group) if held and held.group else None
+        if held is None or group is None:
+            return None
+        ready, _ = ready_members(live, held.target_group, group)
+        return ready if ready == group.desired else None
+
 
 class _Balancer(_Recorded):
     """The local cloud's load balancer, as it says itself."""
@@ -52,11 +63,6 @@ class _Balancer(_Recorded):
 
     def weights(self) -> dict[str, int]:
         return {self._environments[arn]: weight for arn, weight in self._listeners()[0]["weights"].items()}
-
-    def healthy(self, environment: str) -> int | None:
-        groups = {group["arn"]: group["targets"] for group in self._cloud.state()["target_groups"]}
-        targets = [t for arn, name in self._environments.items() if name == environment for t in groups[arn]]
-        return len(targets) if targets and all(target["state"] == "healthy" for target in targets) else None
 
     def _listeners(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The production listener, which forwards to both environments by default, and the test listener beside it."""
@@ -86,8 +92,3 @@ class _Gateway(_Recorded):
         record = self._access.store.read()
         found = self._access.live.weights(str(record.listener)) if record else None
         return {self._environments[service]: weight for service, weight in (found or {}).items()}
-
-    def healthy(self, environment: str) -> int | None:
-        service = next(service for service, name in self._environments.items() if name == environment)
-        targets = self._access.live.targets(service)
-        return len(targets) if targets and all(target.state == "healthy" for target in targets) else None

@@ -17,7 +17,7 @@ from turnout.demo.report import Report
 from turnout.demo.story import Story
 from turnout.demo.view import View
 from turnout.interrupts import Interrupted
-from turnout.stacks import EC2, Stack
+from turnout.stacks import EC2, EKS, KUBERNETES, Stack
 
 SPEED = 5.0
 """How much faster than in AWS the local cloud's own waits pass (docs/local-cloud.md)."""
@@ -35,16 +35,18 @@ def run(model: Model, source: Stack, home: Path, console: Console) -> Report:
         view = stack.enter_context(View(console, model.environment_of))
         if demo.cleaned:
             view.say(f"ended {demo.cleaned} processes that an earlier run had left")
-        view.say(
-            _STARTS.get(source.platform, "starting the local cluster: a real control plane, nodes with GPUs, a process a pod")
-        )
+        view.say(_STARTS[source.platform])
         images = [source.releases.parent]
         cloud = client.start(demo.folder, attached=True, speed=SPEED, images=images, root=source.root, program=_program(source))
         stack.callback(cloud.stop)
         return Story(model, source, demo, cloud, view).run()
 
 
-_STARTS = {EC2: "starting the local cloud: AWS's API, a load balancer, and soon a process an instance"}
+_STARTS = {
+    EC2: "starting the local cloud: AWS's API, a load balancer, and soon a process an instance",
+    EKS: "starting the local cloud: AWS's API, and a real control plane beside it",
+    KUBERNETES: "starting the local cluster: a real control plane, soon a process a pod",
+}
 
 
 def _program(source: Stack) -> tuple[str, ...]:

@@ -213,7 +213,7 @@ class Story:
         deadline = time.monotonic() + _HEALTHY_SECONDS
         while time.monotonic() < deadline:
             if count := self._front.healthy(environment):
-                self._view.say(f"{count} targets of {environment} are healthy")
+                self._view.say(f"all {count} targets of {environment} are healthy")
                 return
             time.sleep(0.1)
         raise DemoFailed(f"{environment} has no healthy targets after {_HEALTHY_SECONDS:.0f} s")
