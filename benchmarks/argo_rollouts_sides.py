@@ -1,6 +1,7 @@
 """Both sides of the comparison: rollouts of Turnout, and of Argo Rollouts with a TrafficSplit that the Gateway follows."""
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from benchmarks.service import release
 from benchmarks.waiting import wait_for
 from turnout.cli.rollout_drive import LOOK
 from turnout.cluster.local import GATEWAY_NAMESPACE
-from turnout.cluster.watching import HTTP_ROUTE, SERVICE, Object, Watch, kind, patch
+from turnout.cluster.watching import HTTP_ROUTE, SERVICE, Watch, kind, patch
 from turnout.rollout.status import State
 from turnout.rollouts import Rollouts
 
@@ -269,10 +270,14 @@ def controller(world: World, argo: Argo) -> Iterator[None]:
     where: with ports that there are not they stay closed, which it logs."""
     command = [str(argo.program), "--kubeconfig", str(world.kubeconfig("argo-rollouts")), "--leader-elect=false"]
     command += ["--metricsport=-1", "--healthzPort=-1", "--traffic-split-api-version=v1alpha2", "--loglevel=info"]
-    with (world.home.folder / "argo-rollouts.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+    log = world.home.folder / "argo-rollouts.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         yield
+    except Exception:
+        print(log.read_text()[-4000:], file=sys.stderr)
+        raise
     finally:
         process.terminate()
         process.wait(20)
@@ -313,14 +318,14 @@ def rollout(namespace: str, pods: Mapping[str, Any], release_id: str) -> dict[st
     spec = {
         "replicas": 1,
         "selector": {"matchLabels": {ENVIRONMENT_LABEL: NAME}},
-        "template": {**pods, "metadata": {**pods["metadata"], "labels": labels}},
+        "template": {**pods, "metadata": {"labels": labels, "annotations": pods["metadata"]["annotations"]}},
         "strategy": {"canary": canary},
     }
     metadata = {"name": NAME, "namespace": namespace}
     return {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": metadata, "spec": spec}
 
 
-def route(namespace: str, weights: Mapping[str, int]) -> Object:
+def route(namespace: str, weights: Mapping[str, int]) -> dict[str, Any]:
     """The HTTPRoute of Argo's users."""
     backends = [{"name": name, "port": 80, "weight": weight} for name, weight in weights.items()]
     parent = {"name": NAME, "namespace": GATEWAY_NAMESPACE}
