@@ -54,7 +54,7 @@ class GatewayRouter:
         """Whether the weighted rule asks for session persistence ("Session persistence", Gateway API)."""
         rules = ((self._route(listener) or {}).get("spec") or {}).get("rules") or []
         place = route_rules.weighted(rules)
-        return place is not None and bool(rules[place].get("sessionPersistence"))
+        return place is not None and rules[place].get("sessionPersistence") is not None
 
     def listener_of(self, target_groups: Collection[str]) -> str | None:
         spaces = sorted({ObjectId.parse(each).namespace for each in target_groups})

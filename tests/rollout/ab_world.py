@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from ab_specs import ASKED
 from fakes import BLUE_TG, GREEN_TG, ClientError, Clock
-from rollout_world import CountedMetrics, TrackedCloud, World
+from gateway_cloud import GatewayCloud
+from rollout_world import CountedMetrics, TrackedCloud, World, router
 from turnout_components.experiment_design import ExperimentDesign
 
 from turnout.analysis.measurement import Moments
@@ -17,8 +18,33 @@ AB: dict[str, Any] = {"strategy": "ab", "experiment": {**ASKED, "split": {"contr
 BOTH = {"control": BLUE_TG, "candidate": GREEN_TG}
 
 
-class AbCloud(TrackedCloud):
-    """Remembers who was sent where and when. `half`: rules are made and deleted one by one, and the call fails in between."""
+class Divided:
+    """Of a cloud: who was sent where and when."""
+
+    rules: list[tuple[datetime, dict[str, str]]]
+
+    def sent_at(self, moment: datetime) -> Mapping[str, str]:
+        """The rules at that time."""
+        return next((rules for at, rules in reversed(self.rules) if at <= moment), {})
+
+    def share(self, start: datetime, end: datetime) -> float:
+        """With the users that rules send to the candidate: a quarter of all."""
+        weighted: float = super().share(start, end)  # type: ignore[misc]
+        return 0.25 if GREEN_TG in self.sent_at(start).values() else weighted
+
+    @property
+    def rules_put(self) -> list[dict[str, str]]:
+        """The rules, in the order in which they came into force, each once."""
+        found = [{}, *(rules for _, rules in self.rules)]
+        return [rules for index, rules in enumerate(found) if index == 0 or rules != found[index - 1]]
+
+
+class AbRoute(Divided, GatewayCloud):
+    """On a route all rules are one write."""
+
+
+class AbCloud(Divided, TrackedCloud):
+    """On a listener. `half`: rules are made and deleted one by one, and the call fails in between."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -44,25 +70,11 @@ class AbCloud(TrackedCloud):
         self.rules.append((self._clock(), {}))
         return found
 
-    def sent_at(self, moment: datetime) -> Mapping[str, str]:
-        """The rules at that time."""
-        return next((rules for at, rules in reversed(self.rules) if at <= moment), {})
-
-    def share(self, start: datetime, end: datetime) -> float:
-        """With the users that rules send to the candidate: a quarter of all."""
-        return 0.25 if GREEN_TG in self.sent_at(start).values() else super().share(start, end)
-
-    @property
-    def rules_put(self) -> list[dict[str, str]]:
-        """The rules, in the order in which they came into force, each once."""
-        found = [{}, *(rules for _, rules in self.rules)]
-        return [rules for index, rules in enumerate(found) if index == 0 or rules != found[index - 1]]
-
 
 class UserMetrics(CountedMetrics):
     """`worth`: the conversion rate by variant; `users`: of all variants in a minute, `lost` of the candidate's uncounted."""
 
-    def __init__(self, cloud: AbCloud, rate: float) -> None:
+    def __init__(self, cloud: AbCloud | AbRoute, rate: float) -> None:
         super().__init__(cloud, rate)
         self.cloud = cloud
         self.worth = {"control": 0.1, "candidate": 0.1}
@@ -101,13 +113,20 @@ def ab_world(**changes: Any) -> "AbWorld":
 class AbWorld(World):
     """`World` with rules and users."""
 
-    cloud: AbCloud
+    cloud: AbCloud | AbRoute  # type: ignore[assignment]
     metrics: UserMetrics
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        before = self.cloud
-        self.cloud = AbCloud(self.clock)
-        self.cloud.groups, self.cloud.health = before.groups, before.health
-        self.cloud.on_set_minimum = self._grow
         self.metrics = UserMetrics(self.cloud, self.rate)
+
+    def _cloud(self) -> AbCloud | AbRoute:
+        return AbCloud(self.clock) if router.get() == "listener" else AbRoute(self.clock)
+
+    @property
+    def effects(self) -> list[tuple[Any, str]]:
+        """Rules are effects too."""
+        found = super().effects
+        return (
+            found if isinstance(self.cloud, AbRoute) else [*found, (self.cloud, "put_variants"), (self.cloud, "clear_variants")]
+        )

@@ -1,5 +1,42 @@
+"""Worlds of rollouts by router: a module that names ROUTERS is run with each."""
+
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "switch"))
+
+import rollout_world
+
+ONLY = {"one_by_one": ("listener",), "on_a_route": ("gateway",)}
+"""The routers of a test that uses such a fixture."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    chosen = getattr(metafunc.module, "ROUTERS", ())
+    for name, alone in ONLY.items():
+        chosen = alone if name in metafunc.fixturenames else chosen
+    if chosen:
+        metafunc.parametrize("router", chosen, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def router(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What divides the requests of the worlds that the test makes."""
+    chosen: str = getattr(request, "param", "listener")
+    token = rollout_world.router.set(chosen)
+    yield chosen
+    rollout_world.router.reset(token)
+
+
+@pytest.fixture
+def one_by_one() -> None:
+    """Of a test of a load balancer alone: there rules are made by a call each, on a route by one write."""
+
+
+@pytest.fixture
+def on_a_route() -> None:
+    """Of a test of a route alone: its Gateway may not take what is written."""

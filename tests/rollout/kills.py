@@ -28,8 +28,8 @@ class Effects:
         self.written: list[Any] = []
         """What each of them was about: who does the same again in the same place need not be killed again."""
         self._begun = 0
-        for name in ("set_weights", "set_minimum", "hold", "let_scale", "restore"):
-            self.watch(world.cloud, name)
+        for owner, name in world.effects:
+            self.watch(owner, name)
         self.watch(world.dynamo, "put_item")
         self.watch(world.step_downs, "clear")
         self.watch(world.step_downs, "tend")

@@ -4,12 +4,14 @@ and a source of measurements that counts them."""
 # ruff: noqa: ARG002 -- a source of measurements takes what the protocol gives
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from fakes import BLUE_TG, GREEN_TG, LISTENER, Clock, FakeCloud, FakeDynamoDB, FakeStepDowns
+from gateway_cloud import GatewayCloud
 from turnout_components.items import DynamoItems
 from turnout_components.rollout_spec import Gate, GateKind, RolloutSpec
 from turnout_components.standby import StandbyPolicy
@@ -68,13 +70,20 @@ class TrackedCloud(FakeCloud):
         return [weight for index, weight in enumerate(found) if index == 0 or weight != found[index - 1]]
 
 
+Cloud = TrackedCloud | GatewayCloud
+ROUTERS = ("listener", "gateway")
+"""What divides a world's requests: a load balancer's listener, or an HTTPRoute of Gateway API."""
+router = ContextVar("router", default="listener")
+"""That of the worlds that are made now; `conftest` sets it for the modules that name ROUTERS."""
+
+
 class CountedMetrics:
     """Counts what the load balancer's weights sent where."""
 
     period = timedelta(seconds=60)
     delay = timedelta(seconds=60)
 
-    def __init__(self, cloud: TrackedCloud, rate: float) -> None:
+    def __init__(self, cloud: Cloud, rate: float) -> None:
         self._cloud = cloud
         self.rate = rate
         self.active = Behaviour()
@@ -131,7 +140,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.dynamo = FakeDynamoDB()
-        self.cloud = TrackedCloud(self.clock)
+        self.cloud: Cloud = self._cloud()
         self.metrics = CountedMetrics(self.cloud, self.rate)
         self.step_downs = FakeStepDowns()
         self.cloud.serve("g-blue", BLUE_TG, self.instances)
@@ -147,6 +156,16 @@ class World:
         self.records.write(
             SwitchRecord(key="svc/dev", listener=LISTENER, traffic=whole, config_base=whole, environments=environments)
         )
+
+    def _cloud(self) -> Cloud:
+        return TrackedCloud(self.clock) if router.get() == "listener" else GatewayCloud(self.clock)
+
+    @property
+    def effects(self) -> list[tuple[Any, str]]:
+        """The calls by which a driver changes workloads and traffic: a load balancer's API, or a cluster's."""
+        if isinstance(self.cloud, GatewayCloud):
+            return [(self.cloud.cluster, "patch")]
+        return [(self.cloud, name) for name in ("set_weights", "set_minimum", "hold", "let_scale", "restore")]
 
     def _grow(self, name: str, minimum: int) -> None:
         target_group = BLUE_TG if name == "g-blue" else GREEN_TG

@@ -16,6 +16,8 @@ from turnout_components.switch_record import Operator, Traffic
 
 from turnout.rollout.status import LEASE, RolloutStatus, State
 
+ROUTERS = ("listener", "gateway")
+
 BLUE = Traffic.all_to("blue", ("blue", "green"))
 ENDS: dict[str, tuple[float, float, State, list[int]]] = {
     "the candidate wins": (0.2, 0.0, State.PROMOTED, [0, 100]),
@@ -24,6 +26,7 @@ ENDS: dict[str, tuple[float, float, State, list[int]]] = {
     "nothing is found": (0.1, 0.0, State.TAKEN_BACK, [0]),
 }
 """The candidate's conversions, the share of its users that is lost, and the end."""
+TRAFFIC = {"put_variants", "clear_variants", "set_weights", "patch"}
 
 
 def story(name: str) -> tuple[AbWorld, str]:
@@ -34,29 +37,21 @@ def story(name: str) -> tuple[AbWorld, str]:
     return world, world.start(**{**AB, "experiment": asked, "observe": "2m", "extend": "5m"})
 
 
-def effects(world: AbWorld, at: int = -1, *, after: bool = False) -> Effects:
-    """Rules are effects too."""
-    made = Effects(world, at, after=after)
-    made.watch(world.cloud, "put_variants")
-    made.watch(world.cloud, "clear_variants")
-    return made
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("name", ENDS)
 def test_a_kill_at_every_effect_changes_nothing_of_the_end(name: str, after: bool) -> None:
     world, rollout = story(name)
-    made = effects(world)
+    made = Effects(world)
     whole = world.drive(world.controller(), rollout, every=60)
     assert (whole.state, world.cloud.weights_put) == ENDS[name][2:], whole.cause
-    assert {"put_variants", "clear_variants", "set_weights"} <= set(made.done)
+    assert {name for _, name in world.effects if name in TRAFFIC} <= set(made.done)
     for at in range(len(made.done)):
         world, rollout = story(name)
 
         def drive(operator: Operator, world: AbWorld = world, rollout: str = rollout) -> RolloutStatus:
             return world.drive(world.controller(operator), rollout, every=60)
 
-        status = through(world, effects(world, at, after=after), partial(drive, ANNA), partial(drive, BERT))
+        status = through(world, Effects(world, at, after=after), partial(drive, ANNA), partial(drive, BERT))
         told = f"killed {'after' if after else 'before'} effect {at}"
         assert (status.state, world.cloud.weights_put) == ENDS[name][2:], f"{told}: {status.cause}"
         assert_whole(world, status, whole, told)
@@ -143,6 +138,7 @@ def test_a_driver_that_comes_after_the_end_reads_the_users_first() -> None:
     assert any("green wins" in event.what for event in status.events), status.cause
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_network_load_balancer_divides_nobody() -> None:
     """The stack's config is refused too; a strategy may be given to the command alone."""
     world = ab_world()

@@ -19,6 +19,8 @@ from turnout.rollout.controller import Controller
 from turnout.rollout.experiments import result
 from turnout.rollout.status import RolloutStatus, State
 
+ROUTERS = ("listener", "gateway")
+
 BLUE = Traffic.all_to("blue", ("blue", "green"))
 
 
@@ -347,6 +349,7 @@ def test_what_can_never_be_found_is_refused_before_it_begins() -> None:
     assert world.record().rollout is None
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_an_experiment_that_was_never_whole_is_made_whole() -> None:
     world = ab_world()
     rollout, driver = world.start(**AB), world.controller()
@@ -361,6 +364,7 @@ def test_an_experiment_that_was_never_whole_is_made_whole() -> None:
     assert status.trial.since == world.clock.now
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_rules_that_can_never_be_made_whole_are_taken_out() -> None:
     world = ab_world()
     rollout, driver = world.start(**AB, ready_timeout="10m"), world.controller()
@@ -376,6 +380,7 @@ def test_rules_that_can_never_be_made_whole_are_taken_out() -> None:
     assert (world.cloud.sent, world.record().rollout) == ({}, None)
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_half_a_return_is_made_whole_by_the_next_look() -> None:
     world = ab_world()
     rollout, driver = until_rules(world)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from fakes import BLUE_TG, GREEN_TG, ClientError
+from gateway_cloud import GatewayCloud
 from kills import Effects, Killed, through
 from rollout_world import ANNA, BERT, Behaviour, World
+from turnout_components.cluster_api import ClusterError
 from turnout_components.gate import observe
 from turnout_components.resolve import EnvironmentConfig, SwitchConfig, resolve
 from turnout_components.rollback import rollback
@@ -17,6 +19,8 @@ from turnout_components.switch_record import Claim, Traffic
 
 from turnout.rollout.controller import Controller
 from turnout.rollout.status import LEASE, RolloutStatus, State
+
+ROUTERS = ("listener", "gateway")
 
 BLUE = Traffic.all_to("blue", ("blue", "green"))
 GREEN = Traffic.all_to("green", ("blue", "green"))
@@ -186,6 +190,23 @@ def test_a_load_balancer_that_fails_half_the_calls_loses_nothing() -> None:
 
     world.cloud.before_weights = failing
     assert insist(world, controller, rollout).state is State.PROMOTED
+    assert world.cloud.weights_put == [0, 5, 100]
+
+
+@pytest.mark.usefixtures("on_a_route")
+def test_weights_that_a_gateway_does_not_take_are_confirmed_by_nobody() -> None:
+    world = World(rate=3000)
+    assert isinstance(world.cloud, GatewayCloud)
+    rollout, driver = world.start(strategy="canary", steps=[5, 100]), world.controller()
+    world.cloud.follows = False
+    for _ in range(3):
+        with pytest.raises(ClusterError, match="5 % for green are not in force: .* has not looked at generation"):
+            driver.tick(rollout)
+        world.clock.sleep_now(20)
+    assert world.record().traffic == BLUE
+    assert world.rollouts.read(rollout).weight == 0
+    world.cloud.follows = True
+    assert world.drive(driver, rollout, every=60).state is State.PROMOTED
     assert world.cloud.weights_put == [0, 5, 100]
 
 

@@ -4,6 +4,8 @@ from rollout_world import World
 
 from turnout.rollout.status import State
 
+ROUTERS = ("listener", "gateway")
+
 
 def test_who_only_looks_is_told_what_the_driver_waits_for_and_writes_nothing() -> None:
     world = World()

@@ -10,7 +10,7 @@ import pytest
 from turnout_components import rollout_runner
 
 from tools import runner_archive
-from tools.runner_archive import CALLED, PACKAGES, PYTHON, ROOT, contents, is_wanted, pack, pip_arguments, requirements
+from tools.runner_archive import CALLED, ON_EKS, PACKAGES, PYTHON, ROOT, contents, is_wanted, pack, pip_arguments, requirements
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,11 @@ def archive(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_handler_runs_from_the_archive_with_nothing_else_there(archive: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive) as held:
         held.extractall(tmp_path)
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        "{clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}], users: [{name: c, user: {}}],"
+        " contexts: [{name: c, context: {cluster: c, user: c}}], current-context: c}"
+    )
     code = f"""
 import sys
 sys.path[:] = [{str(tmp_path)!r}] + [p for p in sys.path if "site-packages" not in p and {str(ROOT)!r} not in p]
@@ -44,9 +49,17 @@ assert handler.__file__.startswith({str(tmp_path)!r}), handler.__file__
 from turnout.rollout.handler import Settings, compose
 from turnout_components.rollout_spec import RolloutSpec
 compose(Settings(service="s", stack="t", region="us-east-1", endpoint="http://127.0.0.1:9"))
+from turnout_components.cluster_access import by_kubeconfig
+from turnout_components.cluster_api import Unreachable
+compose(Settings(service="s", stack="t", region="us-east-1", platform="eks", cluster="c"))
+try:
+    by_kubeconfig(kubeconfig={str(kubeconfig)!r}).get("Pod", "shop", "p")
+    raise AssertionError("answered")
+except Unreachable:
+    pass
 import botocore.session
 session = botocore.session.get_session()
-for service in {sorted(CALLED)}:
+for service in {sorted(CALLED | ON_EKS)}:
     session.create_client(service, region_name="us-east-1")
 import httpx
 httpx.Client().close()

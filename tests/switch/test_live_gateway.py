@@ -60,6 +60,11 @@ def test_new_weights_leave_the_rule_as_it_is_but_for_its_sessions(api, router):
     assert not router.is_sticky(ROUTE)
 
 
+def test_sessions_by_the_gateways_defaults_are_sessions(api, router):
+    api.objects["HTTPRoute", "shop", "svc"]["spec"]["rules"][0] = {**MAIN, "sessionPersistence": {}}
+    assert router.is_sticky(ROUTE)
+
+
 def test_weights_are_in_force_only_when_the_controller_has_taken_this_generation(api, router):
     api.after = lambda route: None
     assert not router.set_weights(ROUTE, {BLUE: 0, GREEN: 100})

@@ -149,7 +149,8 @@ class Moves:
     def put_weight(self, status: RolloutStatus, weight: int) -> None:
         """The claim says what is about to happen, then it happens, then the record says so.
 
-        Raises `LeaseLost` when the rollout was ended meanwhile; then the record's weights are back in force."""
+        Raises `LeaseLost` when the rollout was ended meanwhile; then the record's weights are back in force. Raises
+        `ClusterError` where a Gateway does not take them: nothing is confirmed, and the next look puts them again."""
         claim = self._claim(status, weight)
 
         def claimed(record: SwitchRecord) -> SwitchRecord:
@@ -163,7 +164,10 @@ class Moves:
             return record.confirmed(record.claim, self._clock()).retaining(status.standby.retain_for)
 
         record = self._records.update(claimed)
-        self._cloud.set_weights(str(record.listener), record.by_target_group(claim.to))
+        listener = str(record.listener)
+        followed = self._cloud.set_weights(listener, record.by_target_group(claim.to))
+        if not followed and (why := self._cloud.refusal(listener)) is not None:
+            raise ClusterError(f"{weight} % for {status.candidate} are not in force: {why}")
         try:
             self._records.update(confirmed)
         except LeaseLost:

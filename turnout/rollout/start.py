@@ -99,13 +99,13 @@ def startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
     if variants:
         names = ", ".join(sorted(variants))
         raise SwitchRefused(
-            f"rules of the listener send {names} past the weights (priorities {PRIORITIES.start} to {PRIORITIES.stop - 1}, by "
-            f"{VARIANT_HEADER}); no rollout is under way that could have made them: delete them first"
+            f"rules by {VARIANT_HEADER} send {names} past the weights (of a listener: priorities {PRIORITIES.start} to "
+            f"{PRIORITIES.stop - 1}); no rollout is under way that could have made them: delete them first"
         )
     if cloud.is_sticky(record.listener):
         raise SwitchRefused(
-            "target group stickiness is on at the production listener: its cookies come before the weights, and a return would "
-            "end its sessions; switch it off (TargetGroupStickinessConfig of the default action) and try again"
+            "clients are kept where they were first sent, which comes before the weights, and a return would end their sessions: "
+            "switch off TargetGroupStickinessConfig of the listener's default action, or sessionPersistence of the route's rule"
         )
     if live != record.traffic.weights:
         raise SwitchRefused("the load balancer's weights are not the recorded ones; run `turnout up`, which settles it")
