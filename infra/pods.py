@@ -24,7 +24,11 @@ def namespace(settings: Settings) -> str:
 
 def namespace_args(settings: Settings) -> ServiceNamespaceArgs:
     """What a `ServiceNamespace` takes; on EKS pods wait for their target group."""
-    place: ServiceNamespaceArgs = {"service": settings.service, "namespace": namespace(settings)}
+    place: ServiceNamespaceArgs = {
+        "service": settings.service,
+        "namespace": namespace(settings),
+        "step_downs": settings.kubernetes.step_down is not None,
+    }
     return {**place, "readiness_gates": True} if settings.platform is Platform.EKS else place
 
 

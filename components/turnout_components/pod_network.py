@@ -13,6 +13,9 @@ POD_IDENTITY_AGENT = ("169.254.170.23/32", "fd00:ec2::23/128")
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 DENY_ALL: Mapping[str, Any] = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 """A policy's spec for a namespace in which nothing is allowed that no other policy allows."""
+API_PORTS = (443, 6443)
+"""Of the Service `kubernetes`, and of API servers themselves: a policy may see a packet before or after its address is translated
+("Network Policies", Kubernetes, ipBlock)."""
 _NAMESPACE = "kubernetes.io/metadata.name"
 
 
@@ -24,6 +27,13 @@ def policy(pods: Pods, release: Release | None, has_role: bool) -> dict[str, Any
         ingress.append({"from": [{"podSelector": selector}]})
         egress.append({"to": [{"podSelector": selector}]})
     return {"podSelector": selector, "policyTypes": ["Ingress", "Egress"], "ingress": ingress, "egress": egress}
+
+
+def step_downs() -> dict[str, Any]:
+    """The spec of a policy that lets the pods of step-downs reach the API server, whose address is no pod's, and nothing else."""
+    selector = {"matchExpressions": [{"key": names.WORKLOAD_LABEL, "operator": "Exists"}]}
+    egress = [_to(EVERYWHERE, port) for port in API_PORTS]
+    return {"podSelector": selector, "policyTypes": ["Ingress", "Egress"], "egress": egress}
 
 
 def _ingress(pods: Pods) -> list[dict[str, Any]]:

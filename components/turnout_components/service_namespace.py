@@ -23,6 +23,8 @@ class ServiceNamespaceArgs(TypedDict):
     """Default: called as the service."""
     readiness_gates: NotRequired[bool]
     """Let the AWS Load Balancer Controller hold pods back until their target group finds them healthy. Default false."""
+    step_downs: NotRequired[bool]
+    """Let the pods of a standby's step-downs reach the API server. Default false."""
 
 
 class ServiceNamespace(pulumi.ComponentResource):
@@ -50,6 +52,13 @@ class ServiceNamespace(pulumi.ComponentResource):
             spec=dict(pod_network.DENY_ALL),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[made]),
         )
+        if args.get("step_downs", False):
+            networking.v1.NetworkPolicy(
+                f"{name}-step-downs",
+                metadata=called.apply(lambda known: _metadata(known, "step-downs")),
+                spec=pod_network.step_downs(),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[made]),
+            )
         self.namespace = made.metadata["name"]
         self.register_outputs({"namespace": self.namespace})
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from turnout_components.cluster_api import Changed, ClusterApi, ClusterError, Object
-from turnout_components.kubernetes_names import ObjectId
+from turnout_components.kubernetes_names import WORKLOAD_LABEL, ObjectId
 from turnout_components.live import Group, utc_now
 from turnout_components.live_workloads import ClusterWorkloads
 from turnout_components.pod_state import moment
@@ -24,8 +24,6 @@ from turnout_components.workload_bounds import HPA, PAUSED
 
 PLAN = "turnout.dev/step-downs"
 """Annotation of a workload: its steps to come as JSON, `[{"name", "at", "level", "size"}]`."""
-WORKLOAD_LABEL = "turnout.dev/workload"
-"""On a CronJob: a part of the hash of the workload that it steps down."""
 JOB_NAME_LIMIT = 52
 """Characters of a CronJob's name ("CronJob": 11 are added to it)."""
 

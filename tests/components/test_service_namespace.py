@@ -5,6 +5,7 @@ from typing import Any
 import pulumi
 import pytest
 from recording import Recording, record
+from turnout_components.kubernetes_names import WORKLOAD_LABEL
 from turnout_components.service_namespace import ServiceNamespace
 
 
@@ -25,6 +26,17 @@ def test_it_lets_nothing_through_from_its_first_moment() -> None:
     assert policy.inputs["metadata"]["namespace"] == "models"
     assert policy.inputs["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert policy.dependencies == {"assistant-namespace"}
+
+
+def test_pods_of_step_downs_reach_the_api_server_only_where_there_are_some() -> None:
+    """They would do nothing otherwise: the namespace denies all that no policy allows."""
+    (policy,) = [one for one in namespace(step_downs=True).registrations if one.name == "assistant-step-downs"]
+    spec = policy.inputs["spec"]
+    assert spec["podSelector"] == {"matchExpressions": [{"key": WORKLOAD_LABEL, "operator": "Exists"}]}
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in spec
+    assert [rule["ports"] for rule in spec["egress"]] == [[{"protocol": "TCP", "port": port}] for port in (443, 6443)]
+    assert len([one for one in namespace().registrations if one.type.endswith(":NetworkPolicy")]) == 1
 
 
 def test_pods_wait_for_their_target_group_only_where_a_controller_tells_them() -> None:
