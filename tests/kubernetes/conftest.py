@@ -13,11 +13,17 @@ from lightkube.resources.core_v1 import Namespace, Node
 from local_cluster_world import World, running_cluster
 
 from turnout.cluster import crds
-from turnout.cluster.binaries import Binaries, NoBinariesError, find
+from turnout.cluster.binaries import Binaries, NoBinariesError, find, optional
 from turnout.cluster.control_plane import ControlPlane
 from turnout.cluster.nodes import small_fleet
+from turnout.cluster.versions import LOAD_BALANCER_CONTROLLER
 
 SKIPPED = "build a Kubernetes control plane: make kubernetes (needs Go, and its modules)"
+NO_CONTROLLER = (
+    "build a load balancer controller: python -m tools.kubernetes load-balancer-controller (needs Go, and its modules)"
+)
+STAND_IN, CONTROLLER = "stand-in", "controller"
+"""Who fills target groups in a `balanced_world`."""
 GIVEN = "TURNOUT_TEST_KUBECONFIG"
 """Names the kubeconfig of a cluster with kwok and the custom resources, to be used in place of one of the tests' own."""
 
@@ -41,6 +47,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             find()
         except NoBinariesError:
             pytest.skip(SKIPPED)
+    parameters = getattr(item, "callspec", None)
+    if parameters and parameters.params.get("balanced_world") == CONTROLLER and not optional(LOAD_BALANCER_CONTROLLER).exists():
+        pytest.skip(NO_CONTROLLER)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +91,20 @@ def prepared(kubeconfig: Path, definitions: Path | None) -> Cluster:
 @pytest.fixture(scope="session")
 def local_world(tmp_path_factory: pytest.TempPathFactory, binaries: Binaries) -> Iterator[World]:
     """One local cluster, with an account beside it, for all tests of a session; each module has a namespace of its own."""
-    with running_cluster(tmp_path_factory.mktemp("local"), binaries, "eks") as world:
+    with running_cluster(tmp_path_factory.mktemp("local"), binaries, "--platform", "eks") as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def balanced_world(
+    request: pytest.FixtureRequest, binaries: Binaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """A local cluster whose target groups are filled by the stand-in, or by the controller that it stands in for."""
+    if request.param == STAND_IN:
+        yield request.getfixturevalue("local_world")
+        return
+    home = tmp_path_factory.mktemp("controller")
+    with running_cluster(home, binaries, "--platform", "eks", "--load-balancer-controller") as world:
         yield world
 
 

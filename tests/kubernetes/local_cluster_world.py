@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,9 +52,9 @@ class World:
     client: Client
     namespace: str = "default"
 
-    def within(self, namespace: str) -> "World":
+    def within(self, namespace: str, labels: Mapping[str, str] | None = None) -> "World":
         """The same cluster, in a namespace that is made."""
-        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": dict(labels or {})}})
         return replace(self, namespace=namespace)
 
     def apply(self, *objects: dict[str, Any]) -> None:
@@ -200,8 +200,9 @@ class Traffic:
 
 
 @contextmanager
-def running_cluster(home: Path, binaries: Binaries, platform: str = "kubernetes") -> Iterator[World]:
-    """A cluster that ends with the block. It has the custom resources that it serves itself; others take their time."""
+def running_cluster(home: Path, binaries: Binaries, *options: str) -> Iterator[World]:
+    """A cluster that ends with the block; `options` are its daemon's. It has the custom resources that it serves itself; others
+    take their time."""
     assets = home / "assets"
     (assets / "crds").mkdir(parents=True)
     for program in binaries.programs.iterdir():
@@ -210,7 +211,7 @@ def running_cluster(home: Path, binaries: Binaries, platform: str = "kubernetes"
     for name in ("gateway-api", "aws-load-balancer-controller"):
         shutil.copytree(binaries.crds / name, assets / "crds" / name)
     with mock.patch.dict(os.environ, {"KUBEBUILDER_ASSETS": str(assets)}):
-        words = ("turnout.cluster", "--platform", platform)
+        words = ("turnout.cluster", *options)
         cloud = client.start(home, attached=True, images=[IMAGE], speed=SPEED, root=IMAGE, program=words)
     try:
         assert cloud.kubeconfig is not None

@@ -11,7 +11,7 @@ from turnout_components.kubernetes_names import COMPONENT_LABEL, ENVIRONMENT_LAB
 
 from turnout.cloud.health import Answer
 from turnout.cloud.world import Check
-from turnout.cluster import pod_spec, pod_status, target_groups
+from turnout.cluster import pod_spec, pod_status, readiness_gates, target_groups
 from turnout.cluster.pod_spec import LIVENESS, READINESS, PodError, Reference
 from turnout.cluster.pod_status import Ended, Life
 from turnout.cluster.probes import ProbeBook
@@ -149,10 +149,16 @@ def _has_no_gate(world: dict[str, Any]) -> None:
     world["pod"]["spec"]["readinessGates"] = []
 
 
-def test_a_pod_with_a_gate_is_registered_when_its_containers_are_ready() -> None:
+def _is_open(world: dict[str, Any]) -> None:
+    kind = f"{target_groups.GATE}/tiny"
+    world["pod"]["status"]["conditions"].append({"type": kind, "status": "True", "reason": "", "message": ""})
+
+
+def test_a_pod_is_registered_when_its_containers_are_ready() -> None:
     assert bound().register == (("10.0.0.1", 8000),)
     assert bound(_loads).register == ()
-    assert bound(_has_no_gate).register == ()
+    without = bound(_has_no_gate)
+    assert (without.register, without.gates) == ((("10.0.0.1", 8000),), ())
 
 
 def test_who_leaves_is_deregistered_once_and_what_is_not_ours_too() -> None:
@@ -161,15 +167,38 @@ def test_who_leaves_is_deregistered_once_and_what_is_not_ours_too() -> None:
     assert bound(_1="healthy", _9="unhealthy").deregister == (("10.0.0.9", 8000),)
 
 
-def test_a_gate_says_what_the_target_group_says() -> None:
-    ((_, unknown),) = bound().gates
+def test_a_gate_opens_when_the_target_is_healthy_and_stays_open_until_it_is_registered_anew() -> None:
+    ((_, new),) = bound().gates
     ((_, healthy),) = bound(_1="healthy").gates
-    assert unknown is None
+    assert (new.state, new.reason) == ("initial", "Elb.RegistrationInProgress")
     assert healthy == Registered("healthy")
+    assert bound(_is_open, _1="healthy").gates == ()
+    assert bound(_is_open, _1="unhealthy").gates == ()
+    assert [found for _, found in bound(_is_open, _1="draining").gates] == [new]
+    assert [found for _, found in bound(_is_open).gates] == [new]
 
-    def is_open(world: dict[str, Any]) -> None:
-        kind = f"{target_groups.GATE}/tiny"
-        world["pod"]["status"]["conditions"].append({"type": kind, "status": "True", "reason": "", "message": ""})
 
-    assert bound(is_open, _1="healthy").gates == ()
-    assert len(bound(is_open, _1="unhealthy").gates) == 1
+def _binding(name: str, service: str, kind: str = "ip") -> dict[str, Any]:
+    return found("TargetGroupBinding", name, {"targetType": kind, "serviceRef": {"name": service, "port": 80}})
+
+
+def test_a_new_pod_lacks_the_gates_of_the_bindings_whose_services_select_it() -> None:
+    made = pod()
+    chosen, other = [found("Service", name, {"selector": {"app": value}}) for name, value in (("tiny", "tiny"), ("big", "big"))]
+    made["metadata"]["labels"] = {"app": "tiny", "more": "yes"}
+    bindings = [_binding("a", "tiny"), _binding("b", "big"), _binding("c", "tiny", "instance"), _binding("d", "gone")]
+    services = [chosen, other, found("Service", "all", {})]
+    assert readiness_gates.missing_gates(made, bindings, services) == [f"{target_groups.GATE}/a"]
+    assert readiness_gates.missing_gates(made, [_binding("e", "all")], services) == []
+    made["spec"]["readinessGates"] = [{"conditionType": f"{target_groups.GATE}/a"}]
+    assert readiness_gates.missing_gates(made, bindings, services) == []
+
+
+def test_gates_are_added_to_those_that_a_pod_has() -> None:
+    made = pod()
+    first, second = readiness_gates.patches(made, ["one"])
+    assert (first["path"], first["value"]) == ("/spec/readinessGates", [])
+    assert (second["path"], second["value"]) == ("/spec/readinessGates/-", {"conditionType": "one"})
+    made["spec"]["readinessGates"] = [{"conditionType": "own"}]
+    assert [patch["path"] for patch in readiness_gates.patches(made, ["one", "two"])] == ["/spec/readinessGates/-"] * 2
+    assert readiness_gates.patches(made, []) == []

@@ -11,8 +11,9 @@ def main() -> int:
 
     words = parser("python -m turnout.cluster")
     words.add_argument("--platform", choices=PLATFORMS, required=True)
+    words.add_argument("--load-balancer-controller", action="store_true", help="itself, in its stand-in's place (eks)")
     options = words.parse_args()
-    return serve(options, lambda tools: LocalCluster(tools, options.platform))
+    return serve(options, lambda tools: LocalCluster(tools, options.platform, options.load_balancer_controller))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
@@ -18,9 +19,12 @@ from turnout.cluster.control_plane import ControlPlane, ControlPlaneError
 from turnout.cluster.crds import CrdError
 from turnout.cluster.gateway import GatewayController
 from turnout.cluster.gateway_model import CONTROLLER
+from turnout.cluster.load_balancer_controller import PROGRAM, LoadBalancerController, LoadBalancerControllerError
 from turnout.cluster.nodes import small_fleet
 from turnout.cluster.pods import Pods, Served
+from turnout.cluster.readiness_gates import ReadinessGates
 from turnout.cluster.target_groups import TargetGroups
+from turnout.cluster.versions import LOAD_BALANCER_CONTROLLER
 from turnout.cluster.watching import GATEWAY, GATEWAY_CLASS, NAMESPACE, NODE, POD, Kind, Watch, connect, labels_of
 
 logger = logging.getLogger(__name__)
@@ -35,9 +39,11 @@ class LocalCluster:
 
     name = "cluster"
 
-    def __init__(self, tools: Tools, platform: str) -> None:
+    def __init__(self, tools: Tools, platform: str, load_balancer_controller: bool = False) -> None:
+        """`load_balancer_controller`: on EKS, the AWS Load Balancer Controller itself in the stand-in's place."""
         self._tools = tools
         self._platform = platform
+        self._real_controller = load_balancer_controller
         self._folder = tools.folder / "cluster"
         shutil.rmtree(self._folder, ignore_errors=True)
         self._plane: ControlPlane | None = None
@@ -45,7 +51,7 @@ class LocalCluster:
         self._gateway: GatewayController | None = None
         self._watch: Watch | None = None
         self._client: Client | None = None
-        self._targets: TargetGroups | None = None
+        self._balancers: list[TargetGroups | ReadinessGates | LoadBalancerController] = []
         self._clients: dict[str, Any] = {}
         self._known: dict[str, Address] = {}
 
@@ -66,6 +72,8 @@ class LocalCluster:
             raise PartError(str(error)) from None
         furnish(client)
         self._serve(client)
+        if self._platform == "eks":
+            self._fill_target_groups(client, self._plane.kubeconfig)
 
     def _serve(self, client: Client) -> None:
         tools, self._client = self._tools, client
@@ -75,9 +83,26 @@ class LocalCluster:
         )
         self._gateway = GatewayController(client, tools.folder, tools.registry, tools.ports, self.addresses)
         self._gateway.start()
-        if self._platform == "eks":
-            self._targets = TargetGroups(client, self._watch, self._balancing)
-            self._targets.start()
+
+    def _fill_target_groups(self, client: Client, kubeconfig: Path) -> None:
+        folder, tools = self._folder / "load-balancer-controller", self._tools
+        if not self._real_controller:
+            assert self._watch is not None
+            self._balancers = [TargetGroups(client, self._watch, self._balancing), ReadinessGates(client, folder)]
+            for one in self._balancers:
+                one.start()
+            return
+        program = binaries.optional(LOAD_BALANCER_CONTROLLER) / PROGRAM
+        if not program.exists():
+            raise PartError(
+                f"no {PROGRAM} on this machine. Build it: `python -m tools.kubernetes {LOAD_BALANCER_CONTROLLER.folder}`"
+            )
+        controller = LoadBalancerController(client, folder, program, kubeconfig, tools.registry, tools.ports, tools.speed)
+        self._balancers = [controller]
+        try:
+            controller.start(tools.endpoint())
+        except LoadBalancerControllerError as error:
+            raise PartError(str(error)) from None
 
     def _balancing(self, region: str) -> Any:
         """ELBv2's client of a region; the local account asks for no particular key."""
@@ -131,7 +156,7 @@ class LocalCluster:
 
     def close(self) -> None:
         """Ends the control plane and what watches it."""
-        for one in (self._targets, self._gateway, self._watch, self._pods):
+        for one in (*self._balancers, self._gateway, self._watch, self._pods):
             if one is not None:
                 one.close()
         if self._client is not None:

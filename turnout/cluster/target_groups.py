@@ -1,8 +1,9 @@
 """Fills ALB target groups with the pods of their TargetGroupBindings: a small stand-in for the AWS Load Balancer Controller.
 
 It does what `reconcileWithIPTargetType` of the controller does for target type ip: registers the pods of the Service whose
-containers are ready, deregisters what else is registered, and sets the pods' readiness gate to what the target group says of
-them. What a binding that is gone had registered is deregistered.
+containers are ready, deregisters what else is registered, and opens the pods' readiness gate when their target is healthy. An
+open gate stays open while its target is registered: the controller keeps a healthy target for five minutes, and looks again
+only when an endpoint changes. What a binding that is gone had registered is deregistered, and its gates are opened.
 Sources: "TargetGroupBinding" and "Pod readiness gate", AWS Load Balancer Controller (kubernetes-sigs.github.io).
 """
 
@@ -50,13 +51,17 @@ class Registered:
     description: str = ""
 
 
+_NEW = Registered("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
+_UNBOUND = Registered(_HEALTHY, "", "Target Group Binding is deleted")
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is to be done for a binding. `gates`: pods with a readiness gate for it, and what is to stand there."""
 
     register: tuple[Target, ...] = ()
     deregister: tuple[Target, ...] = ()
-    gates: tuple[tuple[Object, Registered | None], ...] = ()
+    gates: tuple[tuple[Object, Registered], ...] = ()
 
 
 def gate_of(binding: Object) -> str:
@@ -83,10 +88,18 @@ def plan(
     """What the binding asks for, with what its group holds. A pod is registered when its containers are ready, whatever its
     gate says: it becomes ready by being registered and healthy."""
     wanted = _wanted(binding, services, slices, pods)
-    held = {target for target, found in registered.items() if found.state != _DRAINING}
-    gated = [(pod, registered.get(target)) for target, pod in wanted.items() if gate_of(binding) in _gates(pod)]
-    changed = [(pod, found) for pod, found in gated if _condition(pod, gate_of(binding)) != _said(found)]
-    return Plan(tuple(sorted(wanted.keys() - held)), tuple(sorted(held - wanted.keys())), tuple(changed))
+    held = {target: found for target, found in registered.items() if found.state != _DRAINING}
+    gates = [
+        (pod, held.get(target, _NEW)) for target, pod in wanted.items() if _is_due(pod, gate_of(binding), held.get(target))
+    ]
+    return Plan(tuple(sorted(wanted.keys() - held.keys())), tuple(sorted(held.keys() - wanted.keys())), tuple(gates))
+
+
+def _is_due(pod: Object, gate: str, found: Registered | None) -> bool:
+    """Whether the pod's gate says something else than it shall."""
+    said = _condition(pod, gate)
+    is_open = found is not None and said.get("status") == "True"
+    return gate in _gates(pod) and not is_open and said != _said(found or _NEW)
 
 
 def _wanted(
@@ -108,19 +121,19 @@ def _wanted(
         numbers = [held["port"] for held in one.get("ports") or () if (held.get("name") or "") == (ports[0].get("name") or "")]
         for endpoint in one.get("endpoints") or ():
             pod = pods.get((namespace, (endpoint.get("targetRef") or {}).get("name", "")))
-            if pod is not None and _takes_part(pod, endpoint, gate_of(binding)):
+            if pod is not None and _takes_part(pod, endpoint):
                 found |= {(address, number): pod for address in endpoint["addresses"] for number in numbers}
     return found
 
 
-def _takes_part(pod: Object, endpoint: Mapping[str, Any], gate: str) -> bool:
-    """A ready endpoint; or, with the gate, one whose containers are ready and that is not on its way out."""
+def _takes_part(pod: Object, endpoint: Mapping[str, Any]) -> bool:
+    """A ready endpoint; or one whose containers are ready and that is not on its way out."""
     conditions = endpoint.get("conditions") or {}
     if conditions.get("terminating"):
         return False
     if conditions.get("ready") in (None, True):
         return True
-    return gate in _gates(pod) and _condition(pod, "ContainersReady").get("status") == "True"
+    return _condition(pod, "ContainersReady").get("status") == "True"
 
 
 def _gates(pod: Object) -> list[str]:
@@ -134,9 +147,7 @@ def _condition(pod: Object, kind: str) -> dict[str, Any]:
     return {}
 
 
-def _said(found: Registered | None) -> dict[str, str]:
-    if found is None:
-        return {"status": "Unknown", "reason": "", "message": ""}
+def _said(found: Registered) -> dict[str, str]:
     status = "True" if found.state == _HEALTHY else "False"
     return {"status": status, "reason": found.reason, "message": found.description}
 
@@ -209,8 +220,12 @@ class TargetGroups:
         arn, targets = self._filled.pop(key)
         if targets:
             self._balancing(_region(arn)).deregister_targets(TargetGroupArn=arn, Targets=_described(targets))
+        gate = f"{GATE}/{key[1]}"
+        for pod in self._pods.objects():
+            if key_of(pod)[0] == key[0] and gate in _gates(pod) and _condition(pod, gate) != _said(_UNBOUND):
+                self._set_gate(pod, gate, _UNBOUND)
 
-    def _set_gate(self, pod: Object, gate: str, found: Registered | None) -> None:
+    def _set_gate(self, pod: Object, gate: str, found: Registered) -> None:
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         condition = {"type": gate, **_said(found), "lastTransitionTime": moment}
         body = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"conditions": [condition]}}
