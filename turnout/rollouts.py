@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from turnout_components.config_faults import line, shape_fault
 from turnout_components.durations import duration
 from turnout_components.live import utc_now
+from turnout_components.live_gateway import GatewayRouter
 from turnout_components.rollout_spec import Metrics, Mirror, RolloutSpec
 from turnout_components.standby import Keep, StandbyPolicy
 from turnout_components.switch_record import Operator
@@ -21,7 +22,7 @@ from turnout.rollout import smoke
 from turnout.rollout.actions import RunSmokeTest
 from turnout.rollout.alerts import Alerter
 from turnout.rollout.controller import Controller
-from turnout.rollout.mirrors import Mirrors
+from turnout.rollout.mirrors import Mirrors, RouteMirrors
 from turnout.rollout.sources import source
 from turnout.rollout.start import Start, begin, prepare
 from turnout.rollout.status import RolloutStatus
@@ -98,8 +99,12 @@ class Rollouts:
         """A rollout that may begin; nothing is touched.
 
         Raises `SwitchRefused`, `StackError`, `MetricsUnavailable`."""
-        if self.stack.platform == KUBERNETES and any(isinstance(step, Mirror) for step in spec.plan()):
-            file, what = self.stack.config_file, "turnout:rollout mirrors requests, which platform kubernetes has not"
+        mirrors = any(isinstance(step, Mirror) for step in spec.plan())
+        if mirrors and self.stack.platform == KUBERNETES and self._cloud is not None:
+            file, what = (
+                self.stack.config_file,
+                "turnout:rollout mirrors requests, and the local cluster has no logs to compare",
+            )
             raise StackError(f"{file}: {what} (docs/switch-on-kubernetes.md); take the mirror out of its steps")
         start = Start(spec, self.standby(), self.operator, utc_now)
         return prepare(start, self.access.store, self.access.live, self.metrics(spec.metrics))
@@ -128,10 +133,11 @@ class Rollouts:
             mirrors=self._mirrors(metrics),
         )
 
-    def _mirrors(self, metrics: MetricProvider) -> Mirrors | None:
-        """None on kubernetes: a mirror is asked for in AWS and compared from its logs."""
+    def _mirrors(self, metrics: MetricProvider) -> Mirrors:
         if self.stack.platform == KUBERNETES:
-            return None
+            api = self.access.cluster
+            namespace = str(self.stack.part("kubernetes", "namespace") or self.stack.service)
+            return RouteMirrors(GatewayRouter(api), api, namespace, metrics.period, metrics.delay)
         return Mirrors(self.access.client, self.store.key, metrics.period, metrics.delay)
 
     def current(self, rollout: str | None) -> str:

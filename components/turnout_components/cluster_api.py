@@ -5,7 +5,7 @@ lightkube is imported on first use: commands that touch no cluster stay quick.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
@@ -17,6 +17,7 @@ KINDS: Mapping[str, tuple[str, str, str]] = {
     "Event": ("", "v1", "events"),
     "Namespace": ("", "v1", "namespaces"),
     "Pod": ("", "v1", "pods"),
+    "PodLog": ("", "v1", "pods/log"),
     "Service": ("", "v1", "services"),
     "Deployment": ("apps", "v1", "deployments"),
     "ReplicaSet": ("apps", "v1", "replicasets"),
@@ -67,6 +68,9 @@ class ClusterApi(Protocol):
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:
         """Whether it was there."""
+
+    def log(self, namespace: str, pod: str, container: str, seconds: int) -> Sequence[str]:
+        """What the container has written in the last `seconds`, by line; nothing of a pod that is gone."""
 
 
 class LightkubeApi:
@@ -133,6 +137,11 @@ class LightkubeApi:
             return True
 
         return bool(self._called(kind, namespace, name, call, gone=False))
+
+    def log(self, namespace: str, pod: str, container: str, seconds: int) -> Sequence[str]:
+        where: dict[str, Any] = {"namespace": namespace, "container": container, "since": seconds, "newlines": False}
+        found: Sequence[str] = self._called("PodLog", namespace, pod, lambda client, _: list(client.log(pod, **where)), gone=[])
+        return found
 
     def _called(self, kind: str, namespace: str, name: str, call: Callable[[Any, Any], Any], **gone: Any) -> Any:
         what = "/".join(part for part in (kind, namespace, name) if part)

@@ -45,6 +45,7 @@ TRAFFIC = (
     Right("HTTPRoute", ("get", "list", "patch")),
     Right("Service", ("get",)),
     Right("EndpointSlice", ("list",)),
+    Right("PodLog", ("get",)),
 )
 """In the service's namespace, where an HTTPRoute carries the weights."""
 
@@ -63,6 +64,8 @@ def missing(api: ClusterApi, namespace: str, rights: Iterable[Right]) -> list[st
 
 
 def _may(api: ClusterApi, namespace: str, right: Right, verb: str) -> bool:
-    wanted = {"namespace": namespace, "verb": verb, "group": right.group, "resource": right.resource}
+    resource, _, part = right.resource.partition("/")
+    wanted = {"namespace": namespace, "verb": verb, "group": right.group, "resource": resource}
+    wanted |= {"subresource": part} if part else {}
     answer = api.create("SelfSubjectAccessReview", {"metadata": {}, "spec": {"resourceAttributes": wanted}})
     return bool(answer["status"]["allowed"])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from turnout_components import route_rules
-from turnout_components.cluster_api import Changed, ClusterApi, Object
+from turnout_components.cluster_api import Changed, ClusterApi, ClusterError, Object
 from turnout_components.kubernetes_names import ObjectId
 from turnout_components.live import Target
 
@@ -113,6 +113,21 @@ class GatewayRouter:
 
         self._edit(listener, edit, at_once=at_once)
         return bool(sent)
+
+    def mirrored(self, listener: str) -> dict[str, float]:
+        """Percent of the weighted rule's requests by the environment's Service that gets copies of them."""
+        route = self._route(listener)
+        rules = route["spec"].get("rules") or [] if route is not None else []
+        return route_rules.mirrored(rules, ObjectId.parse(listener).namespace)
+
+    def put_mirror(self, listener: str, target_group: str | None, percent: int) -> None:
+        """Has this Service, and no other environment's, get copies of so many percent; None: none does.
+
+        Raises `ClusterError` where a Gateway does not take it."""
+        space = ObjectId.parse(listener).namespace
+        self._edit(listener, lambda rules: route_rules.with_mirror(rules, target_group, percent, space))
+        if target_group is not None and (why := self.refusal(listener)) is not None:
+            raise ClusterError(f"copies for {target_group} are not in force: {why}")
 
     def targets(self, target_group: str) -> list[Target]:
         service = ObjectId.parse(target_group)

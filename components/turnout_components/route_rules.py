@@ -1,4 +1,4 @@
-"""An HTTPRoute's rules as the switch reads and writes them: weights, and an experiment's variants past them. Pure.
+"""An HTTPRoute's rules as the switch reads and writes them: weights, copies, an experiment's variants past the weights. Pure.
 
 Sources: "HTTPRoute" and "HTTP traffic splitting" (Gateway API); "HTTPRouteRule" and "HTTPHeaderMatch" (Gateway API reference).
 """
@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from turnout_components.kubernetes_names import ObjectId
+from turnout_components.mirror import MIRROR_HEADER
 from turnout_components.variants import VARIANT_HEADER
 
 Rule = dict[str, Any]
@@ -16,6 +17,7 @@ MATCHES_AT_MOST = 64
 """Of one rule ("HTTPRouteRule", Gateway API reference)."""
 RULES_AT_MOST = 16
 """Of one HTTPRoute ("HTTPRouteSpec", Gateway API reference)."""
+_MODIFIER = "RequestHeaderModifier"
 TAKEN = ("Accepted", "ResolvedRefs")
 """Conditions that say that a route stands in the data plane, and that all its references do ("RouteConditionType")."""
 
@@ -108,6 +110,80 @@ def with_variants(rules: list[Rule], targets: Mapping[str, str], namespace: str)
 def without(rules: list[Rule], gone: Collection[str]) -> list[Rule]:
     """The rules without those that send a variant of `gone` past the weights."""
     return [rule for rule in rules if not set(variant_values(rule)) & set(gone)]
+
+
+def mirrored(rules: list[Rule], namespace: str) -> dict[str, float]:
+    """Percent of the requests by the environment's Service that gets copies of them. A mirror to any other Service is somebody
+    else's."""
+    place = weighted(rules)
+    if place is None:
+        return {}
+    known = backends(rules[place], namespace)
+    found = [each["requestMirror"] for each in rules[place].get("filters") or () if each["type"] == "RequestMirror"]
+    shares = {service_id(each["backendRef"], namespace): _percent(each) for each in found}
+    return {service: share for service, share in shares.items() if service in known}
+
+
+def _percent(mirror: Rule) -> float:
+    """All where no part is named ("HTTPRequestMirrorFilter", Gateway API reference)."""
+    fraction = mirror.get("fraction")
+    if fraction:
+        return 100 * float(fraction["numerator"]) / float(fraction.get("denominator", 100))
+    return float(mirror.get("percent", 100))
+
+
+def with_mirror(rules: list[Rule], service: str | None, percent: int, namespace: str) -> list[Rule]:
+    """The rules with copies of so many percent of the weighted rule's requests to this Service, and to no other environment's;
+    None: to none. Requests of the rule carry `MIRROR_HEADER` meanwhile, so that both servers log them.
+
+    Raises `LookupError` without a weighted rule."""
+    place = weighted(rules)
+    if place is None:
+        raise LookupError("no rule of the route has backends")
+    known = {service_id(ref, namespace): ref for ref in rules[place]["backendRefs"]}
+    filters = [each for each in rules[place].get("filters") or () if not _is_ours(each, known, namespace)]
+    filters = _unmarked(filters)
+    if service is not None:
+        ref = known.get(service, _reference(service, namespace, known))
+        to = {key: value for key, value in ref.items() if key in ("group", "kind", "name", "namespace", "port")}
+        filters = [*_marked(filters), {"type": "RequestMirror", "requestMirror": {"backendRef": to, "percent": percent}}]
+    rule = {key: value for key, value in rules[place].items() if key != "filters"}
+    changed = {**rule, "filters": filters} if filters else rule
+    return [changed if n == place else each for n, each in enumerate(rules)]
+
+
+def _is_ours(found: Rule, known: Collection[str], namespace: str) -> bool:
+    return found["type"] == "RequestMirror" and service_id(found["requestMirror"]["backendRef"], namespace) in known
+
+
+def _marked(filters: list[Rule]) -> list[Rule]:
+    """With the header set: a rule has one filter that modifies request headers at most ("HTTPRouteRule", filters)."""
+    mark = {"name": MIRROR_HEADER, "value": "1"}
+    if not any(each["type"] == _MODIFIER for each in filters):
+        return [{"type": _MODIFIER, "requestHeaderModifier": {"set": [mark]}}, *filters]
+    return [
+        {**each, "requestHeaderModifier": {**each["requestHeaderModifier"], "set": [*_set(each), mark]}}
+        if each["type"] == _MODIFIER
+        else each
+        for each in filters
+    ]
+
+
+def _unmarked(filters: list[Rule]) -> list[Rule]:
+    found = []
+    for each in filters:
+        if each["type"] != _MODIFIER or all(one["name"].lower() != MIRROR_HEADER for one in _set(each)):
+            found.append(each)
+            continue
+        kept = [one for one in _set(each) if one["name"].lower() != MIRROR_HEADER]
+        others = {key: value for key, value in each["requestHeaderModifier"].items() if key != "set"}
+        left = {**others, "set": kept} if kept else others
+        found += [{**each, "requestHeaderModifier": left}] if left else []
+    return found
+
+
+def _set(modifier: Rule) -> list[Rule]:
+    return list(modifier["requestHeaderModifier"].get("set") or ())
 
 
 def _matches(main: Rule, held: list[str]) -> list[Rule]:

@@ -11,6 +11,7 @@ from typing import Any
 from fake_cluster import FakeCluster, answer
 from fakes import BLUE_TG, GREEN_TG, Clock
 from turnout_components import route_rules
+from turnout_components.kubernetes_names import ENVIRONMENT_LABEL
 from turnout_components.live import Group, Target, shares
 from turnout_components.live_gateway import SERVICE_LABEL, GatewayRouter
 from turnout_components.live_workloads import ClusterWorkloads
@@ -30,6 +31,16 @@ _WEIGHTED = {
     "timeouts": {"request": "60s"},
     "backendRefs": [{"name": "svc-blue", "port": 80, "weight": 100}, {"name": "svc-green", "port": 80, "weight": 0}],
 }
+
+
+class RouteByName(GatewayRouter):
+    """For a mirror: the route and its Services by the names that tests have for them."""
+
+    def mirrored(self, listener: str) -> dict[str, float]:  # noqa: ARG002 -- there is one
+        return {_TOLD[service]: share for service, share in super().mirrored(ROUTE).items()}
+
+    def put_mirror(self, listener: str, target_group: str | None, percent: int) -> None:  # noqa: ARG002
+        super().put_mirror(ROUTE, None if target_group is None else SERVICES[target_group], percent)
 
 
 class View(GatewayRouter, ClusterWorkloads):
@@ -55,6 +66,8 @@ class GatewayCloud:
         self._follows = True
         self.history: list[tuple[datetime, int]] = [(datetime.min.replace(tzinfo=clock.now.tzinfo), 0)]
         self.rules: list[tuple[datetime, dict[str, str]]] = []
+        self.copied: list[tuple[datetime, int]] = []
+        """The shares of requests that were copied to the candidate, and since when."""
         self.before_weights: Callable[[dict[str, int]], None] = lambda weights: None
         self.before_rules: Callable[[], None] = lambda: None
         self.on_set_minimum: Callable[[str, int], None] | None = None
@@ -85,6 +98,9 @@ class GatewayCloud:
             self.history.append((self._clock(), weight))
         if self._watching and sent != (self.rules[-1][1] if self.rules else {}):
             self.rules.append((self._clock(), sent))
+        share = int(route_rules.mirrored(rules, SPACE).get(SERVICES[GREEN_TG], 0))
+        if share != (self.copied[-1][1] if self.copied else 0):
+            self.copied.append((self._clock(), share))
 
     def _resized(self, name: str) -> None:
         pods = [pod for (kind, _, _), pod in self.cluster.objects.items() if kind == "Pod"]
@@ -180,7 +196,8 @@ class GatewayCloud:
         ends = []
         for n in range(count):
             pod, ip = f"{name}-{n}", f"10.0.{SERVICES[target_group].endswith('green'):d}.{n + 1}"
-            meta = {"labels": labels, "ownerReferences": [{"uid": f"uid-{name}-1", "controller": True}]}
+            own = {**labels, ENVIRONMENT_LABEL: name.removeprefix("g-")}
+            meta = {"labels": own, "ownerReferences": [{"uid": f"uid-{name}-1", "controller": True}]}
             told = [{"type": "Ready", "status": str(ready), "lastTransitionTime": "2026-01-02T03:00:00Z"}]
             status = {"podIP": ip, "phase": "Running", "conditions": told}
             self.cluster.put("Pod", SPACE, pod, metadata={"creationTimestamp": "2026-01-02T02:59:00Z", **meta}, status=status)

@@ -1,4 +1,4 @@
-"""A mirror in the world of rollouts: Systems Manager and the two servers' logs in memory, which follow what is asked for."""
+"""A mirror in the world of rollouts: Systems Manager (or a route) and both servers' logs in memory, which follow it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,12 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError
+from gateway_cloud import SPACE, GatewayCloud, RouteByName
 from rollout_world import ANNA, World
 from turnout_components.mirror_setting import parameter
 from turnout_components.switch_record import Operator
 
 from turnout.rollout.controller import Controller
-from turnout.rollout.mirrors import Mirrors
+from turnout.rollout.mirrors import Mirrors, RouteMirrors
 
 GATES = [{"name": "errors", "kind": "errors"}, {"name": "health", "kind": "health"}]
 STABLE = parameter("g-blue")
@@ -34,8 +35,7 @@ class MirroredWorld(World):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.asked: list[tuple[datetime, int]] = []
-        """The shares that were asked for, and when."""
+        self._asked: list[tuple[datetime, int]] = []
         self.fails, self.lost, self.late = False, False, 0.0
         self.before_ssm: Callable[[], None] = lambda: None
         self.before_logs: Callable[[], None] = lambda: None
@@ -52,7 +52,24 @@ class MirroredWorld(World):
             "ec2": SimpleNamespace(describe_instances=self._instances),
             "logs": SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=self._pages)),
         }
-        self.mirrors = Mirrors(self.clients.__getitem__, "svc/dev", timedelta(seconds=60), timedelta(seconds=60))
+        minute = timedelta(seconds=60)
+        self.mirrors = Mirrors(self.clients.__getitem__, "svc/dev", minute, minute)
+        if isinstance(self.cloud, GatewayCloud):
+            cluster = self.cloud.cluster
+            cluster.log = self._log  # type: ignore[method-assign]
+            self.mirrors = RouteMirrors(RouteByName(cluster), cluster, SPACE, minute, minute, self.clock)
+
+    @property
+    def asked(self) -> list[tuple[datetime, int]]:
+        """The shares that were asked for, and when."""
+        return self.cloud.copied if isinstance(self.cloud, GatewayCloud) else self._asked
+
+    @property
+    def effects(self) -> list[tuple[Any, str]]:
+        """What is asked of Systems Manager is an effect too."""
+        if isinstance(self.cloud, GatewayCloud):
+            return super().effects
+        return [*super().effects, (self.clients["ssm"], "put_parameter"), (self.clients["ssm"], "delete_parameter")]
 
     def controller(self, operator: Operator = ANNA, **changes: Any) -> Controller:
         return super().controller(operator, **{"mirrors": self.mirrors, **changes})
@@ -76,7 +93,7 @@ class MirroredWorld(World):
     def _put(self, Name: str, Value: str, **_: Any) -> None:
         self.before_ssm()
         self.parameters[Name] = Value
-        self.asked.append((self.clock(), int(json.loads(Value)["share"])))
+        self._asked.append((self.clock(), int(json.loads(Value)["share"])))
 
     def _get(self, Name: str) -> Any:
         self.before_ssm()
@@ -88,7 +105,7 @@ class MirroredWorld(World):
         self.before_ssm()
         if self.parameters.pop(Name, None) is None:
             raise ParameterNotFound
-        self.asked.append((self.clock(), 0))
+        self._asked.append((self.clock(), 0))
 
     def _groups(self, AutoScalingGroupNames: list[str]) -> Any:
         ids = self.cloud.groups[AutoScalingGroupNames[0]].in_service
@@ -107,6 +124,13 @@ class MirroredWorld(World):
                 {"message": self._line(at, copies)} for at in seconds if self._share_at(at) and not (copies and self.lost)
             ]
         }
+
+    def _log(self, namespace: str, pod: str, container: str, seconds: int) -> list[str]:  # noqa: ARG002
+        """Of an environment's pods the first answers everything."""
+        now, copies = self.clock().timestamp(), pod.startswith("g-green")
+        known = range(int(now - seconds), int(now - self.late) + 1)
+        written = [at for at in known if self._share_at(at) and not (copies and self.lost)]
+        return [self._line(at, copies) for at in written] if pod.endswith("-0") else []
 
     def _share_at(self, second: int) -> int:
         moment = datetime.fromtimestamp(second, UTC)

@@ -15,6 +15,7 @@ from turnout.rollout.controller import Controller
 from turnout.rollout.measuring import spans_between
 from turnout.rollout.status import Compared, RolloutStatus, State
 
+ROUTERS = ("listener", "gateway")
 SHADOW = {"strategy": "shadow", "steps": [{"mirror": 30, "for": "10m"}]}
 THEN_CANARY = {"strategy": "canary", "steps": [{"mirror": 30, "for": "5m"}, {"set_weight": 100}, {"bake": "5m"}]}
 

@@ -20,6 +20,7 @@ from turnout.rollout.actions import RunSmokeTest
 from turnout.rollout.status import RolloutStatus, State
 from turnout.rollout.store import RolloutStore
 
+ROUTERS = ("listener", "gateway")
 WINDOWS = [f"Fri {hour:02}:{minute}-{hour:02}:{minute + 5}" for hour in (3, 4, 5) for minute in (10, 25, 40, 50)]
 """The clock begins on Friday at 03:00 UTC."""
 FIVE = timedelta(minutes=5)
@@ -87,8 +88,6 @@ class Run:
 
         world._smoke = tested  # type: ignore[method-assign]
         self.effects = Effects(world, at, after=after)
-        for name in ("put_parameter", "delete_parameter"):
-            self.effects.watch(world.clients["ssm"], name)
 
     def _somebody(self) -> None:
         """Approves five minutes after it is asked for, once; users find fault with a bad candidate then."""

@@ -1,7 +1,7 @@
 """A cluster's API in memory: resourceVersion and generation as Kubernetes counts them, and what a test scripts in between."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from turnout_components.cluster_api import Changed, ClusterError, Object, Unreachable
@@ -65,6 +65,10 @@ class FakeCluster:
     def delete(self, kind: str, namespace: str, name: str) -> bool:
         self._write(f"delete {kind} {name}")
         return self.objects.pop((kind, namespace, name), None) is not None
+
+    def log(self, namespace: str, pod: str, container: str, seconds: int) -> Sequence[str]:  # noqa: ARG002
+        """Nothing was written."""
+        return []
 
     def _write(self, what: str) -> None:
         self.writes.append(what)

@@ -3,7 +3,7 @@
 import pytest
 from fake_cluster import FakeCluster, accepting, answer
 from turnout_components import route_rules
-from turnout_components.cluster_api import Changed
+from turnout_components.cluster_api import Changed, ClusterError
 from turnout_components.live import Target
 from turnout_components.live_gateway import SERVICE_LABEL, GatewayRouter
 
@@ -132,6 +132,45 @@ def test_an_experiment_that_has_no_room_is_refused(api, router):
         api.objects["HTTPRoute", "shop", "svc"]["spec"]["rules"].append({"matches": [{"path": {"value": f"/{place}"}}]})
     with pytest.raises(LookupError, match="16 rules"):
         router.put_variants(ROUTE, {"a": GREEN})
+
+
+AUDIT = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "audit", "port": 80}}}
+TEAM = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-team", "value": "a"}], "remove": ["x"]}}
+
+
+@pytest.mark.parametrize("foreign", [[], [AUDIT], [TEAM], [TEAM, AUDIT]])
+def test_a_mirror_comes_and_goes_and_leaves_what_others_have_made(api, router, foreign):
+    api.objects["HTTPRoute", "shop", "svc"]["spec"]["rules"][0] = {**MAIN, **({"filters": foreign} if foreign else {})}
+    before = rules(api)
+    router.put_mirror(ROUTE, GREEN, 30)
+    assert router.mirrored(ROUTE) == {GREEN: 30}
+    router.put_mirror(ROUTE, GREEN, 50)
+    assert router.mirrored(ROUTE) == {GREEN: 50}
+    filters = rules(api)[0]["filters"]
+    ours = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "svc-green", "port": 8000}, "percent": 50}}
+    assert [each for each in filters if each["type"] == "RequestMirror"] == [each for each in foreign if each is AUDIT] + [ours]
+    (headers,) = [each["requestHeaderModifier"] for each in filters if each["type"] == "RequestHeaderModifier"]
+    assert headers["set"][-1] == {"name": "x-turnout-mirrored", "value": "1"}
+    assert router.weights(ROUTE) == {BLUE: 1, GREEN: 0}
+    router.put_mirror(ROUTE, None, 0)
+    assert rules(api) == before
+    assert router.mirrored(ROUTE) == {}
+
+
+def test_copies_that_a_gateway_does_not_take_are_told(api, router):
+    api.after = lambda route: answer(route, "False", "ResolvedRefs", "BackendNotFound")
+    with pytest.raises(ClusterError, match="copies for Service/shop/svc-green are not in force"):
+        router.put_mirror(ROUTE, GREEN, 30)
+    router.put_mirror(ROUTE, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("part", "percent"), [({}, 100), ({"percent": 5}, 5), ({"fraction": {"numerator": 1, "denominator": 8}}, 12.5)]
+)
+def test_how_much_somebody_elses_filter_copies_is_read(api, router, part, percent):
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "svc-green", "port": 8000}, **part}}
+    api.objects["HTTPRoute", "shop", "svc"]["spec"]["rules"][0] = {**MAIN, "filters": [mirror]}
+    assert router.mirrored(ROUTE) == {GREEN: percent}
 
 
 def test_a_route_that_not_every_gateway_has_looked_at_is_not_in_force(api):

@@ -1,4 +1,4 @@
-"""A rollout's mirror: asked for in Systems Manager, compared from both sides' logs."""
+"""A rollout's mirror, compared from both sides' logs: asked for in Systems Manager, or on a route (`RouteMirrors`)."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from turnout_components.cluster_api import ClusterApi, ClusterError
+from turnout_components.live import utc_now
+from turnout_components.live_gateway import GatewayRouter
 from turnout_components.mirror import TIMEOUT, Mirror
 from turnout_components.mirror_setting import MirrorSetting, instances
 from turnout_components.rollout_spec import GateKind
@@ -14,12 +17,15 @@ from turnout_components.switch_record import SwitchRecord
 from turnout.analysis.measurement import Count, Sample, Side, Window
 from turnout.analysis.shadow import Line, Rules, Shadow, compare
 from turnout.metrics.mirror_logs import MirrorLogs
+from turnout.metrics.pod_logs import PodLogs
 from turnout.metrics.provider import Span
 from turnout.rollout.measuring import spans_between
 from turnout.rollout.status import Compared, RolloutStatus
 
 SAMPLES = 20
 """Samples that a status keeps."""
+WHOLE = 100
+"""Percent."""
 SPANS_A_LOOK = 5
 """How many spans' logs are read at once. A look is to end within its lease; what is written down after it is not read again."""
 
@@ -77,7 +83,7 @@ class Mirrors:
         copies = self._logs(status.candidate).lines(span.start - near, span.end + near) if live else []
         return live, [line for line in copies if line.copy and line.id in ids]
 
-    def _logs(self, environment: str) -> MirrorLogs:
+    def _logs(self, environment: str) -> "MirrorLogs | PodLogs":
         return MirrorLogs(self._client("logs"), f"/turnout/{self._key}/{environment}")
 
     def _rules(self, status: RolloutStatus) -> Rules:
@@ -99,6 +105,48 @@ class Mirrors:
         state = record.environments[status.candidate]
         group = self._client("elbv2").describe_target_groups(TargetGroupArns=[state.target_group])["TargetGroups"][0]
         return instances(self._client("autoscaling"), self._client("ec2"), str(state.group), int(group["Port"]))
+
+
+class RouteMirrors(Mirrors):
+    """The mirror of one service on platform kubernetes: a filter of its route. Copies reach whatever pods the candidate's
+    Service has, so nothing is to be asked for again when these change."""
+
+    def __init__(
+        self,
+        router: GatewayRouter,
+        api: ClusterApi,
+        namespace: str,
+        period: timedelta,
+        delay: timedelta,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._router, self._api, self._namespace, self._clock = router, api, namespace, clock
+        self._period, self._delay = period, delay
+
+    def share(self, status: RolloutStatus, record: SwitchRecord) -> int:
+        """As for `Mirrors`; where the cluster does not say, as the status has it."""
+        try:
+            found = self._router.mirrored(str(record.listener))
+        except ClusterError:
+            return status.mirror
+        if not found:
+            return 0
+        wanted = record.environments[status.candidate].target_group
+        return round(found[wanted]) if set(found) == {wanted} else -1
+
+    def put(self, status: RolloutStatus, record: SwitchRecord, share: int) -> None:
+        target = record.environments[status.candidate].target_group if share else None
+        self._router.put_mirror(str(record.listener), target, share)
+
+    def _lines(self, status: RolloutStatus, span: Span) -> tuple[list[Line], list[Line]]:
+        """As for `Mirrors`. A route's filter tells no server which requests it copied: where it copies a part, what has no copy
+        is not known to be missing."""
+        live, copies = super()._lines(status, span)
+        known = {line.id for line in copies}
+        return (live if status.mirror == WHOLE else [line for line in live if line.id in known]), copies
+
+    def _logs(self, environment: str) -> PodLogs:
+        return PodLogs(self._api, self._namespace, environment, self._clock)
 
 
 def _window(status: RolloutStatus, span: Span, shadow: Shadow, live: list[Line], copies: list[Line]) -> Window:

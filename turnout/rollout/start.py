@@ -104,7 +104,7 @@ def startable(record: SwitchRecord | None, cloud: LiveCloud) -> SwitchRecord:
         )
     if cloud.is_sticky(record.listener):
         raise SwitchRefused(
-            "clients are kept where they were first sent, which comes before the weights, and a return would end their sessions: "
+            "clients are kept where they were first sent, past the weights, and a return would end their sessions: "
             "switch off TargetGroupStickinessConfig of the listener's default action, or sessionPersistence of the route's rule"
         )
     if live != record.traffic.weights:
