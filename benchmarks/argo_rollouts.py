@@ -106,9 +106,11 @@ def main() -> int:
         sides: dict[str, Side] = {"Turnout": ours, "Argo Rollouts": theirs}
         for name, side in sides.items():
             found[name] = {"good": measured(target, side, side.good, args.runs, bad=False)}
+            print(f"{name}: {len(found[name]['good'])} good releases rolled out", file=sys.stderr)
         for name, side in sides.items():
             side.prepare()
             found[name]["bad"] = measured(target, side, side.bad, args.runs, bad=True)
+            print(f"{name}: {len(found[name]['bad'])} bad releases taken back", file=sys.stderr)
         _print(found, theirs, versions(given.program), args.json)
     return 0
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from turnout_components.kubernetes_names import ENVIRONMENT_LABEL
 
-from benchmarks.argo_rollouts_world import BAD, NEW, OLD, Argo, World, add_gateway
+from benchmarks.argo_rollouts_world import BAD, NEW, OLD, SPEED, Argo, World, add_gateway
 from benchmarks.prometheus import ERRORS, REQUESTS
 from benchmarks.service import release
 from benchmarks.waiting import wait_for
@@ -28,7 +28,7 @@ OBJECTIVE = 0.99
 """Share of requests that are to be answered without a 5xx, for both."""
 WINDOW = 3
 """Seconds over which Argo's query takes its rates: twelve scrapes."""
-PERIOD, DELAY = 10.0, 5.0
+PERIOD, DELAY = SPEED, SPEED / 2
 """Of Turnout's measurements, in the local cluster's seconds: a value a second, half a second late."""
 WITHIN = 240.0
 

@@ -38,8 +38,8 @@ from turnout.stacks import load as load_stack
 
 ROOT = Path(__file__).parents[1]
 STACK = "local-kubernetes"
-SPEED = 10.0
-"""Of the local cluster: divides probes' periods and preStop sleeps."""
+SPEED = 2.0
+"""Of the local cluster: divides probes' periods, and so the time that a server has to start, and preStop sleeps."""
 GIVEN = "ARGO_ROLLOUTS"
 """Names a build of the controller; its definitions are in `crds` beside it."""
 USERS = "users"
@@ -251,12 +251,12 @@ def _two_releases(config: dict[str, Any]) -> None:
 
 
 def _assets(folder: Path, found: Binaries, crds: Path, log: Path) -> Path:
-    """The control plane's programs with an API server that keeps an audit log, and all custom resources."""
+    """The control plane's programs with an API server that keeps an audit log, and the custom resources of both sides."""
     folder.mkdir(parents=True)
     for program in found.programs.iterdir():
         if program.is_file():
             (folder / program.name).symlink_to(program)
-    shutil.copytree(found.crds, folder / "crds")
+    shutil.copytree(found.crds / "gateway-api", folder / "crds" / "gateway-api")
     shutil.copytree(crds, folder / "crds", dirs_exist_ok=True)
     (folder / "crds" / "split.yaml").write_text(json.dumps(_SPLIT))
     policy = {
