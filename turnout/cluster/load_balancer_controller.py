@@ -38,27 +38,37 @@ class LoadBalancerControllerError(RuntimeError):
 
 
 class LoadBalancerController:
-    """One controller; its process ends with the thread that called `start`. `folder`: its own. `speed` divides its waits."""
+    """One controller; its process ends with the thread that called `start`. `folder`: its own; `endpoint`: of AWS's API;
+    `speed` divides its waits."""
 
     def __init__(
-        self, client: Client, folder: Path, program: Path, kubeconfig: Path, registry: Registry, ports: Ports, speed: float
+        self,
+        client: Client,
+        folder: Path,
+        program: Path,
+        kubeconfig: Path,
+        endpoint: str,
+        registry: Registry,
+        ports: Ports,
+        speed: float,
     ) -> None:
         self._client = client
         self._folder = folder
         self._program = program
         self._kubeconfig = kubeconfig
+        self._endpoint = endpoint
         self._registry = registry
         self._ports = ports
         self._speed = speed
         self._process: Popen[bytes] | None = None
 
-    def start(self, endpoint: str) -> None:
-        """Returns when its webhooks are in force. `endpoint`: of AWS's API.
+    def start(self) -> None:
+        """Returns when its webhooks are in force.
 
         Raises `LoadBalancerControllerError`."""
         authority = webhooks.certify(self._folder / "certificates")
         webhook, health = self._ports.take(), self._ports.take()
-        command = [str(self._program), *self._flags(endpoint, webhook, health)]
+        command = [str(self._program), *self._flags(webhook, health)]
         self._process = processes.spawn(command, self._registry, self._log, self._folder, _environ(self._folder))
         self._await(f"http://127.0.0.1:{health}/readyz")
         webhooks.register_all(self._client, f"https://127.0.0.1:{webhook}", authority)
@@ -69,14 +79,14 @@ class LoadBalancerController:
             processes.end([self._process], _GRACE)
             self._registry.remove(self._process.pid)
 
-    def _flags(self, endpoint: str, webhook: int, health: int) -> list[str]:
+    def _flags(self, webhook: int, health: int) -> list[str]:
         """Gateways of this cluster are Envoy's, so its own controllers for them rest."""
         return [
             f"--kubeconfig={self._kubeconfig}",
             "--cluster-name=turnout-local",
             f"--aws-region={_REGION}",
             f"--aws-vpc-id={_VPC}",
-            f"--aws-api-endpoints={','.join(f'{service}={endpoint}' for service in _SERVICES)}",
+            f"--aws-api-endpoints={','.join(f'{service}={self._endpoint}' for service in _SERVICES)}",
             "--enable-leader-election=false",
             "--feature-gates=ALBGatewayAPI=false,NLBGatewayAPI=false",
             f"--webhook-cert-dir={self._folder / 'certificates'}",

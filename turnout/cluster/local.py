@@ -85,24 +85,25 @@ class LocalCluster:
         self._gateway.start()
 
     def _fill_target_groups(self, client: Client, kubeconfig: Path) -> None:
-        folder, tools = self._folder / "load-balancer-controller", self._tools
-        if not self._real_controller:
-            assert self._watch is not None
+        folder = self._folder / "load-balancer-controller"
+        if self._real_controller:
+            self._balancers = [self._controller(client, folder, kubeconfig)]
+        elif self._watch is not None:
             self._balancers = [TargetGroups(client, self._watch, self._balancing), ReadinessGates(client, folder)]
+        try:
             for one in self._balancers:
                 one.start()
-            return
-        program = binaries.optional(LOAD_BALANCER_CONTROLLER) / PROGRAM
-        if not program.exists():
-            raise PartError(
-                f"no {PROGRAM} on this machine. Build it: `python -m tools.kubernetes {LOAD_BALANCER_CONTROLLER.folder}`"
-            )
-        controller = LoadBalancerController(client, folder, program, kubeconfig, tools.registry, tools.ports, tools.speed)
-        self._balancers = [controller]
-        try:
-            controller.start(tools.endpoint())
         except LoadBalancerControllerError as error:
             raise PartError(str(error)) from None
+
+    def _controller(self, client: Client, folder: Path, kubeconfig: Path) -> LoadBalancerController:
+        part, tools = LOAD_BALANCER_CONTROLLER, self._tools
+        program = binaries.optional(part) / PROGRAM
+        if not program.exists():
+            raise PartError(f"no {PROGRAM} on this machine. Build it: `python -m tools.kubernetes {part.folder}`")
+        return LoadBalancerController(
+            client, folder, program, kubeconfig, tools.endpoint(), tools.registry, tools.ports, tools.speed
+        )
 
     def _balancing(self, region: str) -> Any:
         """ELBv2's client of a region; the local account asks for no particular key."""
