@@ -13,8 +13,11 @@ from turnout_components.ingress import Ingress
 from turnout_components.model_deployment import ModelDeployment
 from turnout_components.network import Network
 from turnout_components.resolve import Size
+from turnout_components.rollout_runner import RolloutRunnerArgs
+from turnout_components.runner_reach import RunnerClusterArgs
+from turnout_components.service_namespace import ServiceNamespace
 from turnout_components.service_secrets import ServiceSecrets
-from turnout_components.traffic_switch import SwitchedEnvironment
+from turnout_components.traffic_switch import SwitchedEnvironment, TrafficSwitch
 
 from infra.config_clusters import Cluster
 from infra.settings import CONFIG_REFUSED, Settings
@@ -96,6 +99,25 @@ def switched(environments: Mapping[str, ModelDeployment], sizes: Mapping[str, Si
         }
         for name, environment in environments.items()
     }
+
+
+def runner_args(
+    settings: Settings, switch: TrafficSwitch, network: Network, cluster: EksCluster, namespace: ServiceNamespace
+) -> RolloutRunnerArgs:
+    """What a `RolloutRunner` takes: it stands in the cluster's network, where a private endpoint answers."""
+    step_down = settings.kubernetes.step_down
+    reached: RunnerClusterArgs = {
+        "name": cluster.name,
+        "namespace": namespace.namespace,
+        "vpc": {
+            "vpc_id": network.vpc_id,
+            "subnet_ids": network.private_subnet_ids,
+            "cluster_security_group_id": cluster.security_group_id,
+        },
+        "step_down_image": step_down.image if step_down else None,
+        "step_down_account": step_down.account if step_down else None,
+    }
+    return {**settings.runner_args(switch), "cluster": reached}
 
 
 def admit_balancer(

@@ -8,6 +8,7 @@ from turnout_components.eks_node_group import EksNodeGroup
 from turnout_components.ingress import Ingress
 from turnout_components.model_deployment import ModelDeployment
 from turnout_components.network import Network
+from turnout_components.rollout_runner import RolloutRunner
 from turnout_components.service_namespace import ServiceNamespace
 from turnout_components.service_secrets import ServiceSecrets
 from turnout_components.traffic_switch import TrafficSwitch
@@ -80,6 +81,10 @@ def program(settings: Settings) -> dict[str, Any]:
         },
         on_aws,
     )
+    if settings.runner is not None:
+        providers: Any = [on_aws.provider, in_cluster.provider]
+        args = eks.runner_args(settings, switch, network, cluster, namespace)
+        RolloutRunner(f"{service}-rollouts", args, pulumi.ResourceOptions(providers=providers))
     return {
         "url": ingress.dns_name.apply(lambda name: settings.url(name, settings.ingress.port)),
         "test_url": ingress.dns_name.apply(lambda name: settings.url(name, settings.ingress.test_port)),

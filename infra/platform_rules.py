@@ -6,8 +6,9 @@ from typing import Any
 
 from turnout_components import checks, route_specs
 from turnout_components.checks import Fault
+from turnout_components.network import Nat
 
-from infra.config import Cloud, Ingress, Platform, Protocol
+from infra.config import Cloud, Ingress, Network, Platform, Protocol, Runner
 from infra.config_clusters import NAME, Cluster, Gateway, Kubernetes
 from infra.pod_settings import scaling_faults, secret_faults
 from infra.section import Section
@@ -35,7 +36,6 @@ FOREIGN: Mapping[Platform, Mapping[str, tuple[str, ...]]] = {
     Platform.EKS: {
         "kubernetes": ("context", "gateway"),
         "pool": _NODE,
-        "runner": (),
         "ingress": ("alpn_policy",),
         "scaling": (),
     },
@@ -81,13 +81,14 @@ def _said(section: Any) -> dict[str, Any]:
 _INSTEAD = {
     **{f"pool.{field}": "leave it out: nodes are of the cluster; on EKS those of turnout:cluster" for field in _MACHINE},
     "pool.mirror_image": "leave it out: a mirror is a filter of the route",
+    "runner": "leave it out: no function of AWS's; a Job that runs `turnout rollout run` drives (docs/rollout-runner.md)",
     "secrets.names": "leave it out, and name where the values are in turnout:secrets.references",
 }
 
 
 def _instead(platform: Platform, path: str) -> str:
     return (
-        _INSTEAD.get(path, "leave it out")
+        _INSTEAD.get(path) or _INSTEAD.get(path.partition(".")[0], "leave it out")
         if platform is not Platform.EC2
         else "leave it out, or write another turnout:platform"
     )
@@ -120,6 +121,13 @@ def on_eks(cluster: Cluster | None, ingress: Ingress) -> Iterable[Fault]:
         yield Fault("ingress.protocol", "tcp", "is not carried on EKS", "write http, or turnout:platform: ec2")
 
 
+def runner_network(runner: Runner | None, network: Network) -> Iterable[Fault]:
+    """The function stands in the cluster's network, and calls AWS from there."""
+    if runner is not None and network.cidr is not None and network.nat is Nat.NONE:
+        fix = "write single or per_zone, or leave turnout:runner out: it calls AWS from the private subnets"
+        yield Fault("network.nat", "none", "leads the rollout runner nowhere", fix)
+
+
 def record_place(record_table: str) -> Iterable[Fault]:
     """The record's ConfigMaps have a namespace to themselves."""
     if not re.match(NAME, record_table):
@@ -129,4 +137,4 @@ def record_place(record_table: str) -> Iterable[Fault]:
 Rules = tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...]
 _ON_BOTH: Rules = ((("kubernetes", "pool"), scaling_faults), (("secrets",), secret_faults))
 ON_KUBERNETES: Rules = (*_ON_BOTH, (("cloud", "kubernetes"), on_kubernetes), (("record_table",), record_place))
-ON_EKS: Rules = (*_ON_BOTH, (("cluster", "ingress"), on_eks))
+ON_EKS: Rules = (*_ON_BOTH, (("cluster", "ingress"), on_eks), (("runner", "network"), runner_network))

@@ -246,6 +246,7 @@ _IN_AN_ACCOUNT: _Rules = (
     (("ingress", "cloud", "region"), _ingress_faults),
     (("rollout", "ingress"), _experiment_faults),
     (("rollout", "cloud", "ingress"), _downtime_faults),
+    (("runner", "rollout"), _runner_faults),
 )
 _ON_INSTANCES: _Rules = (
     (("pool", "cloud"), _pool_faults),
@@ -253,7 +254,6 @@ _ON_INSTANCES: _Rules = (
     (("secrets", "seeds"), _secret_faults),
     (("scaling", "pool", "ingress"), _scaling_faults),
     (("pool", "rollout", "cloud", "ingress"), _mirror_faults),
-    (("runner", "rollout"), _runner_faults),
 )
 _OF: Mapping[Platform, _Rules] = {
     Platform.EC2: (*_IN_AN_ACCOUNT, *_ON_INSTANCES),

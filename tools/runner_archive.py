@@ -20,9 +20,9 @@ PYTHON = "3.12"
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_28_aarch64")
 """Of wheels that Amazon Linux 2023 runs (glibc 2.34)."""
 PACKAGES = (
-    *("annotated-types", "anyio", "botocore", "certifi", "h11", "httpcore", "httpx", "idna", "jmespath", "numpy", "pydantic"),
-    *("pydantic-core", "python-dateutil", "pyyaml", "scipy", "six", "tenacity", "typing-extensions", "typing-inspection"),
-    "urllib3",
+    *("annotated-types", "anyio", "botocore", "certifi", "h11", "httpcore", "httpcore2", "httpx", "httpx2", "idna", "jmespath"),
+    *("lightkube", "lightkube-models", "msgspec", "numpy", "pydantic", "pydantic-core", "python-dateutil", "pyyaml", "scipy"),
+    *("six", "tenacity", "truststore", "typing-extensions", "typing-inspection", "urllib3"),
 )
 """All that the handler imports, and what that imports; a test imports it with nothing else there."""
 CODE = ("turnout/__init__.py", "turnout/analysis", "turnout/metrics", "turnout/rollout")
@@ -31,7 +31,9 @@ CALLED = frozenset(
     {"autoscaling", "cloudwatch", "dynamodb", "ec2", "elbv2", "logs", "scheduler", "secretsmanager", "sns", "ssm"}
 )
 """The services that the handler calls; `tests/access/test_rollout_runner_access.py` holds them against its calls."""
-SERVICES = CALLED | {"sso", "sso-oidc", "sts"}
+ON_EKS = frozenset({"eks", "sts"})
+"""By which it finds the cluster, and has a token for it."""
+SERVICES = CALLED | ON_EKS | {"sso", "sso-oidc"}
 """Whose descriptions of botocore's are packed: also those that credentials come from."""
 UNZIPPED = 250 * 1024 * 1024
 """What a function's code may be, unpacked ("Lambda quotas")."""

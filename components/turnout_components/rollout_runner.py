@@ -1,7 +1,7 @@
 """Drives rollouts where nobody runs a command: a schedule that invokes a Lambda function every minute."""
 
 import json
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 from pulumi_aws import cloudwatch, iam, lambda_, scheduler
@@ -9,6 +9,8 @@ from pulumi_aws import cloudwatch, iam, lambda_, scheduler
 from turnout_components import arguments, checks, runner_policy
 from turnout_components.items import DEFAULT_TABLE
 from turnout_components.naming import ROLE_NAME_ROOM, shorten
+from turnout_components.platforms import EKS
+from turnout_components.runner_reach import RunnerClusterArgs, admitted, connected
 
 HANDLER = "turnout.rollout.handler.handler"
 RUNTIME = "python3.12"
@@ -31,7 +33,7 @@ class RolloutRunnerArgs(TypedDict):
     listener_arn: pulumi.Input[str]
     """The production listener, the only one whose weights the function may change (`TrafficSwitch.listener_arn`)."""
     step_down_role_arn: pulumi.Input[str]
-    """What a standby's schedules run as (`TrafficSwitch.step_down_role_arn`)."""
+    """What a standby's schedules run as (`TrafficSwitch.step_down_role_arn`); on EKS there are none."""
     code_bucket: pulumi.Input[str]
     """Bucket of the archive. It is larger than the 50 MB that Lambda takes without one ("Lambda quotas")."""
     code_key: pulumi.Input[str]
@@ -40,6 +42,8 @@ class RolloutRunnerArgs(TypedDict):
     """The archive's version, in a bucket that has versions. Default: the newest at the time."""
     record_table: NotRequired[pulumi.Input[str]]
     """DynamoDB table of the switch record and the rollouts. Default turnout-switch."""
+    cluster: NotRequired[RunnerClusterArgs | None]
+    """The EKS cluster that the service runs on. Default: it runs on instances."""
     topic_arn: NotRequired[pulumi.Input[str | None]]
     """SNS topic of the rollouts' alerts (`turnout:rollout.alerts.topic`). Default: none may be published to."""
     topic_key_arn: NotRequired[pulumi.Input[str | None]]
@@ -91,6 +95,10 @@ class RolloutRunner(pulumi.ComponentResource):
             opts=self._own,
         )
         role, may = self._role(args, log.name)
+        cluster = args.get("cluster")
+        place = cluster.get("vpc") if cluster else None
+        reach = admitted(self, name, args["service"], cluster, role.arn) if cluster else []
+        network, rules = connected(self, name, place, self._tags) if place else (None, [])
         function = lambda_.Function(
             f"{name}-function",
             name=self.function_name,
@@ -105,16 +113,10 @@ class RolloutRunner(pulumi.ComponentResource):
             timeout=args.get("timeout", 75),
             memory_size=args.get("memory", 512),
             reserved_concurrent_executions=args.get("concurrency", 2),
-            environment={
-                "variables": {
-                    "TURNOUT_SERVICE": args["service"],
-                    "TURNOUT_STACK": pulumi.get_stack(),
-                    "TURNOUT_TABLE": args.get("record_table", DEFAULT_TABLE),
-                    "TURNOUT_LOOK": f"{args.get('look', 5):g}",
-                }
-            },
+            environment={"variables": _variables(args)},
+            vpc_config=cast(Any, network),
             tags=self._tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[log, may]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[log, may, *reach, *rules]),
         )
         invocations = lambda_.FunctionEventInvokeConfig(
             f"{name}-invocations",
@@ -133,6 +135,7 @@ class RolloutRunner(pulumi.ComponentResource):
 
     def _role(self, args: RolloutRunnerArgs, log_group: pulumi.Output[str]) -> tuple[iam.Role, iam.RolePolicy]:
         """What the function runs as."""
+        cluster = args.get("cluster")
         known = pulumi.Output.all(
             service=args["service"],
             region=args["region"],
@@ -143,6 +146,8 @@ class RolloutRunner(pulumi.ComponentResource):
             topic_arn=args.get("topic_arn"),
             topic_key_arn=args.get("topic_key_arn"),
             webhook=args.get("webhook"),
+            cluster=cluster["name"] if cluster else None,
+            in_vpc=bool(cluster and cluster.get("vpc")),
         )
         policy = known.apply(lambda k: json.dumps(runner_policy.runner_policy(stack=pulumi.get_stack(), **k)))
         trust = json.dumps(runner_policy.ASSUME_BY_LAMBDA)
@@ -215,6 +220,21 @@ class RolloutRunner(pulumi.ComponentResource):
             treat_missing_data="breaching",
             **common,
         )
+
+
+def _variables(args: RolloutRunnerArgs) -> dict[str, pulumi.Input[str]]:
+    """The handler's settings."""
+    found: dict[str, pulumi.Input[str]] = {
+        "TURNOUT_SERVICE": args["service"],
+        "TURNOUT_STACK": pulumi.get_stack(),
+        "TURNOUT_TABLE": args.get("record_table", DEFAULT_TABLE),
+        "TURNOUT_LOOK": f"{args.get('look', 5):g}",
+    }
+    if cluster := args.get("cluster"):
+        found |= {"TURNOUT_PLATFORM": EKS, "TURNOUT_CLUSTER": cluster["name"]}
+        steps = {f"TURNOUT_STEP_DOWN_{part.upper()}": cluster.get(f"step_down_{part}") for part in ("image", "account")}
+        found |= {name: value for name, value in steps.items() if value is not None}
+    return found
 
 
 def _function_name(service: str) -> str:

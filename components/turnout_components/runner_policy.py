@@ -25,6 +25,13 @@ TIMEOUTS = range(30, 901)
 """Seconds. A function has at most 900 ("Lambda quotas"); below 30 there is no time for two looks."""
 MEMORIES = range(256, 10_241)
 """MB. Lambda's quota, and what numpy and scipy need at least."""
+_SEEN_OF_GROUPS = ("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScheduledActions", "ec2:DescribeInstances")
+_INTERFACES = (
+    *("CreateNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets", "DeleteNetworkInterface"),
+    *("AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"),
+)
+"""What Lambda needs in a function's name to put it into a VPC ("Giving Lambda functions access to resources in an Amazon VPC",
+AWS Lambda Developer Guide)."""
 _HASHED = 7
 """What `naming.shorten` puts in the place of a name's end."""
 
@@ -41,29 +48,28 @@ def runner_policy(
     topic_arn: str | None = None,
     topic_key_arn: str | None = None,
     webhook: str | None = None,
+    cluster: str | None = None,
+    in_vpc: bool = False,
 ) -> dict[str, Any]:
     """The inline policy of the function's role.
 
     What describes load balancers, groups and instances, and GetMetricData, name no resource. All else is held to this service
     in this stack: its items of the table, its production listener with its rules, its groups, their step-downs and mirrors,
-    its environments' logs, its topic and the webhook's secret.
+    its environments' logs, its topic and the webhook's secret. With the EKS `cluster` of that name in place of groups: what it
+    may do there, the cluster says. `in_vpc`: Lambda makes its network interfaces.
     """
     place = f"arn:{arn_partition(region)}"
     rules = listener_arn.replace(":listener/", ":listener-rule/", 1)
-    own_groups = f"{service}-{stack}-*"
-    groups = f"{place}:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/{own_groups}"
-    mirrors = f"{place}:ssm:{region}:*:parameter{mirror_parameter(own_groups)}"
-    # A log group's ARN ends with :* or does not ("Overview of managing access permissions to your CloudWatch Logs resources").
-    requests = f"{place}:logs:{region}:*:log-group:/turnout/{service}/{stack}/*"
-    schedules = f"{place}:scheduler:{region}:*:schedule/default/{_schedule_prefix(service, stack)}*"
     log = f"{place}:logs:{region}:*:log-group:{log_group}"
     # ForAllValues holds where the key is missing too ("Single-valued vs. multivalued context keys", IAM User Guide).
     keys = {
         "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{service}/{stack}", f"{service}/{stack}/*"]},
         "Null": {"dynamodb:LeadingKeys": "false"},
     }
-    passed = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
-    group_actions = ("UpdateAutoScalingGroup", "PutScheduledUpdateGroupAction", "DeleteScheduledAction", "DeleteWarmPool")
+    if cluster:
+        workloads = [allow("FindCluster", ["eks:DescribeCluster"], [f"{place}:eks:{region}:*:cluster/{cluster}"])]
+    else:
+        workloads = _on_groups(service, stack, region, step_down_role_arn)
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -76,10 +82,8 @@ def runner_policy(
             allow(
                 "See",
                 [
-                    "autoscaling:DescribeAutoScalingGroups",
-                    "autoscaling:DescribeScheduledActions",
+                    *(() if cluster else _SEEN_OF_GROUPS),
                     "cloudwatch:GetMetricData",
-                    "ec2:DescribeInstances",
                     "elasticloadbalancing:DescribeListeners",
                     "elasticloadbalancing:DescribeRules",
                     "elasticloadbalancing:DescribeTargetGroups",
@@ -90,23 +94,36 @@ def runner_policy(
             allow("MoveTraffic", ["elasticloadbalancing:ModifyListener"], [listener_arn]),
             allow("SendVariants", ["elasticloadbalancing:CreateRule"], [listener_arn]),
             allow("EndVariants", ["elasticloadbalancing:DeleteRule"], [f"{rules}/*"]),
-            allow("SizeOwnGroups", [f"autoscaling:{action}" for action in group_actions], [groups]),
-            allow(
-                "ScheduleStepDowns",
-                ["scheduler:CreateSchedule", "scheduler:DeleteSchedule", "scheduler:GetSchedule"],
-                [schedules],
-            ),
-            allow("LetSchedulesStepDown", ["iam:PassRole"], [step_down_role_arn], passed),
-            allow(
-                "AskForMirrors", [f"ssm:{action}" for action in ("DeleteParameter", "GetParameter", "PutParameter")], [mirrors]
-            ),
-            allow("ReadMirroredRequests", ["logs:FilterLogEvents"], [requests]),
+            *workloads,
             allow("WriteOwnLog", ["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log}:*"]),
+            *([allow("StandInNetwork", [f"ec2:{action}" for action in _INTERFACES], ["*"])] if in_vpc else []),
             *([allow("TellPeople", ["sns:Publish"], [topic_arn])] if topic_arn else []),
             *([_encrypt(topic_arn, topic_key_arn)] if topic_arn and topic_key_arn else []),
             *secrets([webhook] if webhook else [], region, None, ""),
         ],
     }
+
+
+def _on_groups(service: str, stack: str, region: str, step_down_role_arn: str) -> list[dict[str, Any]]:
+    """What holds servers where they are instances."""
+    place = f"arn:{arn_partition(region)}"
+    own_groups = f"{service}-{stack}-*"
+    groups = f"{place}:autoscaling:{region}:*:autoScalingGroup:*:autoScalingGroupName/{own_groups}"
+    mirrors = f"{place}:ssm:{region}:*:parameter{mirror_parameter(own_groups)}"
+    # A log group's ARN ends with :* or does not ("Overview of managing access permissions to your CloudWatch Logs resources").
+    requests = f"{place}:logs:{region}:*:log-group:/turnout/{service}/{stack}/*"
+    schedules = f"{place}:scheduler:{region}:*:schedule/default/{_schedule_prefix(service, stack)}*"
+    passed = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    sized = ("UpdateAutoScalingGroup", "PutScheduledUpdateGroupAction", "DeleteScheduledAction", "DeleteWarmPool")
+    scheduled = ("CreateSchedule", "DeleteSchedule", "GetSchedule")
+    mirrored = ("DeleteParameter", "GetParameter", "PutParameter")
+    return [
+        allow("SizeOwnGroups", [f"autoscaling:{action}" for action in sized], [groups]),
+        allow("ScheduleStepDowns", [f"scheduler:{action}" for action in scheduled], [schedules]),
+        allow("LetSchedulesStepDown", ["iam:PassRole"], [step_down_role_arn], passed),
+        allow("AskForMirrors", [f"ssm:{action}" for action in mirrored], [mirrors]),
+        allow("ReadMirroredRequests", ["logs:FilterLogEvents"], [requests]),
+    ]
 
 
 def _encrypt(topic_arn: str, key_arn: str) -> dict[str, Any]:

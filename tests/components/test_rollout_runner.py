@@ -7,6 +7,8 @@ import pytest
 from component_args import SERVICE
 from recording import ACCOUNT, AUTO_SUFFIX, ELB, Recording, record
 from turnout_components import runner_policy
+from turnout_components.cluster_rights import WORKLOADS
+from turnout_components.platforms import EKS, Place
 from turnout_components.rollout_runner import RolloutRunner
 
 from turnout.rollout import handler
@@ -233,3 +235,54 @@ def test_a_step_down_s_schedule_is_allowed_whatever_its_name_is_cut_to(service: 
     (resource,) = next(s for s in policy["Statement"] if s["Sid"] == "ScheduleStepDowns")["Resource"]
     assert resource.endswith("*")
     assert f"arn:aws:scheduler:us-east-1:*:schedule/default/{name}".startswith(resource[:-1])
+
+
+VPC = {"vpc_id": "vpc-1", "subnet_ids": ["subnet-1", "subnet-2"], "cluster_security_group_id": "sg-cluster"}
+IN_CLUSTER: dict[str, Any] = {"name": "models", "namespace": "shop", "vpc": VPC}
+
+
+def test_on_eks_the_handler_finds_its_cluster_and_what_steps_down_there() -> None:
+    steps = {"step_down_image": "k@sha256:1", "step_down_account": "stepper"}
+    found = made(cluster={**IN_CLUSTER, **steps}, record_table="records")
+    settings = Settings.of({**found.one(":Function").inputs["environment"]["variables"], "AWS_REGION": "us-east-1"})
+    assert settings.place() == Place(EKS, "records", cluster="models", **steps)
+    plain = made(cluster=IN_CLUSTER).one(":Function").inputs["environment"]["variables"]
+    assert set(plain) & {"TURNOUT_STEP_DOWN_IMAGE", "TURNOUT_STEP_DOWN_ACCOUNT"} == set()
+
+
+def test_on_eks_the_function_s_group_may_do_in_one_namespace_what_a_driver_needs_and_no_more() -> None:
+    found = made(cluster=IN_CLUSTER)
+    role, binding = found.one(":Role", "cluster-role").inputs, found.one(":RoleBinding").inputs
+    entry = found.one(":AccessEntry").inputs
+    rights = {(right.group, right.resource): set(right.verbs) for right in WORKLOADS}
+    assert {(r["apiGroups"][0], r["resources"][0]): set(r["verbs"]) for r in role["rules"]} == rights
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "shop"
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert [subject["name"] for subject in binding["subjects"]] == entry["kubernetesGroups"]
+    assert {subject["kind"] for subject in binding["subjects"]} == {"Group"}
+    assert entry["clusterName"] == "models"
+    assert entry["principalArn"] == found.one(":Function").inputs["role"]
+
+
+def test_on_eks_the_function_stands_where_a_private_endpoint_answers_and_is_let_in() -> None:
+    found = made(cluster=IN_CLUSTER)
+    own = found.one(":SecurityGroup")
+    network = found.one(":Function").inputs["vpcConfig"]
+    assert network["subnetIds"] == ["subnet-1", "subnet-2"]
+    way_in = found.one(":SecurityGroupIngressRule").inputs
+    assert [way_in["referencedSecurityGroupId"]] == network["securityGroupIds"]
+    assert (way_in["securityGroupId"], way_in["fromPort"], way_in["toPort"]) == ("sg-cluster", 443, 443)
+    assert own.inputs["vpcId"] == "vpc-1"
+    names = {f"{NAME}-cluster-binding", f"{NAME}-cluster-entry", f"{NAME}-runner-out", f"{NAME}-runner-to-cluster"}
+    assert names <= found.one(":Function").dependencies
+    assert "ec2:CreateNetworkInterface" in statements(found)["StandInNetwork"]["Action"]
+
+
+def test_a_function_outside_a_network_makes_no_interfaces() -> None:
+    found = made(cluster={**IN_CLUSTER, "vpc": None})
+    assert "vpcConfig" not in found.one(":Function").inputs
+    assert found.all(":SecurityGroup") == []
+    assert "StandInNetwork" not in statements(found)
+    assert statements(found)["FindCluster"]["Resource"] == ["arn:aws:eks:us-east-1:*:cluster/models"]
+    assert not {"SizeOwnGroups", "LetSchedulesStepDown", "AskForMirrors"} & set(statements(found))
+    assert made().all(":AccessEntry") == []

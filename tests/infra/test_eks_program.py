@@ -13,11 +13,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> Recording:
-    """What the production stack on EKS registers, without any call."""
+def made(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Recording:
+    """What the production stack on EKS, with a test's own settings, registers without any call."""
     monkeypatch.setenv("TURNOUT_OFFLINE", "1")
     monkeypatch.setattr(pulumi, "get_root_directory", lambda: str(ROOT))
     config = yaml.safe_load((ROOT / "stacks" / "Pulumi.prod-eks.yaml").read_text())["config"]
+    config |= getattr(request, "param", {})
     pulumi.runtime.set_all_config({k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()})
     try:
         return record(lambda: {"weights": runpy.run_path(str(ROOT / "infra"))["outputs"]["weights"]})
@@ -55,3 +56,28 @@ def test_each_environments_pods_read_their_own_secrets_only(made: Recording) -> 
 def test_the_load_balancer_reaches_the_pods_port(made: Recording) -> None:
     rule = made.one(":SecurityGroupEgressRule", "assistant-to-pods").inputs
     assert (rule["fromPort"], rule["toPort"], rule["ipProtocol"]) == (8000, 8000, "tcp")
+
+
+RUNNER = {"turnout:runner": {"code_bucket": "models", "code_key": "runner/0af3.zip"}}
+
+
+@pytest.mark.parametrize("made", [RUNNER], indirect=True)
+def test_the_function_that_drives_rollouts_stands_in_the_clusters_network_and_has_rights_in_the_namespace(
+    made: Recording,
+) -> None:
+    function = made.one("lambda/function:Function")
+    variables = function.inputs["environment"]["variables"]
+    assert (variables["TURNOUT_PLATFORM"], variables["TURNOUT_CLUSTER"]) == (
+        "eks",
+        made.one("eks/cluster:Cluster").inputs["name"],
+    )
+    assert len(function.inputs["vpcConfig"]["subnetIds"]) >= 2
+    role = made.one("rbac.authorization.k8s.io/v1:Role").inputs
+    assert role["metadata"]["namespace"] == made.one("core/v1:Namespace").inputs["metadata"]["name"]
+    assert "assistant-namespace" in made.one("rbac.authorization.k8s.io/v1:Role").dependencies
+    entry = made.one("eks/accessEntry:AccessEntry", "-cluster-entry").inputs
+    assert entry["principalArn"] == function.inputs["role"]
+
+
+def test_without_a_runner_there_is_no_function(made: Recording) -> None:
+    assert made.all("lambda/function:Function") == []

@@ -18,6 +18,7 @@ ON_KUBERNETES: dict[str, Any] = {
     "ingress": {},
     "pool": {"minimum": 1, "maximum": 2},
 }
+RUNNER = {"code_bucket": "example", "code_key": "a.zip"}
 ON_EKS: dict[str, Any] = {
     "platform": "eks",
     "cloud": "aws",
@@ -105,8 +106,9 @@ def test_what_a_cluster_that_exists_has_not_is_refused_by_name(root, changes, li
 
 
 def test_a_function_that_drives_rollouts_is_of_an_account(root):
-    said = refused(root, runner={"code_bucket": "example", "code_key": "a.zip"})
+    said = refused(root, runner=RUNNER)
     assert [line.partition(" = ")[0] for line in said] == ["turnout:runner.code_bucket", "turnout:runner.code_key"]
+    assert all("a Job that runs `turnout rollout run` drives (docs/rollout-runner.md)" in line for line in said)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,8 @@ def test_a_function_that_drives_rollouts_is_of_an_account(root):
         ({"kubernetes": {"context": "office"}}, 'kubernetes.context = "office": is not of platform eks'),
         ({"kubernetes": {"gateway": {"name": "public"}}}, "kubernetes.gateway = "),
         ({"pool__protect_streams": True}, "pool.protect_streams = true: is not of platform eks"),
+        ({"runner": {**RUNNER, "timeout": 901}}, "runner.timeout = 901: is outside 30..900 seconds"),
+        ({"runner": RUNNER, "network__nat": "none"}, 'network.nat = "none": leads the rollout runner nowhere; write single'),
         ({"network": {"cidr": "10.0.0.0/8", "zones": ["us-east-1a", "us-east-1b"]}}, 'network.cidr = "10.0.0.0/8": is no /16'),
     ],
 )

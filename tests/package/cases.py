@@ -302,6 +302,28 @@ CASES = (
             "rate_minutes": 1,
         },
     ),
+    Case(
+        "RolloutRunner",
+        "pod_runner",
+        {
+            **_OWNER,
+            "listener_arn": Of("switch", "listener_arn"),
+            "step_down_role_arn": "",
+            "code_bucket": Of("store", "bucket_name"),
+            "code_key": "runner.zip",
+            "cluster": {
+                "name": "gpus",
+                "namespace": Of("namespace", "namespace"),
+                "vpc": {
+                    "vpc_id": Of("network", "vpc_id"),
+                    "subnet_ids": Of("network", "private_subnet_ids"),
+                    "cluster_security_group_id": "sg-0a1b2c3d",
+                },
+                "step_down_image": f"registry.example.com/kubectl@{SHA}",
+                "step_down_account": "stepper",
+            },
+        },
+    ),
 )
 
 

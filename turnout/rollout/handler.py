@@ -40,7 +40,7 @@ Say = Callable[..., None]
 
 
 class Settings(BaseModel):
-    """What the function's environment says. `endpoint` and `speed`: of a local cloud."""
+    """What the function's environment says. `endpoint`, `kubeconfig` and `speed`: of a local cloud."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,23 +54,26 @@ class Settings(BaseModel):
     platform: str = EC2
     cluster: str | None = None
     context: str | None = None
+    kubeconfig: str | None = None
     step_down_image: str | None = None
     step_down_account: str | None = None
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Settings":
         """From TURNOUT_SERVICE, TURNOUT_STACK, AWS_REGION, which Lambda sets, and the optional TURNOUT_TABLE, TURNOUT_LOOK,
-        TURNOUT_LOCAL_ENDPOINT and TURNOUT_LOCAL_SPEED.
+        TURNOUT_LOCAL_ENDPOINT, TURNOUT_LOCAL_KUBECONFIG and TURNOUT_LOCAL_SPEED; of a cluster TURNOUT_PLATFORM,
+        TURNOUT_CLUSTER, TURNOUT_CONTEXT, TURNOUT_STEP_DOWN_IMAGE and TURNOUT_STEP_DOWN_ACCOUNT.
 
         Raises `pydantic.ValidationError` for what is missing or wrong."""
-        names = {"region": "AWS_REGION", "endpoint": "TURNOUT_LOCAL_ENDPOINT", "speed": "TURNOUT_LOCAL_SPEED"}
+        local = {name: f"TURNOUT_LOCAL_{name.upper()}" for name in ("endpoint", "kubeconfig", "speed")}
+        names = {"region": "AWS_REGION", **local}
         given = {field: environ.get(names.get(field, f"TURNOUT_{field.upper()}")) for field in cls.model_fields}
         return cls.model_validate({field: value for field, value in given.items() if value is not None})
 
     def place(self) -> Place:
         """Where the switch works."""
         step_down = {"step_down_image": self.step_down_image, "step_down_account": self.step_down_account}
-        return Place(self.platform, self.table, self.context, self.cluster, **step_down)
+        return Place(self.platform, self.table, self.context, self.cluster, self.kubeconfig, **step_down)
 
 
 class Context(Protocol):
