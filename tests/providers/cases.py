@@ -4,6 +4,7 @@ from tests.providers.cases_autoscaling import AUTO_SCALING
 from tests.providers.cases_balancing import BALANCING
 from tests.providers.cases_dns import DNS
 from tests.providers.cases_eks import EKS
+from tests.providers.cases_events import EVENTS
 from tests.providers.cases_functions import FUNCTIONS
 from tests.providers.cases_images import IMAGES
 from tests.providers.cases_network import NETWORK
@@ -311,4 +312,5 @@ CASES = (
     *DNS,
     *FUNCTIONS,
     *EKS,
+    *EVENTS,
 )

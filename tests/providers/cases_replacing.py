@@ -18,6 +18,11 @@ from tests.providers.cases_eks import (
     role_arn,
 )
 from tests.providers.cases_eks import POLICY as ACCESS
+from tests.providers.cases_events import POLICY as FILLS
+from tests.providers.cases_events import QUEUE, queue
+from tests.providers.cases_events import RULE as NOTICE
+from tests.providers.cases_events import TARGET as SENT
+from tests.providers.cases_events import rule as notice
 from tests.providers.cases_functions import FUNCTION, INVOCATIONS, made_function
 from tests.providers.cases_functions import SCHEDULE as RECURRENCE
 from tests.providers.cases_group import GROUP
@@ -277,6 +282,10 @@ REPLACING: dict[str, dict[str, Change]] = {
     },
     FUNCTION: {"name": named("name")},
     INVOCATIONS: {"functionName": lambda w: {"functionName": made_function(w)}},
+    QUEUE: {"name": named("name")},
+    FILLS: {"queueUrl": lambda w: {"queueUrl": queue(w).id}},
+    NOTICE: {"name": named("name")},
+    SENT: {"rule": lambda w: {"rule": w.make(NOTICE, **notice(w)).id}, "targetId": named("targetId", "another{}")},
     RECURRENCE: {"name": named("name"), "groupName": lambda w: {"groupName": _schedule_group(w)}},
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.providers.conftest import World
+from tests.providers.witness_events import EVENTS
 
 Witness = Callable[[World, str], Any]
 
@@ -24,7 +25,7 @@ def witnessed(world: World, token: str, id: str) -> Any:
         return {"id": id, "object": found} if found else None
     except ClientError as error:
         code = str(error.response["Error"]["Code"])
-        gone = ("NotFound", "NoSuch", "NotExist", "Nonexistent", "DoesNotExist", "Unknown", "404")
+        gone = ("NotFound", "NoSuch", "NotExist", "Nonexistent", "NonExistent", "DoesNotExist", "Unknown", "404")
         if any(word in code for word in gone) or code == "ValidationError":
             return None
         raise
@@ -302,6 +303,7 @@ def _access_policy(w: World, id: str) -> Any:
 
 
 WITNESSES: dict[str, Witness] = {
+    **EVENTS,
     "aws:ec2/vpc:Vpc": _vpc,
     "aws:ec2/subnet:Subnet": _ec2("describe_subnets", "SubnetIds", "Subnets"),
     "aws:ec2/internetGateway:InternetGateway": _ec2("describe_internet_gateways", "InternetGatewayIds", "InternetGateways"),
