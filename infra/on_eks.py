@@ -83,8 +83,8 @@ def program(settings: Settings) -> dict[str, Any]:
     )
     if settings.runner is not None:
         providers: Any = [on_aws.provider, in_cluster.provider]
-        args = eks.runner_args(settings, switch, network, cluster, namespace)
-        RolloutRunner(f"{service}-rollouts", args, pulumi.ResourceOptions(providers=providers))
+        driver = eks.runner_args(settings, switch, network, cluster, namespace)
+        RolloutRunner(f"{service}-rollouts", driver, pulumi.ResourceOptions(providers=providers))
     return {
         "url": ingress.dns_name.apply(lambda name: settings.url(name, settings.ingress.port)),
         "test_url": ingress.dns_name.apply(lambda name: settings.url(name, settings.ingress.test_port)),

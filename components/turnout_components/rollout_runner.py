@@ -232,7 +232,9 @@ def _variables(args: RolloutRunnerArgs) -> dict[str, pulumi.Input[str]]:
     }
     if cluster := args.get("cluster"):
         found |= {"TURNOUT_PLATFORM": EKS, "TURNOUT_CLUSTER": cluster["name"]}
-        steps = {f"TURNOUT_STEP_DOWN_{part.upper()}": cluster.get(f"step_down_{part}") for part in ("image", "account")}
+        steps: dict[str, Any] = {
+            f"TURNOUT_STEP_DOWN_{part.upper()}": cluster.get(f"step_down_{part}") for part in ("image", "account")
+        }
         found |= {name: value for name, value in steps.items() if value is not None}
     return found
 
