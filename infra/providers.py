@@ -24,7 +24,7 @@ from infra.settings import CONFIG_REFUSED, Settings
 
 LOCAL_SERVICES = (
     *("acm", "autoscaling", "cloudwatch", "dynamodb", "ec2", "ecr", "eks", "elbv2", "events", "iam", "kms", "lambda", "logs"),
-    *("route53", "s3", "scheduler", "secretsmanager", "sns", "ssm", "sts", "wafv2"),
+    *("route53", "s3", "scheduler", "secretsmanager", "sns", "sqs", "ssm", "sts", "wafv2"),
 )
 """Services whose calls go to the local cloud; the local engine refuses a provider without them."""
 

@@ -12,6 +12,7 @@ from turnout_components.gateway_ingress import GatewayIngress
 from turnout_components.gpu_node_pool import GpuNodePool
 from turnout_components.gpu_support import GpuSupport
 from turnout_components.ingress import Ingress
+from turnout_components.karpenter_interruptions import KarpenterInterruptions
 from turnout_components.karpenter_pool import KarpenterPool
 from turnout_components.mirror_access import MirrorAccess
 from turnout_components.model_deployment import ModelDeployment
@@ -36,6 +37,7 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     EksCluster,
     EksNodeGroup,
     KarpenterPool,
+    KarpenterInterruptions,
     ServiceNamespace,
     ModelDeployment,
     WorkloadAutoscaler,

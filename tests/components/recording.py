@@ -43,6 +43,15 @@ _COMPUTED: dict[str, Callable[[str], dict[str, Any]]] = {
         "vpcConfig": {"subnetIds": [], "clusterSecurityGroupId": f"sg-{name}"},
     },
     "aws:eks/nodeGroup:NodeGroup": lambda name: {"resources": [{"autoscalingGroups": [{"name": f"eks-{name}"}]}]},
+    "aws:sqs/queue:Queue": lambda name: {
+        "arn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}",
+        "name": name,
+        "url": f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/{name}",
+    },
+    "aws:cloudwatch/eventRule:EventRule": lambda name: {
+        "arn": f"arn:aws:events:us-east-1:{ACCOUNT}:rule/{name}",
+        "name": name,
+    },
     "aws:iam/role:Role": lambda name: {"arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"},
     "aws:iam/instanceProfile:InstanceProfile": lambda name: {"arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/{name}"},
 }

@@ -122,6 +122,7 @@ CASES = (
             "gpus_at_most": 16,
         },
     ),
+    Case("KarpenterInterruptions", "gpu-events", {"cluster_name": Of("models", "name")}),
     Case("NetworkLoadBalancer", "connections", {**_BALANCED, "health_port": 9000, "test_ports": {"blue": 9001, "green": 9002}}),
     Case("ArtifactStore", "store", {"service": "assistant", "noncurrent_days": 30}),
     Case(
