@@ -48,7 +48,7 @@ APART = 3.0
 def measured(target: World, side: Side, roll_out: Callable[[], Moments], times: int, bad: bool) -> list[Run]:
     """So many rollouts under load. `bad`: of the bad release, whose answers are looked for."""
     moments = []
-    with load(side.url(), RATE, target.home.folder / "load.json", slow_share=0.0) as traffic:
+    with load(side.url(), RATE, target.home / "load.json", slow_share=0.0) as traffic:
         for _ in range(times):
             time.sleep(APART)
             moments.append(roll_out())

@@ -14,7 +14,6 @@ from benchmarks.argo_rollouts_world import BAD, NEW, OLD, SPEED, Argo, World, ad
 from benchmarks.prometheus import ERRORS, REQUESTS
 from benchmarks.service import release
 from benchmarks.waiting import wait_for
-from turnout.cli.rollout_drive import LOOK
 from turnout.cluster.local import GATEWAY_NAMESPACE
 from turnout.cluster.watching import HTTP_ROUTE, SERVICE, Watch, kind, patch
 from turnout.rollout.status import State
@@ -31,6 +30,8 @@ WINDOW = 3
 PERIOD, DELAY = SPEED, SPEED / 2
 """Of Turnout's measurements, in the local cluster's seconds: a value a second, half a second late."""
 WITHIN = 240.0
+LOOK = 1.0
+"""Seconds between two looks of Turnout's driver, as `turnout rollout run` takes them."""
 
 ROLLOUT = kind("argoproj.io", "v1alpha1", "Rollout", "rollouts")
 TEMPLATE = kind("argoproj.io", "v1alpha1", "AnalysisTemplate", "analysistemplates")
@@ -270,7 +271,7 @@ def controller(world: World, argo: Argo) -> Iterator[None]:
     where: with ports that there are not they stay closed, which it logs."""
     command = [str(argo.program), "--kubeconfig", str(world.kubeconfig("argo-rollouts")), "--leader-elect=false"]
     command += ["--metricsport=-1", "--healthzPort=-1", "--traffic-split-api-version=v1alpha2", "--loglevel=info"]
-    log = world.home.folder / "argo-rollouts.log"
+    log = world.home / "argo-rollouts.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:

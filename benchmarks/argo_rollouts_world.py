@@ -29,11 +29,9 @@ from turnout.cloud import client
 from turnout.cloud.client import CloudHandle
 from turnout.cluster import binaries
 from turnout.cluster.binaries import Binaries
-from turnout.cluster.local import CLASS, GATEWAY_NAMESPACE
+from turnout.cluster.local import CLASS, GATEWAY_NAME, GATEWAY_NAMESPACE
 from turnout.cluster.versions import ARGO_ROLLOUTS
 from turnout.cluster.watching import GATEWAY, NAMESPACE, Kind, connect, kind
-from turnout.demo.front import front
-from turnout.demo.home import DemoHome
 from turnout.stacks import load as load_stack
 
 ROOT = Path(__file__).parents[1]
@@ -111,7 +109,7 @@ def argo(environ: Mapping[str, str] = os.environ) -> Argo:
 class World:
     """The cluster with the digits service: 1.0.0 with all traffic, 2.0.0 on the standby."""
 
-    home: DemoHome
+    home: Path
     cloud: CloudHandle
     client: Client
     prometheus: Prometheus
@@ -134,12 +132,12 @@ class World:
 
     def url(self) -> str:
         """Where the service's users ask."""
-        return front(self.access, self.cloud).urls()[0]
+        return self.url_of(GATEWAY_NAME)
 
     def url_of(self, gateway: str) -> str:
-        """Where a Gateway's only listener answers."""
-        found = self.cloud.state()["cluster"]["gateways"]
-        return next(str(one["listeners"][0]["url"]) for one in found if one["name"] == gateway and one["listeners"])
+        """Where a Gateway's listener `http` answers."""
+        found = next(one for one in self.cloud.state()["cluster"]["gateways"] if one["name"] == gateway)
+        return next(str(one["url"]) for one in found["listeners"] if one["name"] == "http")
 
     def calls(self) -> list[Call]:
         """What the audited users have asked for."""
@@ -167,7 +165,7 @@ class World:
         active = record.traffic.active
         standby = next(name for name in record.environments if name != active)
         kept = record.environments[standby].release or ""
-        file = load_stack(self.home.project, STACK).file
+        file = load_stack(self.home / "project", STACK).file
         content = yaml.safe_load(file.read_text())
         config = content["config"]
         config["turnout:environments"][standby]["release"] = release(version)
@@ -175,7 +173,7 @@ class World:
         config["turnout:traffic"]["standby"]["discard"] = name_of(kept)
         file.write_text(yaml.safe_dump(content, sort_keys=False))
         turnout(self.home, "up")
-        wait_for(f"health of {standby}", lambda: front(self.access, self.cloud).healthy(standby), 180)
+        wait_for(f"health of {standby}", lambda: _is_healthy(self.access, standby), 180)
 
 
 @contextmanager
@@ -187,14 +185,13 @@ def world(folder: Path, crds: Path) -> Iterator[World]:
         raise NotInstalled("there is no prometheus on this machine: apt-get install prometheus")
     found = binaries.find()
     with ExitStack() as stack:
-        home = DemoHome(folder / "home")
-        stack.callback(home.close, keep=False)
-        home.write_project(load_stack(ROOT, STACK), _two_releases)
+        home = folder / "home"
+        _write_project(home / "project")
         log = folder / "audit.log"
         assets = _assets(folder / "assets", found, crds, log)
         with mock.patch.dict(os.environ, {"KUBEBUILDER_ASSETS": str(assets)}):
             cloud = client.start(
-                home.folder,
+                home,
                 attached=True,
                 speed=SPEED,
                 images=[ROOT / "examples"],
@@ -208,18 +205,18 @@ def world(folder: Path, crds: Path) -> Iterator[World]:
             _add_user(api, user, cloud.kubeconfig, _kubeconfig(home, user))
         turnout(home, "init")
         turnout(home, "up")
-        reached = front(_access(home, cloud), cloud)
+        access = _access(home, cloud)
         for name in ("blue", "green"):
-            wait_for(f"health of {name}", lambda: reached.healthy(name), 180)  # noqa: B023
-        server = stack.enter_context(prometheus.beside(Service(home.folder, cloud, {}, stack=STACK)))
+            wait_for(f"health of {name}", lambda: _is_healthy(access, name), 180)  # noqa: B023
+        server = stack.enter_context(prometheus.beside(Service(home, cloud, {}, stack=STACK)))
         yield World(home, cloud, api, server, log)
 
 
-def turnout(home: DemoHome, *words: str) -> None:
+def turnout(home: Path, *words: str) -> None:
     """A command as an operator has it. Raises `RuntimeError` with what it said."""
     command = [sys.executable, "-m", "turnout", *words, "--stack", STACK]
-    environment = {**os.environ, "TURNOUT_HOME": str(home.folder)}
-    done = subprocess.run(command, cwd=home.project, capture_output=True, text=True, env=environment, timeout=600)
+    environment = {**os.environ, "TURNOUT_HOME": str(home)}
+    done = subprocess.run(command, cwd=home / "project", capture_output=True, text=True, env=environment, timeout=600)
     if done.returncode:
         raise RuntimeError(f"turnout {' '.join(words)}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
@@ -237,17 +234,32 @@ def user_of(account: str) -> str:
     return f"system:serviceaccount:{USERS}:{account}"
 
 
-def _kubeconfig(home: DemoHome, user: str) -> Path:
-    return home.folder / f"{user}.kubeconfig"
+def _kubeconfig(home: Path, user: str) -> Path:
+    return home / f"{user}.kubeconfig"
 
 
-def _access(home: DemoHome, cloud: CloudHandle) -> Access:
-    return Access(load_stack(home.project, STACK), cloud.endpoint, str(_kubeconfig(home, "turnout")))
+def _access(home: Path, cloud: CloudHandle) -> Access:
+    return Access(load_stack(home / "project", STACK), cloud.endpoint, str(_kubeconfig(home, "turnout")))
 
 
-def _two_releases(config: dict[str, Any]) -> None:
-    config["environments"] = {"blue": {"release": release(OLD)}, "green": {"release": release(NEW)}}
-    config["pool"] = {**config["pool"], "minimum": 1}
+def _is_healthy(access: Access, environment: str) -> bool:
+    record = access.store.read()
+    targets = access.live.targets(record.environments[environment].target_group) if record else []
+    return bool(targets) and all(target.state == "healthy" for target in targets)
+
+
+def _write_project(folder: Path) -> None:
+    """The project's settings with the real program, and the local stack with two releases."""
+    settings = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+    settings |= {"main": str(ROOT / settings["main"]), "stackConfigDir": "stacks"}
+    content = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{STACK}.yaml").read_text())
+    config = content["config"]
+    config["turnout:releases"] = str(ROOT / config["turnout:releases"])
+    config["turnout:environments"] = {"blue": {"release": release(OLD)}, "green": {"release": release(NEW)}}
+    config["turnout:pool"]["minimum"] = 1
+    (folder / "stacks").mkdir(parents=True)
+    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    (folder / "stacks" / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def _assets(folder: Path, found: Binaries, crds: Path, log: Path) -> Path:
