@@ -30,6 +30,9 @@ class Client:
 
     patch = create = get
 
+    def log(self, name: str, **asked: Any) -> Any:
+        return self.get(None, name, **asked)
+
 
 def api(*answers: Any) -> LightkubeApi:
     client = Client(*answers)
@@ -93,3 +96,10 @@ def test_an_eks_cluster_that_is_not_active_is_not_asked():
     answers = {"eks": SimpleNamespace(describe_cluster=lambda **_: {"cluster": {"status": "CREATING"}})}
     with pytest.raises(ClusterError, match="models is CREATING"):
         by_eks(answers.__getitem__, "models").get("Pod", "shop", "p")
+
+
+def test_a_pods_log_is_its_lines_and_nothing_of_a_pod_that_is_gone():
+    assert api(iter(["a", "b"])).log("shop", "p", "server", 60) == ["a", "b"]
+    assert api(refusal(404)).log("shop", "p", "server", 60) == []
+    with pytest.raises(ClusterError, match="PodLog/shop/p"):
+        api(refusal(500)).log("shop", "p", "server", 60)
