@@ -31,9 +31,11 @@ switch = RouteSwitch(
         "gateway": config.require_object("gateway"),
         "environments": {
             name: {
-                **wanted[name],
                 "target_group": f"Service/{namespace}/{each['service']}",
                 "group": f"Deployment/{namespace}/{each['deployment']}",
+                "release": each["release"],
+                "minimum": each["minimum"],
+                "maximum": each["maximum"],
             }
             for name, each in theirs.items()
         },
