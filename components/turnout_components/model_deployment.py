@@ -230,7 +230,12 @@ def _entry(
         kind="TargetGroupBinding",
         metadata=pods.apply(_metadata),
         spec=bound.apply(lambda known: workload_specs.target_group_binding(*known)),
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[service]),
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            depends_on=[service],
+            replace_on_changes=["spec.targetGroupARN"],  # the controller refuses another one in place
+            delete_before_replace=True,
+        ),
     )
     return [service, closed, binding]
 

@@ -104,7 +104,9 @@ def test_a_sharded_model_is_run_by_a_leaderworkerset() -> None:
 
 def test_on_eks_the_service_is_bound_to_the_target_group_that_the_switch_names() -> None:
     made = environment(target_group_arn=target_group("green"), balancer_security_group_id="sg-1")
-    binding = made.one(":TargetGroupBinding").inputs["spec"]
+    found = made.one(":TargetGroupBinding")
+    assert (list(found.request.replaceOnChanges), found.request.deleteBeforeReplace) == (["spec.targetGroupARN"], True)
+    binding = found.inputs["spec"]
     assert made.outputs["target_group"] == binding["targetGroupARN"] == target_group("green")
     assert binding["serviceRef"] == {"name": NAME, "port": 80}
     assert binding["networking"]["ingress"][0]["from"] == [{"securityGroup": {"groupID": "sg-1"}}]

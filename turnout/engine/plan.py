@@ -71,8 +71,9 @@ def decide(old: ResourceState | None, goal: Goal, rtype: ResourceType | None, na
     changed = tuple(sorted(key for key in before.keys() | after.keys() if _differs(before.get(key), after.get(key))))
     if rtype is None:
         return Step(Kind.UPDATE if changed and goal.custom else Kind.SAME, changed)
-    forcing = {path.split(".")[0] for path in rtype.replace_on if _differs(_at(before, path), _at(after, path))}
-    replacing = tuple(key for key in changed if key in forcing or _named(key, goal.replace_on_changes))
+    asked = [path.split("[")[0] for path in goal.replace_on_changes]  # of a list's items: the whole list
+    forcing = {path.split(".")[0] for path in (*rtype.replace_on, *asked) if _differs(_at(before, path), _at(after, path))}
+    replacing = tuple(key for key in changed if "*" in asked or key in forcing)
     if old.provider != goal.provider and not has_unknown(goal.provider) and _provider_moved(old.provider, goal.provider):
         replacing = (*replacing, "provider")
     if replacing:
@@ -189,10 +190,6 @@ def _at(values: Mapping[str, Any], path: str) -> Any:
             return found
         found = found.get(name) if isinstance(found, Mapping) else None
     return found
-
-
-def _named(key: str, paths: list[str]) -> bool:
-    return any(path == "*" or path.split(".")[0].split("[")[0] == key for path in paths)
 
 
 def _provider_moved(old: str, new: str) -> bool:
