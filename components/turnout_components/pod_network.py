@@ -14,8 +14,8 @@ EVERYWHERE = ("0.0.0.0/0", "::/0")
 DENY_ALL: Mapping[str, Any] = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 """A policy's spec for a namespace in which nothing is allowed that no other policy allows."""
 API_PORTS = (443, 6443)
-"""Of the Service `kubernetes`, and of API servers themselves: a policy may see a packet before or after its address is translated
-("Network Policies", Kubernetes, ipBlock)."""
+"""Of the Service `kubernetes`, and of API servers themselves: a policy may see a packet before or after its address is
+translated ("Network Policies", Kubernetes, ipBlock)."""
 _NAMESPACE = "kubernetes.io/metadata.name"
 
 
@@ -30,7 +30,7 @@ def policy(pods: Pods, release: Release | None, has_role: bool) -> dict[str, Any
 
 
 def step_downs() -> dict[str, Any]:
-    """The spec of a policy that lets the pods of step-downs reach the API server, whose address is no pod's, and nothing else."""
+    """The spec of a policy that lets the pods of step-downs reach the API server, which is no pod, and nothing else."""
     selector = {"matchExpressions": [{"key": names.WORKLOAD_LABEL, "operator": "Exists"}]}
     egress = [_to(EVERYWHERE, port) for port in API_PORTS]
     return {"podSelector": selector, "policyTypes": ["Ingress", "Egress"], "egress": egress}
