@@ -27,7 +27,7 @@ from turnout.rollout.sources import source
 from turnout.rollout.start import Start, begin, prepare
 from turnout.rollout.status import RolloutStatus
 from turnout.rollout.store import NoRollout, RolloutStore
-from turnout.stacks import KUBERNETES, Stack, StackError
+from turnout.stacks import EKS, KUBERNETES, Stack, StackError
 
 TEST_PORT = 8081
 
@@ -99,15 +99,19 @@ class Rollouts:
         """A rollout that may begin; nothing is touched.
 
         Raises `SwitchRefused`, `StackError`, `MetricsUnavailable`."""
-        mirrors = any(isinstance(step, Mirror) for step in spec.plan())
-        if mirrors and self.stack.platform == KUBERNETES and self._cloud is not None:
-            file, what = (
-                self.stack.config_file,
-                "turnout:rollout mirrors requests, and the local cluster has no logs to compare",
-            )
-            raise StackError(f"{file}: {what} (docs/switch-on-kubernetes.md); take the mirror out of its steps")
+        if any(isinstance(step, Mirror) for step in spec.plan()) and (lacking := self._lacks_mirrors()):
+            fault = f"{self.stack.project}:rollout mirrors requests, and {lacking} (docs/switch-on-kubernetes.md)"
+            raise StackError(f"{self.stack.config_file}: {fault}; take the mirror out of its steps")
         start = Start(spec, self.standby(), self.operator, utc_now)
         return prepare(start, self.access.store, self.access.live, self.metrics(spec.metrics))
+
+    def _lacks_mirrors(self) -> str | None:
+        """What is missing for a mirror where the stack is."""
+        if self.stack.platform == EKS:
+            return "nothing before the pods of an EKS cluster copies them"
+        if self.stack.platform == KUBERNETES and self._cloud is not None:
+            return "the local cluster has no logs to compare"
+        return None
 
     def begin(self, status: RolloutStatus) -> RolloutStatus:
         """Enters it. Raises `SwitchRefused` when somebody was faster."""
