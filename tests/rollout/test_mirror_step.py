@@ -158,5 +158,5 @@ def test_a_driver_that_comes_late_reads_the_logs_of_a_few_minutes_a_look_and_cat
         assert len(reads) - before <= 10
         compared = sum((w.end - w.start for w in status.windows if w.mirrored), timedelta(0))
     assert compared >= timedelta(minutes=27)
-    assert len(reads) == 2 * compared / timedelta(minutes=1), "no log is read twice"
+    assert len(reads) == 2 * compared / timedelta(minutes=1), "each side's log is read once a window"
     assert world.drive(late, rollout).state is State.FINISHED
