@@ -1,6 +1,6 @@
 """A cluster's API in memory: resourceVersion and generation as Kubernetes counts them, and what a test scripts in between."""
 
-import copy
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,14 +28,14 @@ class FakeCluster:
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         if kind == "Namespace":
             return {"metadata": {"name": name}} if name in self.namespaces else None
-        return copy.deepcopy(self.objects.get((kind, namespace, name)))
+        return _copy(self.objects.get((kind, namespace, name)))
 
     def list(self, kind: str, namespace: str, labels: Mapping[str, str] | None = None, **fields: str) -> list[Object]:
         found = [each for (k, n, _), each in self.objects.items() if (k, n) == (kind, namespace)]
         if "involvedObject__uid" in fields:
             found = [each for each in found if each["involvedObject"]["uid"] == fields["involvedObject__uid"]]
         wanted = (labels or {}).items()
-        return copy.deepcopy([each for each in found if wanted <= (each["metadata"].get("labels") or {}).items()])
+        return _copy([each for each in found if wanted <= (each["metadata"].get("labels") or {}).items()])
 
     def create(self, kind: str, body: Object) -> Object:
         self._write(f"create {kind} {body['metadata'].get('name')}")
@@ -44,19 +44,19 @@ class FakeCluster:
             raise ClusterError(f'namespaces "{place[1]}" not found')
         if place in self.objects:
             raise Changed(f"{kind} {place[2]} already exists")
-        return self._answered(self._store({**copy.deepcopy(body), "kind": kind}))
+        return self._answered(self._store({**_copy(body), "kind": kind}))
 
     def replace(self, kind: str, body: Object) -> Object:
         self._write(f"replace {kind} {body['metadata']['name']}")
         found = self.objects.get((kind, body["metadata"]["namespace"], body["metadata"]["name"]))
         self._demand(found, body)
-        return self._answered(self._store({**copy.deepcopy(body), "kind": kind}))
+        return self._answered(self._store({**_copy(body), "kind": kind}))
 
     def patch(self, kind: str, namespace: str, name: str, body: Any, how: str = "merge") -> Object | None:
         self._write(f"patch {kind} {name}")
         found = self.objects.get((kind, namespace, name))
         if how == "apply":
-            return self._answered(self._store({**copy.deepcopy(body), "kind": kind}))
+            return self._answered(self._store({**_copy(body), "kind": kind}))
         if found is None:
             return None
         self._demand(found, body)
@@ -90,7 +90,7 @@ class FakeCluster:
         body["metadata"]["generation"] = (before["metadata"]["generation"] if before else 0) + changed
         self.objects[place] = body
         self.after(body)
-        return copy.deepcopy(body)
+        return _copy(body)
 
     def _answered(self, found: Object) -> Object:
         if self.lost:
@@ -102,7 +102,7 @@ class FakeCluster:
 def _merged(old: Any, new: Any) -> Any:
     """RFC 7386."""
     if not isinstance(new, Mapping) or not isinstance(old, Mapping):
-        return copy.deepcopy(new)
+        return _copy(new)
     kept = {key: value for key, value in old.items() if key not in new}
     return {**kept, **{key: _merged(old.get(key, {}), value) for key, value in new.items() if value is not None}}
 
@@ -121,3 +121,8 @@ def answer(route: Object, status: str, kind: str = "Accepted", reason: str = "")
         for each in ("Accepted", "ResolvedRefs")
     ]
     route["status"] = {"parents": [{"parentRef": {"name": "gw"}, "controllerName": "c", "conditions": conditions}]}
+
+
+def _copy(found: Any) -> Any:
+    """What is sent and answered is nobody's own; pickled, that is several times as fast as `copy.deepcopy`."""
+    return pickle.loads(pickle.dumps(found))
