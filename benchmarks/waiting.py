@@ -13,5 +13,5 @@ def wait_for(what: str, condition: Callable[[], T], seconds: float = 60.0) -> T:
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"no {what} within {seconds:.0f} s")
-        time.sleep(0.02)
+        time.sleep(0.05)
     return value

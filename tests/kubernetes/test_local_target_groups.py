@@ -72,8 +72,9 @@ class Account:
 
     def url(self) -> str:
         """Where the listener really is."""
-        (balancer,) = self.world.cloud.state()["load_balancers"]
-        return str(balancer["listeners"][0]["url"])
+        balancers = self.world.cloud.state()["load_balancers"]
+        (url,) = (each["url"] for one in balancers for each in one["listeners"] if each["arn"] == self.listener)
+        return str(url)
 
     def fail(self, side: str) -> None:
         """Lets every check of the side's targets fail."""
