@@ -105,8 +105,7 @@ def runner_args(
     settings: Settings, switch: TrafficSwitch, network: Network, cluster: EksCluster, namespace: ServiceNamespace
 ) -> RolloutRunnerArgs:
     """What a `RolloutRunner` takes: it stands in the cluster's network, where a private endpoint answers."""
-    step_down = settings.kubernetes.step_down
-    reached: RunnerClusterArgs = {
+    reached = {
         "name": cluster.name,
         "namespace": namespace.namespace,
         "vpc": {
@@ -114,10 +113,9 @@ def runner_args(
             "subnet_ids": network.private_subnet_ids,
             "cluster_security_group_id": cluster.security_group_id,
         },
-        "step_down_image": step_down.image if step_down else None,
-        "step_down_account": step_down.account if step_down else None,
+        **settings.step_down_args(),
     }
-    return {**settings.runner_args(switch), "cluster": reached}
+    return {**settings.runner_args(switch), "cluster": cast(RunnerClusterArgs, reached)}
 
 
 def admit_balancer(

@@ -220,9 +220,12 @@ class Settings(StackConfig):
 
     def reach(self) -> dict[str, Any]:
         """How a switch in a cluster reaches it, and what steps the standby down there."""
+        return {"context": self.kubernetes.context, "kubeconfig": self.kubeconfig, **self.step_down_args()}
+
+    def step_down_args(self) -> dict[str, Any]:
+        """By what a standby in a cluster is stepped down with nobody present; nothing where that is not asked for."""
         step_down = self.kubernetes.step_down
-        by = {"step_down_image": step_down.image, "step_down_account": step_down.account} if step_down else {}
-        return {"context": self.kubernetes.context, "kubeconfig": self.kubeconfig, **by}
+        return {"step_down_image": step_down.image, "step_down_account": step_down.account} if step_down else {}
 
     def _standby_args(self) -> StandbyArgs:
         standby = self.traffic.standby

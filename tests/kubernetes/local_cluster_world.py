@@ -6,13 +6,12 @@ import json
 import os
 import shutil
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ import psutil
 from lightkube import Client
 from turnout_components.kubernetes_names import ENVIRONMENT_LABEL, MANIFEST_ANNOTATION, NAME_LABEL
 
+from benchmarks.waiting import wait_for
 from turnout.cloud import client, images
 from turnout.cloud.client import CloudHandle
 from turnout.cluster import watching
@@ -30,18 +30,6 @@ IMAGE = Path(__file__).parents[1] / "cloud" / "image"
 SPEED = 10.0
 DIGESTS = {"blue": "sha256:" + "b" * 64, "green": "sha256:" + "9" * 64}
 DEPLOYMENT = watching.kind("apps", "v1", "Deployment", "deployments")
-T = TypeVar("T")
-
-
-def wait_for(what: str, condition: Callable[[], T], seconds: float = 60.0) -> T:
-    """Asks again until the condition holds."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"no {what} after {seconds} s"
-        time.sleep(0.05)
 
 
 @dataclass

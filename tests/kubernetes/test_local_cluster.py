@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from local_cluster_world import DEPLOYMENT, DIGESTS, Traffic, World, wait_for
+from local_cluster_world import DEPLOYMENT, DIGESTS, Traffic, World
 
+from benchmarks.waiting import wait_for
 from turnout.cluster import watching
 
 pytestmark = pytest.mark.timeout(300)

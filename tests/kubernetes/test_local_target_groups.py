@@ -5,9 +5,10 @@ from typing import Any
 
 import boto3
 import pytest
-from local_cluster_world import DEPLOYMENT, DIGESTS, Traffic, World, is_true, wait_for
+from local_cluster_world import DEPLOYMENT, DIGESTS, Traffic, World, is_true
 from turnout_components.service_namespace import READINESS_GATES
 
+from benchmarks.waiting import wait_for
 from tests.kubernetes.conftest import CONTROLLER, STAND_IN
 from turnout.cluster import watching
 from turnout.cluster.target_groups import gate_of

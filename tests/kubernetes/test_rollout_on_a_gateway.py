@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from local_cluster_world import DIGESTS, World, wait_for
+from local_cluster_world import DIGESTS, World
 from switched_service import View
 from turnout_components.cluster_access import by_kubeconfig
 from turnout_components.items_cluster import ClusterItems
@@ -24,6 +24,7 @@ from turnout_components.rollout_spec import Gate, RolloutSpec
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import EnvironmentState, Operator, RecordStore, SwitchRecord, Traffic
 
+from benchmarks.waiting import wait_for
 from turnout.analysis.measurement import Count, Side
 from turnout.metrics.provider import Place, Reading, Span
 from turnout.rollout.controller import Controller

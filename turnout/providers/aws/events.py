@@ -96,12 +96,10 @@ class EventTarget(AwsType):
     def check(self, inputs: Properties) -> list[Fault]:
         """ "PutTargets", "Target" (Amazon EventBridge API Reference)."""
         faults = rules.required(inputs, "rule", "targetId", "arn")
-        return faults + rules.matches(
-            inputs, "targetId", r"[.\-_A-Za-z0-9]{1,64}", "1 to 64 letters, digits and . - _", "Target"
-        )
+        return faults + rules.matches(inputs, "targetId", _NAME, _NAMED, "Target")
 
     def make(self, cloud: Cloud, inputs: Properties, tags: Mapping[str, str]) -> str:
-        return f"{inputs['rule']}-{inputs['targetId']}"
+        return _target_id(inputs)
 
     def configure(self, cloud: Cloud, id: str, old: Properties, new: Properties, outputs: Properties) -> None:
         if not changed(old, new, "arn"):
@@ -117,13 +115,17 @@ class EventTarget(AwsType):
         return {"rule": inputs["rule"], "targetId": found["Id"], "arn": found["Arn"]} if found else None
 
     def locate(self, cloud: Cloud, inputs: Properties, token: str) -> str | None:
-        id = f"{inputs['rule']}-{inputs['targetId']}"
+        id = _target_id(inputs)
         return id if self.look(cloud, id, inputs) else None
 
     def remove(self, cloud: Cloud, id: str, inputs: Properties, deadline: Deadline) -> None:
         if self.look(cloud, id, inputs) is None:
             raise NotFound(f"target {id} is gone")
         cloud.call("events", "remove_targets", Rule=inputs["rule"], Ids=[inputs["targetId"]])
+
+
+def _target_id(inputs: Properties) -> str:
+    return f"{inputs['rule']}-{inputs['targetId']}"
 
 
 TYPES = (EventRule(), EventTarget())
