@@ -133,7 +133,7 @@ class ClusterStepDowns(StepDowns):
     ) -> dict[str, Any]:
         """kubectl in a container that may do nothing else ("Pod Security Standards", restricted)."""
         later = [each for each in plan if each["at"] > step["at"]]
-        commands = [_command(at, step, later), *_scaler_commands(at, step, scaler)]
+        commands = _commands(at, step, later, scaler)
         labels = {WORKLOAD_LABEL: _mark(at)}
         container = {
             "name": "step-down",
@@ -153,7 +153,7 @@ class ClusterStepDowns(StepDowns):
                 "runAsUser": 65532,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            # One after the other, and none after one that failed: the first tests that the plan still holds.
+            # One after the other, and none after one that failed.
             "initContainers": [{**container, "name": f"step-{n}", "args": args} for n, args in enumerate(first)],
             "containers": [{**container, "args": last}],
         }
@@ -193,24 +193,25 @@ def _cron(at: datetime) -> str:
     return f"{minute.minute} {minute.hour} {minute.day} {minute.month} *"
 
 
-def _command(at: ObjectId, step: dict[str, Any], later: list[dict[str, Any]]) -> list[str]:
-    """The workload's size, where the plan is still the one that this step belongs to or what is left of it."""
+def _commands(at: ObjectId, step: dict[str, Any], later: list[dict[str, Any]], scaler: Object | None) -> list[list[str]]:
+    """The scaler's minimum before the workload's size, or it would put that up again. The plan is tested first and changed
+    last: a pod that ended in between is followed by one that does all of it."""
     place = f"/metadata/annotations/{PLAN.replace('~', '~0').replace('/', '~1')}"
-    held = json.dumps([step, *later])
+    test = {"op": "test", "path": place, "value": json.dumps([step, *later])}
     left = {"op": "replace", "path": place, "value": json.dumps(later)} if later else {"op": "remove", "path": place}
-    patch = [{"op": "test", "path": place, "value": held}, left]
-    patch.append({"op": "replace", "path": "/spec/replicas", "value": step["size"]})
-    return _kubectl(at, at.kind, "json", patch)
+    size = {"op": "replace", "path": "/spec/replicas", "value": step["size"]}
+    last = _kubectl(at, at.kind, "json", [test, left, size])
+    held = _scaler_patch(step["size"], scaler) if scaler is not None else None
+    if scaler is None or held is None:
+        return [last]
+    return [_kubectl(at, at.kind, "json", [test]), _kubectl(at, scaler["kind"], "merge", held), last]
 
 
-def _scaler_commands(at: ObjectId, step: dict[str, Any], scaler: Object | None) -> list[list[str]]:
+def _scaler_patch(size: int, scaler: Object) -> dict[str, Any] | None:
     """The scaler's minimum; one of 0 replicas is left alone by an HPA, and held by an annotation for KEDA."""
-    if scaler is None or (scaler["kind"] == HPA and step["size"] == 0):
-        return []
     if scaler["kind"] == HPA:
-        return [_kubectl(at, HPA, "merge", {"spec": {"minReplicas": step["size"]}})]
-    held = {"metadata": {"annotations": {PAUSED: "0"}}} if step["size"] == 0 else {"spec": {"minReplicaCount": step["size"]}}
-    return [_kubectl(at, scaler["kind"], "merge", held)]
+        return {"spec": {"minReplicas": size}} if size else None
+    return {"spec": {"minReplicaCount": size}} if size else {"metadata": {"annotations": {PAUSED: "0"}}}
 
 
 def _kubectl(at: ObjectId, kind: str, how: str, patch: Any) -> list[str]:

@@ -101,10 +101,11 @@ class Standby:
         home = {"HOME": str(self.folder), "KUBECONFIG": str(self.folder / "kubeconfig"), "PATH": os.environ["PATH"]}
         return subprocess.run(words, capture_output=True, text=True, check=False, env=home, timeout=60)
 
-    def run(self, pod: Any) -> list[subprocess.CompletedProcess[str]]:
-        """The pod's containers as a kubelet would: one after the other, and none after one that failed."""
+    def run(self, pod: Any, most: int | None = None) -> list[subprocess.CompletedProcess[str]]:
+        """The pod's containers as a kubelet would: one after the other, and none after one that failed. `most`: so many of
+        them, then the pod is gone."""
         done: list[subprocess.CompletedProcess[str]] = []
-        for container in [*(pod.initContainers or []), *pod.containers]:
+        for container in [*(pod.initContainers or []), *pod.containers][:most]:
             assert container.command is None
             done.append(self.kubectl(*container.args))
             if done[-1].returncode:
@@ -171,7 +172,7 @@ def test_a_cronjobs_pod_steps_the_standby_down_and_leaves_the_active_alone(stand
     assert any(one.name.startswith("kube-api-access") for one in pod.spec.volumes or []), "the pod has its account's token"
 
     done = standby.run(pod.spec)
-    assert [each.returncode for each in done] == [0, 0], done
+    assert [each.returncode for each in done] == [0, 0, 0], done
     assert standby.sizes("blue") == (1, 1)
     assert standby.plan() == [RETAIN_END]
     assert standby.versions("green") == active
@@ -199,9 +200,18 @@ def template(standby: Standby, step: str) -> Any:
 def test_the_last_step_leaves_no_server_and_no_plan(standby: Standby) -> None:
     standby.arrange()
     steps = [template(standby, step) for step in (STEP_DOWN, RETAIN_END)]
-    assert [[each.returncode for each in standby.run(step)] for step in steps] == [[0, 0], [0]]
+    assert [[each.returncode for each in standby.run(step)] for step in steps] == [[0, 0, 0], [0]]
     assert standby.sizes("blue") == (1, 0)
     assert standby.plan() == []
+
+
+@pytest.mark.parametrize("containers", [1, 2])
+def test_a_pod_that_is_lost_on_its_way_is_followed_by_one_that_does_all_of_it(standby: Standby, containers: int) -> None:
+    standby.arrange()
+    step = template(standby, STEP_DOWN)
+    assert [each.returncode for each in standby.run(step, containers)] == [0] * containers
+    assert [each.returncode for each in standby.run(step)] == [0, 0, 0]
+    assert (standby.sizes("blue"), standby.plan()) == ((1, 1), [RETAIN_END])
 
 
 def test_a_standby_that_is_active_again_is_not_stepped_down_by_a_pod_that_was_made_before(standby: Standby) -> None:

@@ -98,15 +98,16 @@ def test_with_an_image_a_cronjob_does_each_step_and_tests_the_plan_first():
     assert (warm["spec"]["schedule"], cold["spec"]["schedule"]) == ("10 3 2 1 *", "0 3 3 1 *")
     pod = warm["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == "step-down"
-    (first,), (last,) = pod["initContainers"], pod["containers"]
-    assert {first["image"], last["image"]} == {IMAGE}
-    assert first["args"][:4] == ["patch", "deployment", "w", "--namespace"]
+    (first, scaler), (last,) = pod["initContainers"], pod["containers"]
+    assert {each["image"] for each in (first, scaler, last)} == {IMAGE}
+    assert first["args"][:4] == last["args"][:4] == ["patch", "deployment", "w", "--namespace"]
     held = world.api.get("Deployment", "shop", "w")["metadata"]["annotations"][PLAN]
-    test, left, size = json.loads(first["args"][-1])
+    test, left, size = json.loads(last["args"][-1])
+    assert json.loads(first["args"][-1]) == [test]
     assert test == {"op": "test", "path": "/metadata/annotations/turnout.dev~1step-downs", "value": held}
     assert json.loads(left["value"]) == json.loads(held)[1:]
     assert size == {"op": "replace", "path": "/spec/replicas", "value": 1}
-    assert json.loads(last["args"][-1]) == {"spec": {"minReplicas": 1}}
+    assert json.loads(scaler["args"][-1]) == {"spec": {"minReplicas": 1}}
     (only,) = cold["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     test, left, size = json.loads(only["args"][-1])
     assert test["value"] == left.get("value", test["value"]) == json.dumps(json.loads(held)[1:])
@@ -119,9 +120,9 @@ def test_kedas_scaler_is_held_at_nothing_by_its_annotation():
     world.api.put("ScaledObject", "shop", "w", spec={"minReplicaCount": 2})
     world.arrange(StandbyPolicy(keep=Keep.COLD))
     (job,) = world.jobs
-    (last,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    assert last["args"][1] == "scaledobject"
-    assert json.loads(last["args"][-1]) == {"metadata": {"annotations": {PAUSED: "0"}}}
+    _, scaler = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["initContainers"]
+    assert scaler["args"][1] == "scaledobject"
+    assert json.loads(scaler["args"][-1]) == {"metadata": {"annotations": {PAUSED: "0"}}}
 
 
 @pytest.mark.parametrize(("image", "fails"), [(None, False), (IMAGE, True)])
