@@ -34,12 +34,21 @@ _WEIGHTED = {
 
 
 class RouteByName(GatewayRouter):
-    """For a mirror: the route and its Services by the names that tests have for them."""
+    """For a mirror: the route and its Services by the names that tests have for them. `before` comes before every call,
+    `before_put` before one that begins a mirror."""
+
+    def __init__(self, cluster: FakeCluster, before: Callable[[], None], before_put: Callable[[], None]) -> None:
+        super().__init__(cluster)
+        self._before, self._before_put = before, before_put
 
     def mirrored(self, listener: str) -> dict[str, float]:  # noqa: ARG002 -- there is one
+        self._before()
         return {_TOLD[service]: share for service, share in super().mirrored(ROUTE).items()}
 
     def put_mirror(self, listener: str, target_group: str | None, percent: int) -> None:  # noqa: ARG002
+        if target_group is not None:
+            self._before_put()
+        self._before()
         super().put_mirror(ROUTE, None if target_group is None else SERVICES[target_group], percent)
 
 
@@ -98,7 +107,7 @@ class GatewayCloud:
             self.history.append((self._clock(), weight))
         if self._watching and sent != (self.rules[-1][1] if self.rules else {}):
             self.rules.append((self._clock(), sent))
-        share = int(route_rules.mirrored(rules, SPACE).get(SERVICES[GREEN_TG], 0))
+        share = int(self.mirrored.get(SERVICES[GREEN_TG], 0))
         if share != (self.copied[-1][1] if self.copied else 0):
             self.copied.append((self._clock(), share))
 
@@ -158,6 +167,18 @@ class GatewayCloud:
     def sent(self, targets: dict[str, str]) -> None:
         named = {variant: SERVICES[name] for variant, name in targets.items()}
         self._by_hand(route_rules.with_variants(self.route["spec"]["rules"], named, SPACE))
+
+    @property
+    def mirrored(self) -> dict[str, float]:
+        """Percent of requests by the Service that gets copies of them."""
+        return route_rules.mirrored(self.route["spec"]["rules"], SPACE)
+
+    @mirrored.setter
+    def mirrored(self, shares: dict[str, int]) -> None:
+        rules = self.route["spec"]["rules"]
+        for service, percent in shares.items():
+            rules = route_rules.with_mirror(rules, service, percent, SPACE)
+        self._by_hand(rules)
 
     @property
     def sticky(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from gateway_cloud import SPACE, GatewayCloud, RouteByName
 from rollout_world import ANNA, World
+from turnout_components.cluster_api import ClusterError
 from turnout_components.mirror_setting import parameter
 from turnout_components.switch_record import Operator
 
@@ -31,13 +32,14 @@ def refused(operation: str) -> ClientError:
 class MirroredWorld(World):
     """A world whose servers copy one request a second while a mirror is asked for. `fails`: the candidate answers the copies
     of all but every second with 500; `late`: seconds until a line is in its log; `lost`: the copies' lines never are;
-    `before_ssm` and `before_logs` may raise."""
+    `before_setting` (every call that reads or writes what is asked for), `before_put` and `before_logs` may raise."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._asked: list[tuple[datetime, int]] = []
         self.fails, self.lost, self.late = False, False, 0.0
-        self.before_ssm: Callable[[], None] = lambda: None
+        self.before_setting: Callable[[], None] = lambda: None
+        self.before_put: Callable[[], None] = lambda: None
         self.before_logs: Callable[[], None] = lambda: None
         self.parameters: dict[str, str] = {}
         self.clients = {
@@ -57,12 +59,22 @@ class MirroredWorld(World):
         if isinstance(self.cloud, GatewayCloud):
             cluster = self.cloud.cluster
             cluster.log = self._log  # type: ignore[method-assign]
-            self.mirrors = RouteMirrors(RouteByName(cluster), cluster, SPACE, minute, minute, self.clock)
+            route = RouteByName(cluster, lambda: self.before_setting(), lambda: self.before_put())
+            self.mirrors = RouteMirrors(route, cluster, SPACE, minute, minute, self.clock)
 
     @property
     def asked(self) -> list[tuple[datetime, int]]:
         """The shares that were asked for, and when."""
         return self.cloud.copied if isinstance(self.cloud, GatewayCloud) else self._asked
+
+    @property
+    def standing(self) -> dict[str, Any]:
+        """What is asked for now: Systems Manager's parameters, or the route's mirrors."""
+        return self.cloud.mirrored if isinstance(self.cloud, GatewayCloud) else self.parameters
+
+    def away(self) -> None:
+        """As a hook: who is called too often refuses."""
+        raise ClusterError("Rate exceeded") if isinstance(self.cloud, GatewayCloud) else refused("GetParameter")
 
     @property
     def effects(self) -> list[tuple[Any, str]]:
@@ -91,18 +103,19 @@ class MirroredWorld(World):
         return sum((end - at for (at, share), end in zip(self.asked, ends, strict=True) if share), timedelta(0))
 
     def _put(self, Name: str, Value: str, **_: Any) -> None:
-        self.before_ssm()
+        self.before_put()
+        self.before_setting()
         self.parameters[Name] = Value
         self._asked.append((self.clock(), int(json.loads(Value)["share"])))
 
     def _get(self, Name: str) -> Any:
-        self.before_ssm()
+        self.before_setting()
         if Name not in self.parameters:
             raise ParameterNotFound
         return {"Parameter": {"Value": self.parameters[Name]}}
 
     def _delete(self, Name: str) -> None:
-        self.before_ssm()
+        self.before_setting()
         if self.parameters.pop(Name, None) is None:
             raise ParameterNotFound
         self._asked.append((self.clock(), 0))

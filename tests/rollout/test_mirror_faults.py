@@ -1,4 +1,4 @@
-"""A mirror while AWS fails: users lose nothing, what is bad goes back all the same, and no copy goes out after the end."""
+"""A mirror while its platform fails: users lose nothing, what is bad goes back all the same, no copy goes out after the end."""
 
 import random
 from collections.abc import Callable
@@ -7,16 +7,20 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from fakes import BLUE_TG, GREEN_TG
 from fakes import ClientError as StoreError
+from gateway_cloud import SERVICES, GatewayCloud
 from kills import Effects, Killed
-from mirrored_world import GATES, STABLE, MirroredWorld, refused
+from mirrored_world import GATES, STABLE, MirroredWorld
 from rollout_world import ANNA, BERT, Behaviour
 from test_handler import Lambda
+from turnout_components.cluster_api import ClusterError
 from turnout_components.rollback import rollback
 
 from turnout.rollout.controller import Controller
 from turnout.rollout.status import LEASE, RolloutStatus, State
 
+ROUTERS = ("listener", "gateway")
 MIRROR = {"mirror": 30, "for": "5m"}
 HOUR = 3600.0
 
@@ -34,7 +38,7 @@ def insist(
         try:
             if controller.tick(rollout).is_done:
                 return world.rollouts.read(rollout)
-        except (ClientError, StoreError):
+        except (ClientError, ClusterError, StoreError):
             pass
         if until is not None and until():
             return world.rollouts.read(rollout)
@@ -51,30 +55,26 @@ def with_mirror_on(*steps: Any, strategy: str = "canary") -> tuple[MirroredWorld
     return world, rollout, controller
 
 
-def half_the_time() -> Callable[[], None]:
+def half_the_time(fails: Callable[[], None]) -> Callable[[], None]:
     dice = random.Random(4)
-    return lambda: away() if dice.random() < 0.5 else None
-
-
-def away() -> None:
-    raise refused("GetParameter")
+    return lambda: fails() if dice.random() < 0.5 else None
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_a_systems_manager_that_fails_half_the_calls_changes_nothing_of_the_end(good: bool) -> None:
+def test_a_platform_that_fails_half_the_calls_changes_nothing_of_the_end(good: bool) -> None:
     world, rollout = begun(MIRROR, 100)
-    world.fails, world.before_ssm = not good, half_the_time()
+    world.fails, world.before_setting = not good, half_the_time(world.away)
     status = insist(world, world.controller(), rollout)
     assert status.state is (State.PROMOTED if good else State.TAKEN_BACK), status.cause
     assert world.cloud.weights_put == ([0, 100] if good else [0])
-    assert (world.shares, world.parameters) == ([30, 0], {})
+    assert (world.shares, world.standing) == ([30, 0], {})
 
 
 @pytest.mark.parametrize("strategy", ["canary", "shadow"])
 def test_a_mirror_that_cannot_be_put_promotes_nothing(strategy: str) -> None:
     world, rollout = begun(MIRROR, *([100] if strategy == "canary" else []), strategy=strategy)
-    world.before_ssm = away
-    with pytest.raises(ClientError, match="Rate exceeded"):
+    world.before_setting = world.away
+    with pytest.raises((ClientError, ClusterError), match="Rate exceeded"):
         world.controller().tick(rollout)
     status = insist(world, world.controller(), rollout, lambda: world.rollouts.read(rollout).state.is_over)
     assert (status.state, status.unstable) == (State.TAKEN_BACK, False)
@@ -83,14 +83,14 @@ def test_a_mirror_that_cannot_be_put_promotes_nothing(strategy: str) -> None:
 
 def test_while_nobody_sees_the_mirror_users_are_still_taken_back() -> None:
     world, rollout, controller = with_mirror_on(10, MIRROR, 100)
-    world.before_ssm = away
+    world.before_setting = world.away
     world.fails = True
     insist(world, controller, rollout, lambda: world.cloud.weights_put == [0, 10, 0])
     assert world.record().rollout is None, "the record does not wait for Systems Manager"
     assert world.share == 30
-    world.before_ssm = lambda: None
+    world.before_setting = lambda: None
     status = insist(world, controller, rollout)
-    assert (status.state, status.unstable, world.parameters) == (State.TAKEN_BACK, True, {})
+    assert (status.state, status.unstable, world.standing) == (State.TAKEN_BACK, True, {})
 
 
 NO_MIRRORS = [
@@ -104,13 +104,24 @@ NO_MIRRORS = [
 ]
 
 
+@pytest.mark.usefixtures("one_by_one")
 @pytest.mark.parametrize("text", NO_MIRRORS)
 def test_a_parameter_that_is_no_mirror_keeps_no_users_from_going_back(text: str) -> None:
     world, rollout, controller = with_mirror_on(10, MIRROR, 100)
     world.parameters[STABLE] = text
     world.fails = True
     assert world.drive(controller, rollout, seconds=HOUR).state is State.TAKEN_BACK
-    assert (world.cloud.weights_put, world.parameters) == ([0, 10, 0], {})
+    assert (world.cloud.weights_put, world.standing) == ([0, 10, 0], {})
+
+
+@pytest.mark.usefixtures("on_a_route")
+@pytest.mark.parametrize("share", [30, 70])
+def test_copies_for_somebody_else_are_put_right(share: int) -> None:
+    world, rollout, controller = with_mirror_on(10, MIRROR, 100)
+    assert isinstance(world.cloud, GatewayCloud)
+    world.cloud.mirrored = {SERVICES[BLUE_TG]: share}
+    world.drive(controller, rollout, seconds=20)
+    assert (world.standing, world.cloud.weights_put) == ({SERVICES[GREEN_TG]: 30}, [0, 10])
 
 
 def test_users_of_a_weight_are_looked_at_beside_a_mirror() -> None:
@@ -125,11 +136,11 @@ def test_users_of_a_weight_are_looked_at_beside_a_mirror() -> None:
 
 def test_while_the_mirrors_logs_are_away_users_of_a_weight_are_still_taken_back() -> None:
     world, rollout, controller = with_mirror_on(10, {"mirror": 30, "for": "2h"}, 100)
-    world.before_logs = away
+    world.before_logs = world.away
     world.metrics.candidate = Behaviour(errors=0.1)
     status = insist(world, controller, rollout)
     assert (status.state, status.unstable) == (State.TAKEN_BACK, True), status.cause
-    assert world.parameters == {}
+    assert world.standing == {}
 
 
 @pytest.mark.parametrize("strategy", ["canary", "shadow"])
@@ -140,12 +151,12 @@ def test_logs_that_stay_empty_or_come_late_promote_nothing_and_blame_nobody(stra
         status = insist(world, world.controller(), rollout)
         assert (status.state, status.unstable) == (State.TAKEN_BACK, False), status.cause
         assert status.cause.startswith("inconclusive: 0 of 300 s compared")
-        assert (world.cloud.weights_put, world.parameters) == ([0], {})
+        assert (world.cloud.weights_put, world.standing) == ([0], {})
 
 
 def test_logs_that_are_away_for_a_while_are_read_when_they_are_back() -> None:
     world, rollout, controller = with_mirror_on(MIRROR, strategy="shadow")
-    world.before_logs = away
+    world.before_logs = world.away
     assert "Rate exceeded" in world.drive(controller, rollout, seconds=240).unmeasured
     world.before_logs = lambda: None
     status = insist(world, controller, rollout)
@@ -173,7 +184,7 @@ def test_a_store_that_is_away_during_a_mirror_ends_nothing_and_loses_nothing() -
     assert (world.cloud.weights_put, world.shares) == ([0], [30])
     world.dynamo.missing = False
     assert insist(world, controller, rollout).state is State.PROMOTED
-    assert (world.cloud.weights_put, world.parameters) == ([0, 100], {})
+    assert (world.cloud.weights_put, world.standing) == ([0, 100], {})
 
 
 def hinder(world: MirroredWorld, slow: float) -> None:
@@ -195,7 +206,7 @@ def test_a_store_that_refuses_half_the_writes_or_is_slow_ends_a_mirror_as_ever()
         hinder(world, slow)
         status = insist(world, world.controller(), rollout)
         assert status.state is State.PROMOTED, status.cause
-        assert (world.cloud.weights_put, world.shares, world.parameters) == ([0, 100], [30, 0], {})
+        assert (world.cloud.weights_put, world.shares, world.standing) == ([0, 100], [30, 0], {})
 
 
 def test_two_drivers_at_once_mirror_once() -> None:
@@ -206,18 +217,18 @@ def test_two_drivers_at_once_mirror_once() -> None:
             break
         world.clock.sleep_now(16)
     assert [share for _, share in world.asked] == [30, 0]
-    assert (world.cloud.weights_put, world.parameters) == ([0, 100], {})
+    assert (world.cloud.weights_put, world.standing) == ([0, 100], {})
     assert world.rollouts.read(rollout).state is State.PROMOTED
 
 
 @pytest.mark.parametrize("ends", ["abort", "rollback", "drive"])
 def test_a_driver_that_sleeps_until_the_mirror_is_over_leaves_none_on(ends: str) -> None:
-    """SIGSTOP before its call to Systems Manager, the end meanwhile, SIGCONT; and it is not heard of again."""
+    """SIGSTOP before its call for a mirror, the end meanwhile, SIGCONT; and it is not heard of again."""
     world, rollout = begun(MIRROR, strategy="shadow")
-    sleeper, put = world.controller(ANNA), world.clients["ssm"].put_parameter
+    sleeper = world.controller(ANNA)
 
-    def asleep(**parameter: Any) -> None:
-        world.clients["ssm"].put_parameter = put
+    def asleep() -> None:
+        world.before_put = lambda: None
         world.clock.sleep_now(LEASE.total_seconds() * 2)
         if ends == "abort":
             world.controller(BERT).abort(rollout, "enough")
@@ -227,12 +238,11 @@ def test_a_driver_that_sleeps_until_the_mirror_is_over_leaves_none_on(ends: str)
             rollback_by_hand(world)
             world.controller(BERT).tick(rollout)
         assert world.share == 0
-        put(**parameter)
 
-    world.clients["ssm"].put_parameter = asleep
+    world.before_put = asleep
     sleeper.tick(rollout)
     assert world.asked[-2][1] == 30, "it has written"
-    assert world.parameters == {}
+    assert world.standing == {}
     assert world.rollouts.read(rollout).state is (State.FINISHED if ends == "drive" else State.TAKEN_BACK)
 
 
@@ -240,16 +250,18 @@ def rollback_by_hand(world: MirroredWorld) -> None:
     rollback(world.records, world.cloud, operator=BERT, clock=world.clock, sleep=world.clock.sleep_now)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_rollback_by_hand_while_nobody_drives_ends_the_mirror_with_the_next_invocation_of_the_runner() -> None:
     world, rollout, controller = with_mirror_on({"mirror": 30, "for": "2h"}, strategy="shadow")
     controller.release(rollout)
     rollback_by_hand(world)
     function = Lambda(world)
     assert function.invoke()["state"] == "taken back"
-    assert (world.parameters, world.rollouts.read(rollout).state) == ({}, State.TAKEN_BACK)
+    assert (world.standing, world.rollouts.read(rollout).state) == ({}, State.TAKEN_BACK)
     assert function.invoke() == {"rollout": None}
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_rollout_that_has_just_begun_and_is_not_in_the_switch_record_yet_is_left_alone() -> None:
     world, rollout = begun(MIRROR, strategy="shadow")
     world.records.update(lambda record: record.changed(rollout=None))
@@ -271,7 +283,7 @@ def test_a_clock_that_jumps_during_a_mirror_compares_nothing(hours: int) -> None
     status = insist(world, controller, rollout)
     copied = status.ended is not None and world.copied()
     assert status.state is State.TAKEN_BACK or (copied and copied >= timedelta(minutes=5)), status.cause
-    assert world.parameters == {}
+    assert world.standing == {}
 
 
 WINDOW = "Fri 04:00-05:00"
