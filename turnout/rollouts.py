@@ -22,7 +22,7 @@ from turnout.rollout import smoke
 from turnout.rollout.actions import RunSmokeTest
 from turnout.rollout.alerts import Alerter
 from turnout.rollout.controller import Controller
-from turnout.rollout.mirrors import Mirrors, RouteMirrors
+from turnout.rollout.mirrors import InstanceMirrors, Mirrors, RouteMirrors
 from turnout.rollout.sources import source
 from turnout.rollout.start import Start, begin, prepare
 from turnout.rollout.status import RolloutStatus
@@ -142,7 +142,7 @@ class Rollouts:
             api = self.access.cluster
             namespace = str(self.stack.part("kubernetes", "namespace") or self.stack.service)
             return RouteMirrors(GatewayRouter(api), api, namespace, metrics.period, metrics.delay)
-        return Mirrors(self.access.client, self.store.key, metrics.period, metrics.delay)
+        return InstanceMirrors(self.access.client, self.store.key, metrics.period, metrics.delay)
 
     def current(self, rollout: str | None) -> str:
         """The rollout that is named, or under way, or the newest.

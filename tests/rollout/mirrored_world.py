@@ -14,7 +14,7 @@ from turnout_components.mirror_setting import parameter
 from turnout_components.switch_record import Operator
 
 from turnout.rollout.controller import Controller
-from turnout.rollout.mirrors import Mirrors, RouteMirrors
+from turnout.rollout.mirrors import InstanceMirrors, Mirrors, RouteMirrors
 
 GATES = [{"name": "errors", "kind": "errors"}, {"name": "health", "kind": "health"}]
 STABLE = parameter("g-blue")
@@ -55,7 +55,7 @@ class MirroredWorld(World):
             "logs": SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=self._pages)),
         }
         minute = timedelta(seconds=60)
-        self.mirrors = Mirrors(self.clients.__getitem__, "svc/dev", minute, minute)
+        self.mirrors: Mirrors = InstanceMirrors(self.clients.__getitem__, "svc/dev", minute, minute)
         if isinstance(self.cloud, GatewayCloud):
             cluster = self.cloud.cluster
             cluster.log = self._log  # type: ignore[method-assign]

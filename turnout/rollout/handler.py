@@ -25,7 +25,7 @@ from turnout_components.switch_record import Operator, RecordStore
 
 from turnout.rollout.alerts import Alerter
 from turnout.rollout.controller import Controller, Tick
-from turnout.rollout.mirrors import Mirrors
+from turnout.rollout.mirrors import InstanceMirrors
 from turnout.rollout.sources import source
 from turnout.rollout.status import LEASE, RolloutStatus
 from turnout.rollout.store import NoRollout, RolloutStore
@@ -213,7 +213,9 @@ def compose(settings: Settings, sleep: Callable[[float], None] = time.sleep, clo
             notify=notify,
             operator=operator,
             clock=clock,
-            mirrors=None if settings.platform == KUBERNETES else Mirrors(client, rollouts.key, metrics.period, metrics.delay),
+            mirrors=None
+            if settings.platform == KUBERNETES
+            else InstanceMirrors(client, rollouts.key, metrics.period, metrics.delay),
         )
 
     return Runner(records, rollouts, controller, look=settings.look, sleep=sleep, clock=clock)

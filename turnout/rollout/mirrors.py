@@ -1,5 +1,6 @@
-"""A rollout's mirror, compared from both sides' logs: asked for in Systems Manager, or on a route (`RouteMirrors`)."""
+"""A rollout's mirror, compared from both sides' logs: asked for in Systems Manager (`InstanceMirrors`) or on a route."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -30,33 +31,24 @@ SPANS_A_LOOK = 5
 """How many spans' logs are read at once. A look is to end within its lease; what is written down after it is not read again."""
 
 
-class Mirrors:
-    """The mirror of one service. `client` makes clients of AWS's services; `key`: `<service>/<stack>`."""
+class Mirrors(ABC):
+    """The mirror of one service. `period`: of a comparison; `delay`: after which both sides' logs are whole."""
 
-    def __init__(self, client: Callable[[str], Any], key: str, period: timedelta, delay: timedelta) -> None:
-        self._client, self._key, self._period, self._delay = client, key, period, delay
+    def __init__(self, period: timedelta, delay: timedelta) -> None:
+        self._period, self._delay = period, delay
 
+    @abstractmethod
     def share(self, status: RolloutStatus, record: SwitchRecord) -> int:
-        """What is copied to all of the candidate's instances as they are now, in percent; -1 where it is copied to others, or
-        what is asked for is no mirror. Where AWS does not say, it is taken to be as the status has it: what nobody can see
-        keeps no traffic from going back."""
-        try:
-            found = self._setting(status, record).read()
-            if found is None:
-                return 0
-            return int(found.share) if found.targets == self._targets(status, record) else -1
-        except (ClientError, BotoCoreError):
-            return status.mirror
-        except (KeyError, OverflowError, TypeError, ValueError):
-            return -1
+        """What is copied to all of the candidate as it is now, in percent; -1 where it is copied to others, or what is asked
+        for is no mirror. Where the platform does not say, it is taken to be as the status has it: what nobody can see keeps
+        no traffic from going back."""
 
+    @abstractmethod
     def put(self, status: RolloutStatus, record: SwitchRecord, share: int) -> None:
         """Asks for copies of this share; 0 for none."""
-        setting = self._setting(status, record)
-        if share:
-            setting.put(Mirror(share, self._targets(status, record)))
-        else:
-            setting.clear()
+
+    @abstractmethod
+    def _logs(self, environment: str) -> MirrorLogs | PodLogs: ...
 
     def windows(self, status: RolloutStatus, now: datetime) -> tuple[tuple[Window, ...], Compared]:
         """What was compared since the last look, and all that was compared so far.
@@ -83,9 +75,6 @@ class Mirrors:
         copies = self._logs(status.candidate).lines(span.start - near, span.end + near) if live else []
         return live, [line for line in copies if line.copy and line.id in ids]
 
-    def _logs(self, environment: str) -> "MirrorLogs | PodLogs":
-        return MirrorLogs(self._client("logs"), f"/turnout/{self._key}/{environment}")
-
     def _rules(self, status: RolloutStatus) -> Rules:
         wanted = status.spec.compare
         return Rules(
@@ -97,6 +86,35 @@ class Mirrors:
             patience=self._delay.total_seconds(),
             salt=status.id,
         )
+
+
+class InstanceMirrors(Mirrors):
+    """Asked for in Systems Manager, made by the nodes. `client` makes clients of AWS's services; `key`: `<service>/<stack>`."""
+
+    def __init__(self, client: Callable[[str], Any], key: str, period: timedelta, delay: timedelta) -> None:
+        super().__init__(period, delay)
+        self._client, self._key = client, key
+
+    def share(self, status: RolloutStatus, record: SwitchRecord) -> int:
+        try:
+            found = self._setting(status, record).read()
+            if found is None:
+                return 0
+            return int(found.share) if found.targets == self._targets(status, record) else -1
+        except (ClientError, BotoCoreError):
+            return status.mirror
+        except (KeyError, OverflowError, TypeError, ValueError):
+            return -1
+
+    def put(self, status: RolloutStatus, record: SwitchRecord, share: int) -> None:
+        setting = self._setting(status, record)
+        if share:
+            setting.put(Mirror(share, self._targets(status, record)))
+        else:
+            setting.clear()
+
+    def _logs(self, environment: str) -> MirrorLogs:
+        return MirrorLogs(self._client("logs"), f"/turnout/{self._key}/{environment}")
 
     def _setting(self, status: RolloutStatus, record: SwitchRecord) -> MirrorSetting:
         return MirrorSetting(self._client("ssm"), str(record.environments[status.stable].group))
@@ -120,11 +138,10 @@ class RouteMirrors(Mirrors):
         delay: timedelta,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        super().__init__(period, delay)
         self._router, self._api, self._namespace, self._clock = router, api, namespace, clock
-        self._period, self._delay = period, delay
 
     def share(self, status: RolloutStatus, record: SwitchRecord) -> int:
-        """As for `Mirrors`; where the cluster does not say, as the status has it."""
         try:
             found = self._router.mirrored(str(record.listener))
         except ClusterError:
