@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from turnout_components.cron import zone
@@ -73,6 +74,7 @@ def _next(windows: Iterable[Window], freezes: Iterable[Freeze], moment: datetime
     return max((each.thaws(opened) for each in freezes), default=opened)
 
 
+@lru_cache(256)
 def window(text: str) -> Window:
     """`[days] HH:MM-HH:MM [zone]`.
 
@@ -92,6 +94,7 @@ def window(text: str) -> Window:
     return Window(days, begin, end if end > begin else end + _DAY, zone(named))
 
 
+@lru_cache(256)
 def freeze(text: str) -> Freeze:
     """`YYYY-MM-DD[/YYYY-MM-DD] [zone]`.
 

@@ -1,16 +1,28 @@
 """kill -9 at any effect of a driver: before it happens, or just after."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from rollout_world import World
 
 from turnout.rollout.status import RolloutStatus
 
 PASSING = {"generation", "lease", "windows", "judgements", "judged_of", "compared", "unmeasured"}
 """Of a rollout's status, what a look changes that decides nothing."""
+SWEEPS = pytest.mark.parametrize("of", [pytest.param(4, id="some"), pytest.param(0, marks=pytest.mark.slow, id="every")])
+"""How many of a story's effects kill a driver (see `spread`)."""
+
+
+def spread(effects: Sequence[int], of: int, *, after: bool) -> list[int]:
+    """So many of the effects, evenly, the first and the last among them; one more for kills after an effect, so that others
+    lie between; 0: all of them."""
+    few = of + after
+    if not of or len(effects) <= few:
+        return list(effects)
+    return [effects[place * (len(effects) - 1) // (few - 1)] for place in range(few)]
 
 
 class Killed(BaseException):
@@ -44,7 +56,7 @@ class Effects:
             if self._dead or (number == self._at and not self._after):
                 self._die()
             self.done.append(name)
-            self.written.append((name, repr(args), _meant(kwargs.get("Item")) or repr(kwargs)))
+            self.written.append((name, repr(args), kwargs["Item"] if "Item" in kwargs else repr(kwargs)))
             result = act(*args, **kwargs)
             if number == self._at:
                 self._die()
@@ -60,7 +72,8 @@ class Effects:
     def distinct(self) -> list[int]:
         """The first and the last of those in a row that differ only in what was measured and who drives until when."""
         ends = {0, len(self.written) - 1}
-        for place, (before, after) in enumerate(pairwise(self.written)):
+        meant = [(name, args, _meant(given) if isinstance(given, dict) else given) for name, args, given in self.written]
+        for place, (before, after) in enumerate(pairwise(meant)):
             if before != after:
                 ends |= {place, place + 1}
         return sorted(ends)
@@ -72,7 +85,7 @@ class Effects:
 
 def _meant(item: Any) -> str:
     """An item of the store without what changes at every look."""
-    held = json.loads(item["body"]["S"]) if item else {}
+    held = json.loads(item["body"]["S"])
     return json.dumps({name: value for name, value in held.items() if name not in PASSING})
 
 

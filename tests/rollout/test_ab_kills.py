@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from ab_world import AB, BOTH, AbWorld, ab_world
 from fakes import GREEN_TG
-from kills import Effects, through
+from kills import SWEEPS, Effects, spread, through
 from rollout_world import ANNA, BERT
 from test_rollout_faults import config
 from turnout_components.gate import observe
@@ -37,15 +37,16 @@ def story(name: str) -> tuple[AbWorld, str]:
     return world, world.start(**{**AB, "experiment": asked, "observe": "2m", "extend": "5m"})
 
 
+@SWEEPS
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("name", ENDS)
-def test_a_kill_at_every_effect_changes_nothing_of_the_end(name: str, after: bool) -> None:
+def test_a_kill_at_every_effect_changes_nothing_of_the_end(name: str, after: bool, of: int) -> None:
     world, rollout = story(name)
     made = Effects(world)
     whole = world.drive(world.controller(), rollout, every=60)
     assert (whole.state, world.cloud.weights_put) == ENDS[name][2:], whole.cause
     assert {name for _, name in world.effects if name in TRAFFIC} <= set(made.done)
-    for at in range(len(made.done)):
+    for at in spread(range(len(made.done)), of, after=after):
         world, rollout = story(name)
 
         def drive(operator: Operator, world: AbWorld = world, rollout: str = rollout) -> RolloutStatus:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fakes import BLUE_TG, GREEN_TG, ClientError
 from gateway_cloud import GatewayCloud
-from kills import Effects, Killed, through
+from kills import SWEEPS, Effects, Killed, spread, through
 from rollout_world import ANNA, BERT, Behaviour, World
 from turnout_components.cluster_api import ClusterError
 from turnout_components.gate import observe
@@ -48,15 +48,16 @@ def story(name: str, rate: float = 3000) -> tuple[World, str]:
     return world, rollout
 
 
+@SWEEPS
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("name", STORIES)
-def test_a_kill_at_every_effect_changes_nothing_of_the_end(name: str, after: bool) -> None:
+def test_a_kill_at_every_effect_changes_nothing_of_the_end(name: str, after: bool, of: int) -> None:
     _, _, state, weights = STORIES[name]
     world, rollout = story(name)
     whole = Effects(world)
     assert world.drive(world.controller(), rollout, every=60).state is state
     assert world.cloud.weights_put == weights
-    for at in whole.distinct:
+    for at in spread(whole.distinct, of, after=after):
         world, rollout = story(name)
         effects = Effects(world, at, after=after)
         drivers = [functools.partial(world.drive, world.controller(who), rollout, every=60) for who in (ANNA, BERT)]

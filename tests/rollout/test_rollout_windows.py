@@ -22,8 +22,8 @@ def opened(moment: datetime) -> bool:
     return moment.hour in (3, 4, 5) and 30 <= moment.minute < 35
 
 
-def through(world: World, rollout: str, hours: float = 4) -> RolloutStatus:
-    return world.drive(world.controller(), rollout, seconds=hours * 3600, every=30)
+def through(world: World, rollout: str, hours: float = 4, every: float = 30) -> RolloutStatus:
+    return world.drive(world.controller(), rollout, seconds=hours * 3600, every=every)
 
 
 def test_weight_is_raised_inside_the_windows_only_and_bakes_go_on() -> None:
@@ -144,7 +144,7 @@ def test_a_smoke_test_waits_and_what_it_has_found_counts_when_the_window_closes(
 def test_a_freeze_holds_it_up_whatever_the_windows() -> None:
     world = World()
     rollout = world.start(strategy="direct", observe="1m", freeze=["2026-01-01/2026-01-02 Asia/Tokyo"])
-    status = through(world, rollout, hours=16)
+    status = through(world, rollout, hours=16, every=300)
     assert status.state is State.PROMOTED
     assert [at.hour for at, weight in world.cloud.history if weight] == [15], "midnight in Tokyo"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes import BLUE_TG, GREEN_TG
-from kills import Effects, through
+from kills import SWEEPS, Effects, spread, through
 from pydantic import ValidationError
 from rollout_world import ANNA, BERT, NEW, OLD, Behaviour, World
 from turnout_components.gate import observe
@@ -136,9 +136,10 @@ def test_weights_of_the_plan_are_baked_and_those_between_them_are_not() -> None:
     assert times[100] - times[55] < timedelta(minutes=1)
 
 
+@SWEEPS
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("bad", [None, Behaviour(errors=0.015)], ids=["good", "bad"])
-def test_a_kill_at_every_effect_of_a_swap_changes_nothing_of_the_end(bad: Behaviour | None, after: bool) -> None:
+def test_a_kill_at_every_effect_of_a_swap_changes_nothing_of_the_end(bad: Behaviour | None, after: bool, of: int) -> None:
     def story(at: int) -> tuple[World, RolloutStatus, Effects]:
         world = World(rate=3000)
         spec = {**SPEC, "steps": [60, 100]}
@@ -151,7 +152,7 @@ def test_a_kill_at_every_effect_of_a_swap_changes_nothing_of_the_end(bad: Behavi
 
     whole, ended, effects = story(-1)
     assert ended.state is (State.TAKEN_BACK if bad else State.PROMOTED), ended.cause
-    for at in effects.distinct:
+    for at in spread(effects.distinct, of, after=after):
         world, status, _ = story(at)
         told = f"killed {'after' if after else 'before'} effect {at}"
         assert (status.state, world.cloud.weights_put) == (ended.state, whole.cloud.weights_put), f"{told}: {status.cause}"

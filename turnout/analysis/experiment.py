@@ -11,11 +11,11 @@ Everything may be looked at at any time and as often as one likes: tests are seq
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scipy.stats import chisquare, dirichlet_multinomial, multinomial, t
+from scipy.special import chdtrc, stdtr, stdtrit
 
 from turnout.analysis.measurement import Moments
 
@@ -124,10 +124,10 @@ def sample_ratio(users: Mapping[str, int], split: Mapping[str, float]) -> Sample
     total = sum(seen)
     if total == 0:
         return SampleRatio(1.0, 1.0, False, "no users yet")
-    evidence = dirichlet_multinomial.logpmf(seen, [share * _CONCENTRATION for share in asked], total)
-    evidence -= multinomial.logpmf(seen, total, asked)
-    p_value = min(1.0, math.exp(-float(evidence)))
-    chi_square = float(chisquare(seen, [share * total for share in asked]).pvalue)
+    p_value = min(1.0, math.exp(-_evidence_of_mixture(seen, asked)))
+    chi_square = float(
+        chdtrc(len(seen) - 1, sum((n - share * total) ** 2 / (share * total) for n, share in zip(seen, asked, strict=True)))
+    )
     stray = sorted(name for name, count in users.items() if count and not split[name])
     broken = p_value <= SAMPLE_RATIO_LEVEL or bool(stray)
     counts = ", ".join(f"{name} {count}" for name, count in zip(names, seen, strict=True))
@@ -139,6 +139,15 @@ def sample_ratio(users: Mapping[str, int], split: Mapping[str, float]) -> Sample
     else:
         said = f"users come {wanted} as asked ({counts})"
     return SampleRatio(p_value, chi_square, broken, said)
+
+
+def _evidence_of_mixture(seen: Sequence[int], asked: Sequence[float]) -> float:
+    """Log Bayes factor of the Dirichlet mixture against the split `asked` for."""
+    total = math.lgamma(_CONCENTRATION) - math.lgamma(_CONCENTRATION + sum(seen))
+    return total + sum(
+        math.lgamma(share * _CONCENTRATION + n) - math.lgamma(share * _CONCENTRATION) - n * math.log(share)
+        for n, share in zip(seen, asked, strict=True)
+    )
 
 
 def half_width(variance: float, smallest: float, alpha: float) -> float:
@@ -167,18 +176,18 @@ def lift(control: Moments, variant: Moments, smallest: float, alpha: float = 0.0
     error = math.sqrt(welch)
     parts = (a.squared_error / welch, b.squared_error / welch)  # before they are squared, which could be 0
     freedom = 1 / (parts[0] ** 2 / (control.count - 1) + parts[1] ** 2 / (variant.count - 1))
-    once = float(t.isf(alpha / 2, freedom)) * error
+    once = -float(stdtrit(freedom, alpha / 2)) * error
     wide = half_width(variance, smallest, alpha)
     relative, relative_once = None, None
     if a.mean > 0:
         ratio = b.mean / a.mean
-        spread = float(t.isf(alpha / 2, freedom)) * math.sqrt(b.squared_error + ratio * ratio * a.squared_error) / a.mean
+        spread = -float(stdtrit(freedom, alpha / 2)) * math.sqrt(b.squared_error + ratio * ratio * a.squared_error) / a.mean
         relative, relative_once = ratio - 1, Interval(ratio - 1 - spread, ratio - 1 + spread)
     return Lift(
         difference,
         Interval(difference - once, difference + once),
         Interval(difference - wide, difference + wide),
-        2 * float(t.sf(abs(difference) / error, freedom)),
+        2 * float(stdtr(freedom, -abs(difference) / error)),
         any_time_p_value(difference, variance, smallest),
         relative,
         relative_once,

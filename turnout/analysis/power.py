@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from turnout.analysis.experiment import half_width
 
@@ -93,7 +93,7 @@ def _need(effect: float, null: float, real: float, variants: int, alpha: float, 
         raise ValueError(f"share {share} must be above 0 and at most 1")
     level, size = _each(alpha, variants), abs(effect)
     uneven = (1 + share) / 2
-    once = (norm.isf(level / 2) * math.sqrt(null) + norm.ppf(power) * math.sqrt(real)) ** 2 / size**2 * uneven
+    once = (-ndtri(level / 2) * math.sqrt(null) + ndtri(power) * math.sqrt(real)) ** 2 / size**2 * uneven
 
     def missing(log_users: float) -> float:
         users = math.exp(log_users)
@@ -106,4 +106,4 @@ def _need(effect: float, null: float, real: float, variants: int, alpha: float, 
 def _reach(effect: float, null: float, real: float, level: float, power: float) -> float:
     """The effect that is seen with this power when the difference has these variances: it clears the interval's half width.
     Earlier looks only add to the power."""
-    return half_width(null, effect, level) + float(norm.ppf(power)) * math.sqrt(real)
+    return half_width(null, effect, level) + float(ndtri(power)) * math.sqrt(real)

@@ -5,11 +5,12 @@ reaches 1/alpha is at most alpha (Ville's inequality; Ramdas, Grünwald, Vovk, S
 anytime-valid inference", 2023). Arrays are (…) a quantity for each rollout; a last axis holds the alternatives of a mixture.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp, xlogy
+from scipy.special import xlogy
 
 Array = NDArray[np.float64]
 CERTAIN = 500.0
@@ -116,13 +117,16 @@ class Throughout:
         """The log of the e-process; 0 before the first window."""
         yet = 1 - (1 - self.EVERY) * prior(self._windows).sum()
         mixed = np.logaddexp(np.log(yet), self._without)
-        return np.asarray(logsumexp(self._sums - self._best + self._second + mixed + self._weights, axis=-1), float)
+        return np.asarray(np.logaddexp.reduce(self._sums - self._best + self._second + mixed + self._weights, axis=-1), float)
 
 
+@lru_cache(256)
 def prior(windows: int) -> Array:
     """Weights of the first so many windows: 1/2, 1/4, 1/12, 1/24, … falling as 1/s²; their sum never passes 1."""
     s = np.arange(1, windows + 1, dtype=float)
-    return np.asarray(np.where(s == 1, 0.5, 0.5 / np.maximum((s - 1) * s, 1)), float)
+    weights = np.asarray(np.where(s == 1, 0.5, 0.5 / np.maximum((s - 1) * s, 1)), float)
+    weights.flags.writeable = False
+    return weights
 
 
 class Noise:
