@@ -61,7 +61,7 @@ class TrafficRouter(Protocol):
         Raises `LookupError` when the listener is gone."""
 
     def refusal(self, listener: str) -> str | None:
-        """Why what stands at the listener is not in force; None where it is. May wait for who puts it in force."""
+        """Why what stands at the listener is not in force; None where it is."""
 
     def variants(self, listener: str) -> dict[str, str]:
         """Target group by variant, where an experiment's rules send them past the weights."""

@@ -56,12 +56,12 @@ class View(GatewayRouter, ClusterWorkloads):
     """The platform's view, with a clock of its own: nobody waits for a Gateway."""
 
     def __init__(self, cluster: FakeCluster) -> None:
-        self._now = 0.0
-        GatewayRouter.__init__(self, cluster, sleep=self._later, clock=lambda: self._now)
+        self.waited = 0.0
+        GatewayRouter.__init__(self, cluster, sleep=self._later, clock=lambda: self.waited)
         ClusterWorkloads.__init__(self, cluster)
 
     def _later(self, seconds: float) -> None:
-        self._now += seconds
+        self.waited += seconds
 
 
 class GatewayCloud:

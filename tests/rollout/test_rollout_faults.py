@@ -13,6 +13,7 @@ from kills import SWEEPS, Effects, Killed, spread, through
 from rollout_world import ANNA, BERT, Behaviour, World
 from turnout_components.cluster_api import ClusterError
 from turnout_components.gate import observe
+from turnout_components.live_gateway import ACCEPT_WITHIN, POLL
 from turnout_components.resolve import EnvironmentConfig, SwitchConfig, resolve
 from turnout_components.rollback import rollback
 from turnout_components.switch_record import Claim, Traffic
@@ -204,6 +205,7 @@ def test_weights_that_a_gateway_does_not_take_are_confirmed_by_nobody() -> None:
         with pytest.raises(ClusterError, match="5 % for green are not in force: .* has not looked at generation"):
             driver.tick(rollout)
         world.clock.sleep_now(20)
+    assert world.cloud.view.waited == pytest.approx(3 * ACCEPT_WITHIN, abs=3 * POLL), "a look ends well within its lease"
     assert world.record().traffic == BLUE
     assert world.rollouts.read(rollout).weight == 0
     world.cloud.follows = True
