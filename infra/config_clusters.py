@@ -11,6 +11,40 @@ NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 VERSION = r"^1\.\d{2}$"
 
 
+class Placeholder(Section):
+    """Room that Karpenter keeps for pods to come. `turnout_components.capacity_placeholder_rules` judges the rest."""
+
+    replicas: int = Field(ge=1, description="write for how many pods, from 1")
+    by: str = Field(default="pods", description="write pods, or buffer where Karpenter acts on a CapacityBuffer")
+    image: str | None = Field(default=None, description="write the cluster's pause image by digest; with buffer leave it out")
+
+
+class Karpenter(Section):
+    """Nodes that Karpenter starts and takes away. `turnout_components.karpenter_rules` judges what goes together."""
+
+    gpus_at_most: int = Field(
+        description="write the most GPUs of all nodes together, of both environments and with room to flip"
+    )
+    controller_role: str = Field(
+        pattern=r"^[\w+=,.@-]{1,64}$", description="write the name of the IAM role of Karpenter's controller"
+    )
+    instance_types: tuple[str, ...] | None = Field(default=None, min_length=1, description="list types such as [g6e.2xlarge]")
+    capacities: tuple[str, ...] | None = Field(default=None, description="list some of reserved, on-demand and spot")
+    reservation_ids: tuple[str, ...] | None = Field(default=None, description="list ids such as [cr-0a1b2c3d4e5f60718]")
+    zones: tuple[str, ...] | None = Field(default=None, min_length=1, description="list some of network.zones, or null for all")
+    image: str | None = Field(default=None, description="write al2023 or bottlerocket")
+    image_version: str | None = Field(default=None, description="write a version such as v20260101, or latest")
+    disk_gib: int | None = Field(default=None, description="write GiB from 30")
+    instance_store: bool | None = Field(default=None, description="write true or false")
+    labels: dict[str, str] | None = Field(default=None, description="write labels of the nodes")
+    empty_for: str | None = Field(default=None, description="write how long a node may be empty, such as 30m, or Never")
+    replace_drifted: bool | None = Field(default=None, description="write true or false")
+    disruptions: str | None = Field(default=None, description='write nodes that go at a time, such as "1" or 10%')
+    expire_after: str | None = Field(default=None, description="write a node's greatest age, such as 720h, or Never")
+    termination_grace: str | None = Field(default=None, description="write a time above the longest stream, such as 2h")
+    placeholder: Placeholder | None = Field(default=None, description="write {replicas: …, image: …}, or null for none")
+
+
 class Cluster(Section):
     """The EKS cluster of `platform: eks`: a new one (`version`), or one that exists (`name` alone)."""
 
@@ -21,7 +55,12 @@ class Cluster(Section):
     log_retention_days: int = Field(default=90, description="write days that CloudWatch Logs offers, such as 90")
     deletion_protection: bool = Field(default=True, description="write true or false")
     addon_versions: dict[str, str] = Field(default={}, description="write versions by add-on")
-    nodes: dict[str, Any] | None = Field(default=None, description="write {instance_types: […], maximum: …}, or null for none")
+    nodes: dict[str, Any] | None = Field(
+        default=None, description="write {instance_types: […], maximum: …} of a managed node group, or karpenter in its place"
+    )
+    karpenter: Karpenter | None = Field(
+        default=None, description="write {gpus_at_most: …, controller_role: …}, or nodes in its place"
+    )
 
     @property
     def is_new(self) -> bool:

@@ -2,13 +2,12 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 from turnout_components.clients import aws_client
 from turnout_components.eks_cluster import EksCluster, EksClusterArgs
 from turnout_components.eks_lookup import EksError, look_up
-from turnout_components.eks_node_group import EksNodeGroupArgs
 from turnout_components.ingress import Ingress
 from turnout_components.model_deployment import ModelDeployment
 from turnout_components.network import Network
@@ -19,29 +18,35 @@ from turnout_components.service_namespace import ServiceNamespace
 from turnout_components.service_secrets import ServiceSecrets
 from turnout_components.traffic_switch import SwitchedEnvironment, TrafficSwitch
 
-from infra.config_clusters import Cluster
+from infra import node_settings, pods
+from infra.config_clusters import Cluster, Karpenter
 from infra.settings import CONFIG_REFUSED, Settings
+
+if TYPE_CHECKING:
+    from turnout_components.eks_node_group import EksNodeGroupArgs
+    from turnout_components.karpenter_pool import KarpenterPoolArgs
 
 _OFFLINE = {"endpoint": "https://known.at.apply", "certificate_authority": "a25vd24gYXQgYXBwbHk=", "security_group_id": "sg-0"}
 """Of a cluster that exists, in a preview that calls nothing."""
 
 
-def _cluster(settings: Settings) -> Cluster:
+def cluster_of(settings: Settings) -> Cluster:
+    """The cluster as config has it."""
     assert settings.cluster is not None  # `platform_rules.on_eks`
     return settings.cluster
 
 
 def cluster_name(settings: Settings) -> str:
     """The cluster's name; a new one is called as the service unless config says otherwise."""
-    return _cluster(settings).name or settings.service
+    return cluster_of(settings).name or settings.service
 
 
 def cluster_args(settings: Settings, network: Network) -> EksClusterArgs:
     """What an `EksCluster` takes. A cluster that exists is looked up; ends the program where it cannot be used."""
-    said, name = _cluster(settings), cluster_name(settings)
+    said, name = cluster_of(settings), cluster_name(settings)
     place = {"name": name, "region": settings.region}
     if said.is_new:
-        given = said.model_dump(exclude={"name", "nodes"}, include=said.model_fields_set)
+        given = said.model_dump(exclude={"name", "nodes", "karpenter"}, include=said.model_fields_set)
         return cast(EksClusterArgs, {**given, **place, "vpc_id": network.vpc_id, "subnet_ids": network.private_subnet_ids})
     try:
         found = _OFFLINE if settings.offline else look_up(aws_client("eks", settings.region, settings.endpoint), name)
@@ -51,11 +56,8 @@ def cluster_args(settings: Settings, network: Network) -> EksClusterArgs:
     return cast(EksClusterArgs, {**place, **found, "exists": True})
 
 
-def node_group_args(settings: Settings, network: Network, cluster: EksCluster) -> EksNodeGroupArgs | None:
-    """What an `EksNodeGroup` takes; None where config wants none."""
-    nodes = _cluster(settings).nodes
-    if nodes is None:
-        return None
+def node_group_args(settings: Settings, nodes: Mapping[str, Any], network: Network, cluster: EksCluster) -> "EksNodeGroupArgs":
+    """What an `EksNodeGroup` takes."""
     args = {
         **nodes,
         "cluster_name": cluster.name,
@@ -63,7 +65,19 @@ def node_group_args(settings: Settings, network: Network, cluster: EksCluster) -
         "subnet_ids": network.private_subnet_ids,
         "security_group_id": cluster.security_group_id,
     }
-    return cast(EksNodeGroupArgs, args | ({"vpc_id": network.vpc_id} if nodes.get("efa") else {}))
+    return cast("EksNodeGroupArgs", args | ({"vpc_id": network.vpc_id} if nodes.get("efa") else {}))
+
+
+def karpenter_args(settings: Settings, karpenter: Karpenter, network: Network, cluster: EksCluster) -> "KarpenterPoolArgs":
+    """What a `KarpenterPool` takes: it is called as the namespace, which is this stack's in the cluster."""
+    args = {
+        **node_settings.karpenter_pool(pods.namespace(settings), karpenter, settings.health.drain),
+        "cluster_name": cluster.name,
+        "region": settings.region,
+        "subnet_ids": network.private_subnet_ids,
+        "security_group_ids": [cluster.security_group_id],
+    }
+    return cast("KarpenterPoolArgs", args)
 
 
 def references(settings: Settings, own: ServiceSecrets | None) -> Mapping[str, Any]:

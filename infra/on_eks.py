@@ -4,7 +4,6 @@ from typing import Any
 
 import pulumi
 from turnout_components.eks_cluster import EksCluster
-from turnout_components.eks_node_group import EksNodeGroup
 from turnout_components.ingress import Ingress
 from turnout_components.model_deployment import ModelDeployment
 from turnout_components.network import Network
@@ -15,7 +14,7 @@ from turnout_components.traffic_switch import TrafficSwitch
 from turnout_components.workload_autoscaler import WorkloadAutoscaler
 from turnout_components.workload_secrets import WorkloadSecrets
 
-from infra import eks, pods
+from infra import eks, gpu_nodes, pods
 from infra.clusters import eks_provider
 from infra.config import ENVIRONMENTS
 from infra.providers import aws_provider, decide_traffic
@@ -32,13 +31,12 @@ def program(settings: Settings) -> dict[str, Any]:
     network = Network(service, settings.network_args(), on_aws)
     ingress = Ingress(service, settings.ingress_args(network), on_aws)
     cluster = EksCluster(f"{service}-cluster", eks.cluster_args(settings, network), on_aws)
-    if (nodes := eks.node_group_args(settings, network, cluster)) is not None:
-        after = pulumi.ResourceOptions(provider=on_aws.provider, depends_on=[cluster])
-        EksNodeGroup(f"{service}-gpus", nodes, after)
-
     in_cluster = pulumi.ResourceOptions(provider=eks_provider(settings, cluster), depends_on=[cluster])
+    nodes = gpu_nodes.declare(settings, network, cluster, on_aws, in_cluster)
+
     eks.admit_balancer(service, settings, ingress, cluster, on_aws)
     namespace = ServiceNamespace(service, pods.namespace_args(settings), in_cluster)
+    gpu_nodes.keep_room(settings, nodes, namespace, in_cluster)
 
     own = {name: ServiceSecrets(f"{service}-{name}", settings.secrets_args(name), on_aws) for name in settings.with_secrets}
     secrets = {
@@ -50,11 +48,11 @@ def program(settings: Settings) -> dict[str, Any]:
         name: ModelDeployment(
             f"{service}-{name}",
             pods.deployment_args(
-                settings, name, decision.sizes[name], secrets, **eks.reached(settings, name, ingress, cluster)
+                settings, name, decision.sizes[name], secrets, **nodes.placed, **eks.reached(settings, name, ingress, cluster)
             ),
             pulumi.ResourceOptions(
                 providers=[on_aws.provider, in_cluster.provider],  # type: ignore[list-item]  # both are given
-                depends_on=[cluster, namespace, ingress.test_rules[name]],
+                depends_on=[cluster, namespace, ingress.test_rules[name], *nodes.first],
             ),
         )
         for name in ENVIRONMENTS
@@ -93,4 +91,5 @@ def program(settings: Settings) -> dict[str, Any]:
         "releases": settings.environments.releases(),
         "listener_arn": switch.listener_arn,
         "cluster": cluster.name,
+        **nodes.outputs,
     }

@@ -8,6 +8,7 @@ from turnout_components import checks, route_specs
 from turnout_components.checks import Fault
 from turnout_components.network import Nat
 
+from infra import node_settings
 from infra.config import Cloud, Ingress, Network, Platform, Protocol, Runner
 from infra.config_clusters import NAME, Cluster, Gateway, Kubernetes
 from infra.pod_settings import scaling_faults, secret_faults
@@ -137,4 +138,13 @@ def record_place(record_table: str) -> Iterable[Fault]:
 Rules = tuple[tuple[tuple[str, ...], Callable[..., Iterable[Fault]]], ...]
 _ON_BOTH: Rules = ((("kubernetes", "pool"), scaling_faults), (("secrets",), secret_faults))
 ON_KUBERNETES: Rules = (*_ON_BOTH, (("cloud", "kubernetes"), on_kubernetes), (("record_table",), record_place))
-ON_EKS: Rules = (*_ON_BOTH, (("cluster", "ingress"), on_eks), (("runner", "network"), runner_network))
+ON_EKS: Rules = (
+    *_ON_BOTH,
+    (("cluster", "ingress"), on_eks),
+    (("runner", "network"), runner_network),
+    (("cluster",), node_settings.one_kind),
+    (
+        ("service", "cluster", "kubernetes", "pool", "health", "network", "environments"),
+        node_settings.karpenter_faults,
+    ),
+)

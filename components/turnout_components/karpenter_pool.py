@@ -58,6 +58,9 @@ class KarpenterPoolArgs(TypedDict):
     """Seconds of the longest answer. Default 3600."""
     weight: NotRequired[int]
     """1 to 100: pools with more are tried first."""
+    controller_role: NotRequired[pulumi.Input[str]]
+    """Name of the role of Karpenter's controller, which may start instances with the nodes' role then. Default: it is given no
+    right, and needs `iam:PassRole` for `node_role_arn` from elsewhere."""
 
 
 class KarpenterPool(pulumi.ComponentResource):
@@ -85,6 +88,11 @@ class KarpenterPool(pulumi.ComponentResource):
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
+        if args.get("controller_role") is not None:
+            passes = iam.RolePolicy(
+                f"{name}-pass", role=args["controller_role"], policy=role.arn.apply(karpenter_rules.pass_role), opts=child
+            )
+            attached = [*attached, passes]
         spec = pulumi.Output.all(profile.name, args["subnet_ids"], args["security_group_ids"]).apply(
             lambda known: karpenter_rules.node_class(args, known[0], known[1], known[2], tags)
         )

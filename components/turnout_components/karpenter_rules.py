@@ -4,6 +4,7 @@ functions (`checks.Fault`).
 Pages of Karpenter's documentation: "Disruption", "NodePools", "NodeClasses", "Managing Capacity Reservations"; docs/eks.md.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -107,6 +108,11 @@ def types_of(pool: Pool) -> list[str]:
     return list(pool.get("instance_types") or (capacity.DEFAULT_TYPE,))
 
 
+def labels(pool: Pool) -> dict[str, str]:
+    """What its nodes are known by, beside what Karpenter gives every node."""
+    return {f"{TAINT}.present": "true", "turnout.dev/pool": "gpu", **pool.get("labels", {})}
+
+
 def node_pool(pool: Pool) -> dict[str, Any]:
     """The NodePool's spec.
 
@@ -118,7 +124,7 @@ def node_pool(pool: Pool) -> dict[str, Any]:
     grace = pool.get("termination_grace")
     return {
         "template": {
-            "metadata": {"labels": {f"{TAINT}.present": "true", "turnout.dev/pool": "gpu", **pool.get("labels", {})}},
+            "metadata": {"labels": labels(pool)},
             "spec": {
                 "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": pool["name"]},
                 "taints": [{"key": TAINT, "value": "present", "effect": "NoSchedule"}],
@@ -176,3 +182,15 @@ def node_class(
         **({"capacityReservationSelectorTerms": held} if held else {}),
         "tags": dict(tags),
     }
+
+
+def pass_role(role_arn: str) -> str:
+    """A policy: who has it may start instances with this role, and give it to nothing else ("CloudFormation", Karpenter's
+    documentation: AllowPassingInstanceRole)."""
+    allowed = {
+        "Effect": "Allow",
+        "Action": "iam:PassRole",
+        "Resource": role_arn,
+        "Condition": {"StringEquals": {"iam:PassedToService": ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [allowed]})

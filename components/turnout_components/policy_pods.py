@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from turnout_components.capacity_placeholder_rules import LABEL as PLACEHOLDER
 from turnout_components.checks import Fault
 from turnout_components.kubernetes_names import ENVIRONMENT_LABEL
 from turnout_components.policy_resources import UNKNOWN, Found, Resource, Stack, StackFound, Undecided, at, each, of
@@ -144,10 +145,15 @@ def budgeted(stack: Stack, _: Mapping[str, Any]) -> StackFound:
             yield resource, Undecided("spec")
             continue
         namespace = resource.get("metadata.namespace")
-        for template in found:
+        for template in (one for one in found if not _is_placeholder(one)):
             if not any(place == namespace and _selects(selector, template.labels) for place, selector in budgets):
                 fix = "compose a ModelDeployment, or add a PodDisruptionBudget for these labels"
                 yield resource, Fault(f"{template.path}metadata.labels", template.labels, "are in no disruption budget", fix)
+
+
+def _is_placeholder(template: Template) -> bool:
+    """Whether its pods serve nobody, and hold room that is taken from them at any time."""
+    return isinstance(template.labels, Mapping) and template.labels.get(PLACEHOLDER) == "true"
 
 
 def _selects(selector: Any, labels: Any) -> bool:

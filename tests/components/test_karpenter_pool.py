@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -91,6 +92,17 @@ def test_nodes_join_by_an_entry_of_their_role():
     assert made.one(":EC2NodeClass").name in made.one(":NodePool").dependencies
     assert made.one(":EC2NodeClass").inputs["spec"]["instanceProfile"] == "pool-profile-0a1b2c3"
     assert made.outputs == {"name": "gpu", "role": role}
+
+
+def test_the_controller_may_give_ec2_the_nodes_role_and_nothing_else_before_the_first_node_starts():
+    assert make().all("iam/rolePolicy:RolePolicy") == []
+    made = make(controller_role="karpenter")
+    (rights,) = made.all("iam/rolePolicy:RolePolicy")
+    (statement,) = json.loads(rights.inputs["policy"])["Statement"]
+    assert (rights.inputs["role"], statement["Action"]) == ("karpenter", "iam:PassRole")
+    assert statement["Resource"] == f"arn:aws:iam::{ACCOUNT}:role/pool-node-role"
+    assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]}}
+    assert rights.name in made.one(":EC2NodeClass").dependencies
 
 
 @pytest.mark.parametrize(

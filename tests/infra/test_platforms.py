@@ -18,11 +18,12 @@ ON_KUBERNETES: dict[str, Any] = {
     "ingress": {},
     "pool": {"minimum": 1, "maximum": 2},
 }
+NEW_CLUSTER = {"version": "1.34", "nodes": {"maximum": 4}}
 RUNNER = {"code_bucket": "example", "code_key": "a.zip"}
 ON_EKS: dict[str, Any] = {
     "platform": "eks",
     "cloud": "aws",
-    "cluster": {"version": "1.34"},
+    "cluster": NEW_CLUSTER,
     "kubernetes": FETCHES,
     "ingress__allowed_cidrs": [],
 }
@@ -53,7 +54,7 @@ def test_a_stack_in_a_cluster_that_exists_needs_neither_region_nor_network(root)
 @pytest.mark.parametrize("platform", ["ec2", "eks"])
 @pytest.mark.parametrize("key", ["region", "network"])
 def test_a_stack_in_an_account_needs_both(root, platform, key):
-    changes = {"cluster": {"version": "1.34"}, "kubernetes": FETCHES} if platform == "eks" else {}
+    changes = {"cluster": NEW_CLUSTER, "kubernetes": FETCHES} if platform == "eks" else {}
     known = config(root, platform=platform, **changes)
     del known[key]
     with pytest.raises(ConfigFaults) as ended:
@@ -152,7 +153,7 @@ def test_what_instances_have_not_is_refused(root, changes, line):
     [
         ({"platform": "kubernetes"}, ["TURNOUT_LOCAL_KUBECONFIG"]),
         (
-            {"platform": "eks", "cluster": {"version": "1.34"}, "kubernetes": FETCHES},
+            {"platform": "eks", "cluster": NEW_CLUSTER, "kubernetes": FETCHES},
             ["TURNOUT_LOCAL_ENDPOINT", "TURNOUT_LOCAL_KUBECONFIG"],
         ),
         ({}, ["TURNOUT_LOCAL_ENDPOINT"]),
