@@ -154,7 +154,7 @@ class SwitchGate:
             ) from error
 
     async def _close(self, listener: str, environments: Mapping[str, Candidate]) -> None:
-        why = await asyncio.to_thread(self._cloud.refusal, listener)
+        why = await asyncio.to_thread(self._cloud.refusal, listener, wait=True)
         if self._renewal is not None:
             self._renewal.cancel()
         async with self._writing:

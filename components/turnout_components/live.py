@@ -60,8 +60,8 @@ class TrafficRouter(Protocol):
 
         Raises `LookupError` when the listener is gone."""
 
-    def refusal(self, listener: str) -> str | None:
-        """Why what stands at the listener is not in force; None where it is."""
+    def refusal(self, listener: str, *, wait: bool = False) -> str | None:
+        """Why what stands at the listener is not in force; None where it is. `wait`: for who puts it in force, some time."""
 
     def variants(self, listener: str) -> dict[str, str]:
         """Target group by variant, where an experiment's rules send them past the weights."""

@@ -89,7 +89,7 @@ class AlbRouter:
     def _put(self, listener: str, forward: Mapping[str, Any]) -> None:
         self._elbv2.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": forward}])
 
-    def refusal(self, listener: str) -> str | None:  # noqa: ARG002 -- of the protocol
+    def refusal(self, listener: str, *, wait: bool = False) -> str | None:  # noqa: ARG002 -- of the protocol
         """Nothing: the answer to a write comes when AWS has taken it."""
         return None
 

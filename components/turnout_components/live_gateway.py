@@ -85,7 +85,9 @@ class GatewayRouter:
             )
         return why is None
 
-    def refusal(self, listener: str) -> str | None:
+    def refusal(self, listener: str, *, wait: bool = False) -> str | None:
+        if wait:
+            return self._awaited(listener)
         route = self._route(listener)
         return f"{listener} is gone" if route is None else route_rules.refusal(route)
 

@@ -246,8 +246,8 @@ class GatewayCloud:
     def is_sticky(self, listener: str) -> bool:  # noqa: ARG002
         return self.view.is_sticky(ROUTE)
 
-    def refusal(self, listener: str) -> str | None:  # noqa: ARG002
-        return self.view.refusal(ROUTE)
+    def refusal(self, listener: str, *, wait: bool = False) -> str | None:  # noqa: ARG002
+        return self.view.refusal(ROUTE, wait=wait)
 
     def set_weights(self, listener: str, weights: Mapping[str, int], *, at_once: bool = False) -> bool:  # noqa: ARG002
         self.before_weights(dict(weights))

@@ -88,7 +88,7 @@ class FakeCloud:
     def unfollowed(self) -> str:
         return "clients with a stickiness cookie may still go to the environment that was left"
 
-    def refusal(self, listener: str) -> str | None:  # noqa: ARG002
+    def refusal(self, listener: str, *, wait: bool = False) -> str | None:  # noqa: ARG002
         return self.refuses
 
     def variants(self, listener: str) -> dict[str, str]:  # noqa: ARG002
