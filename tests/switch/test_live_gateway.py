@@ -75,6 +75,19 @@ def test_weights_are_in_force_only_when_the_controller_has_taken_this_generation
     assert router.weights(ROUTE) == {BLUE: 50, GREEN: 50}
 
 
+def test_who_has_written_nothing_is_told_at_once_or_waits_for_the_controller(api):
+    """As after an update, in which the engine writes the route."""
+
+    def later(_: float) -> None:
+        answer(api.objects["HTTPRoute", "shop", "svc"], "True")
+
+    api.after = lambda route: None
+    router = GatewayRouter(api, sleep=later)
+    api.patch("HTTPRoute", "shop", "svc", {"spec": {"rules": [{**MAIN, "name": "main"}]}})
+    assert "has not looked at generation" in router.refusal(ROUTE)
+    assert router.refusal(ROUTE, wait=True) is None
+
+
 def test_what_somebody_else_writes_in_between_is_kept(api, router):
     router.weights(ROUTE)
 
