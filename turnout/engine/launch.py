@@ -7,6 +7,7 @@ Exit codes: 0 well; 1 failed; 2 the program refused its configuration; 3 the swi
 """
 
 import asyncio
+import gc
 import json
 import os
 import re
@@ -25,19 +26,27 @@ import pulumi
 from pulumi import runtime
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2_grpc
 
+from turnout.engine import lazy_packages
+
 _FRAMES = 8
 _LINES = 20
 """Of an error's text: all of it fits on a screen."""
 _UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (?:the )?(.+?)\. Please update the Pulumi CLI")
 """What the SDK says where an engine lacks a feature."""
 SWITCH_PREFIX = "switch: "
+_GARBAGE = 20_000
+"""Objects made before some are looked at for garbage: a program lives for seconds, and keeps nearly all that it makes."""
 _OPTIONS = [("grpc.max_receive_message_length", -1)]
 
 
 def main() -> int:
     """Reads the order, runs the program, returns the exit code. Gives way to what serves on this machine."""
     os.nice(10)
-    order = json.loads(sys.stdin.readline())
+    lazy_packages.install()
+    line = sys.stdin.readline()
+    if not line:  # the engine ended before it had an order
+        return 1
+    order = json.loads(line)
     threading.Thread(target=_end_with_the_engine, daemon=True).start()
     path = Path(order["program"])
     os.chdir(order["root"])
@@ -99,8 +108,13 @@ def asyncio_run(path: Path, parallel: int) -> int:
 
 async def _run(path: Path) -> None:
     """Runs the program, and lets its registrations begin before the SDK waits for their end. It waits for those that have begun
-    one by one, for others in rounds that look at every output each: time by the square of the number of resources."""
+    one by one, for others in rounds that look at every output each: time by the square of the number of resources. No garbage
+    is looked for meanwhile: what a program imports and declares stays."""
+    gc.disable()
     runpy.run_path(str(path), run_name="__main__")
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
+    gc.enable()
     await asyncio.sleep(0)
 
 
