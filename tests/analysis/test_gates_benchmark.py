@@ -65,12 +65,17 @@ def test_a_wider_margin_or_limit_never_rolls_back_earlier() -> None:
     assert (once <= thrice).all()
 
 
-def test_the_benchmark_prints_and_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("services", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_the_benchmark_prints_and_writes_its_figures(
+    services: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gates, "QUICK_SERVICES", gates.QUICK_SERVICES[-services:])
     assert gates.main(["--quick", "--rollouts", "30", "--seed", "2", "--json", str(tmp_path / "x.json")]) == 0
     printed = capsys.readouterr().out
     assert "Taken back though no worse" in printed
     written = json.loads((tmp_path / "x.json").read_text())
     assert (written["seed"], written["rollouts"]) == (2, 30)
+    assert len(written["services"]) == services
     for service in written["services"]:
         assert set(NULLS) <= set(service["nulls"])
         assert set(service["regressions"]) == set(REGRESSIONS)

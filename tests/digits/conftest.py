@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,19 @@ def free_port() -> int:
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
     """Start the model server with flags and environment; it is ended with the test."""
+    with starting() as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One without flags, for tests that leave it as it is."""
+    with starting() as start:
+        yield start()
+
+
+@contextmanager
+def starting() -> Iterator[Callable[..., Server]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*flags: str, **environment: str) -> Server:

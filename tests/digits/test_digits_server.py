@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -63,8 +64,8 @@ def test_answers_name_digit_release_and_version(serve: Callable, tmp_path: Path)
         "{}",
     ],
 )
-def test_a_bad_body_is_refused_with_the_reason(serve: Callable, body: str) -> None:
-    answer = httpx.post(serve().url + "/v1/predict", content=body)
+def test_a_bad_body_is_refused_with_the_reason(server: Any, body: str) -> None:
+    answer = httpx.post(server.url + "/v1/predict", content=body)
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["msg"]
 

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import yaml
 from turnout_components.release import Release, parse
+from typer.testing import CliRunner, Result
 
 from tests.layout_rules import ROOT
+from turnout.cli import app
 from turnout.cloud import images
 from turnout.pipeline.builders import CRANE, served
 
@@ -76,6 +78,17 @@ def make(tmp_path: Path) -> Make:
         return Folder(folder)
 
     return made
+
+
+@pytest.fixture
+def within(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs `turnout …` in a folder and in this process."""
+
+    def run(folder: Path, *words: str) -> Result:
+        monkeypatch.chdir(folder)
+        return CliRunner().invoke(app, list(words))
+
+    return run
 
 
 NO_CRANE = "install crane, or Go and let it reach its modules: crane is built from them"

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import Result
 
 from benchmarks.waiting import wait_for
 from tests.layout_rules import ROOT
@@ -49,7 +51,7 @@ def test_a_manifest_is_named_by_its_path_and_what_is_broken_ends_with_2(make: Ma
     assert json.loads(found.stdout)["checks"][-1]["passed"] is False
 
 
-def test_what_cannot_be_begun_says_what_to_do(make: Make, tmp_path: Path) -> None:
+def test_what_cannot_be_begun_says_what_to_do(make: Make, within: Callable[..., Result], tmp_path: Path) -> None:
     folder = make()
     text = folder.manifest.read_text()
     elsewhere = text.replace(folder.image.reference, f"registry.example/m@sha256:{64 * '0'}")
@@ -60,14 +62,14 @@ def test_what_cannot_be_begun_says_what_to_do(make: Make, tmp_path: Path) -> Non
         (text.replace("file:model.txt", "ftp://host/model"), (), "only s3://, file: and package: URIs"),
     ):
         folder.manifest.write_text(content)
-        done = turnout("releases", "validate", str(folder.manifest), *option)
-        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+        done = within(ROOT, "releases", "validate", str(folder.manifest), *option)
+        assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
     other = text.replace(folder.image.digest, "sha256:" + 64 * "1")
     folder.manifest.write_text(other)
-    done = turnout("releases", "validate", str(folder.manifest), "--server", str(folder.path))
-    assert (done.returncode, "make the manifest again" in done.stderr) == (2, True)
+    done = within(ROOT, "releases", "validate", str(folder.manifest), "--server", str(folder.path))
+    assert (done.exit_code, "make the manifest again" in done.stderr) == (2, True)
     folder.manifest.write_text(elsewhere)
-    assert turnout("releases", "validate", str(folder.manifest), "--server", str(folder.path)).returncode == 0
+    assert within(ROOT, "releases", "validate", str(folder.manifest), "--server", str(folder.path)).exit_code == 0
 
 
 def test_a_server_ends_with_the_command_that_is_killed(make: Make) -> None:

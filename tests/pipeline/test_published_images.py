@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from turnout_components.release import ReleaseError, parse
+from typer.testing import Result
 
 from tests.layout_rules import ROOT
 from tests.pipeline.conftest import Make
@@ -81,14 +82,16 @@ def test_two_that_publish_at_once_publish_the_same(make: Make, crane: str, regis
     assert [path.name for path in (tmp_path / "published").iterdir()] == ["m-1.yaml"]
 
 
-def test_a_name_that_is_none_or_taken_is_refused_before_anything_is_built(make: Make, crane: str, tmp_path: Path) -> None:
+def test_a_name_that_is_none_or_taken_is_refused_before_anything_is_built(
+    make: Make, crane: str, within: Callable[..., Result], tmp_path: Path
+) -> None:
     manifest = str(make().manifest)
-    turnout = project(tmp_path, crane)
+    project(tmp_path, crane)
     before = sorted(tmp_path.rglob("*"))
-    words = ("publish", manifest, "--repository", "127.0.0.1:1/models/m", "--base", "scratch")
+    words = ("releases", "publish", manifest, "--repository", "127.0.0.1:1/models/m", "--base", "scratch")
     for name in ("../m-1", "m 1", "m@1", "."):
-        refused = turnout(*words, "--as", name)
-        assert refused.returncode == 2
+        refused = within(tmp_path, *words, "--as", name)
+        assert refused.exit_code == 2
         assert "is no release's name: write letters" in refused.stderr
     assert sorted(tmp_path.rglob("*")) == before
     other = make("fails")
@@ -99,8 +102,8 @@ def test_a_name_that_is_none_or_taken_is_refused_before_anything_is_built(make: 
     (tmp_path / "published/m-3.yaml").write_text(text.replace(other.release.image, image))
     make()
     for name, said in (("m-2", "m-2.yaml is there and names others"), ("m-3", "m-3.yaml is another release")):
-        refused = turnout(*words, "--as", name)
-        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+        refused = within(tmp_path, *words, "--as", name)
+        assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr
         assert "built by" not in refused.stdout
 
 

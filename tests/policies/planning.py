@@ -28,7 +28,7 @@ STACKS = ("local", "llm", "dev", "staging", "prod")
 RUNNER = {"code_bucket": "code-bucket", "code_key": "runner/x.zip"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Planned:
     """A stack's resources as the engine hands them over: `wanted` with their inputs, as each is judged before it is made;
     `made` with their outputs and what they come from, as the stack is judged."""

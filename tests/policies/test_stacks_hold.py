@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
 from pulumi_policy import EnforcementLevel, StackValidationPolicy
 
-from tests.policies.judging import NAMED, Given, judge, told
+from tests.policies.judging import NAMED, Given, Judgement, judge, told
 from tests.policies.planning import STACKS, Planned, planned, stored
 
 ADVICE = {
@@ -24,10 +25,16 @@ def given(policy: str, stack: Planned) -> list[Given]:
     return stack.made if isinstance(NAMED[policy], StackValidationPolicy) else stack.wanted
 
 
+@cache
+def judged(stack: Planned) -> Mapping[str, Judgement]:
+    """What each policy says of the stack as it is."""
+    return {name: judge(name, *given(name, stack)) for name in NAMED}
+
+
 def found(level: EnforcementLevel, stack: Planned) -> list[tuple[str, str]]:
     """Policy and message of every violation of that level."""
     names = [name for name, policy in NAMED.items() if (policy.enforcement_level or EnforcementLevel.MANDATORY) is level]
-    return [(name, said) for name in names for _, said in judge(name, *given(name, stack)).violations]
+    return [(name, said) for name in names for _, said in judged(stack)[name].violations]
 
 
 @pytest.mark.parametrize(("stack", "known"), [*((stack, True) for stack in STACKS), ("prod", False), ("dev", False)])
@@ -50,11 +57,11 @@ def test_an_artifact_store_without_one_of_its_guards_is_told(guard: str) -> None
 @pytest.mark.parametrize("stack", STACKS)
 def test_with_everything_known_every_policy_decides(stack: str) -> None:
     for name in NAMED:
-        assert judge(name, *given(name, planned(stack))).undecided == []
+        assert judged(planned(stack))[name].undecided == []
 
 
 def test_a_first_preview_leaves_only_what_it_cannot_know_undecided() -> None:
-    undecided = {name for name in NAMED if judge(name, *given(name, planned("prod", False))).undecided}
+    undecided = {name for name, judgement in judged(planned("prod", False)).items() if judgement.undecided}
     of_user_data = {"timeouts-fit", "images-by-digest", "no-plain-text-secret"}
     assert undecided == {*of_user_data, "no-public-address", "no-wildcard-rights"}
 

@@ -22,7 +22,7 @@ def opened(moment: datetime) -> bool:
     return moment.hour in (3, 4, 5) and 30 <= moment.minute < 35
 
 
-def through(world: World, rollout: str, hours: float = 4, every: float = 30) -> RolloutStatus:
+def through(world: World, rollout: str, hours: float = 4, every: float = 60) -> RolloutStatus:
     return world.drive(world.controller(), rollout, seconds=hours * 3600, every=every)
 
 
