@@ -19,7 +19,7 @@ from turnout.cloud import client, images
 from turnout.cloud.client import CloudHandle
 
 IMAGES = Path(__file__).parent / "image"
-SPEED = 10.0
+SPEED = 20.0
 HOOKS = [
     {
         "LifecycleHookName": LAUNCH_HOOK,

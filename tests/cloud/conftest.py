@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import prepared_cloud
 import pytest
 from cloud_account import Account, running_cloud
+
+from tests.cloud import prepared_cloud
 
 
 @pytest.fixture

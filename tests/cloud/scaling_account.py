@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import prepared_cloud
 from cloud_account import DIGESTS, IMAGES, Account, get
 from turnout_components.autoscaling_policy import IDLE
 from turnout_components.scaling_rules import STEP_DEFAULTS
 from turnout_components.user_data import render
 
+from tests.cloud import prepared_cloud
 from turnout.cloud import images
 
 SPEED = 60.0
@@ -65,10 +65,13 @@ def state(account: Account, alarm: str) -> str:
     return str(found["StateValue"])
 
 
-def publish(account: Account, group: str, **values: float) -> None:
-    """One report of a node: `PendingRequests=3`."""
-    by = [{"Name": "AutoScalingGroupName", "Value": group}]
-    data = [{"MetricName": name, "Value": value, "Dimensions": by} for name, value in values.items()]
+def publish(account: Account, groups: Mapping[str, Mapping[str, float]]) -> None:
+    """One report of the nodes of each group: `{"blue": {"PendingRequests": 3}}`."""
+    data = [
+        {"MetricName": name, "Value": value, "Dimensions": [{"Name": "AutoScalingGroupName", "Value": group}]}
+        for group, values in groups.items()
+        for name, value in values.items()
+    ]
     if data:
         account.api("cloudwatch").put_metric_data(Namespace="Turnout", MetricData=data)
 
@@ -82,8 +85,7 @@ def publish_all(account: Account, minutes: int, groups: Mapping[str, Mapping[str
     """The same for several groups."""
     for _ in range(minutes):
         time.sleep(MINUTE - (time.time() + MINUTE / 2) % MINUTE)
-        for group, values in groups.items():
-            publish(account, group, **values)
+        publish(account, groups)
 
 
 def watch(account: Account, name: str, seconds: float) -> list[int]:

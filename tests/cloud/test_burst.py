@@ -69,6 +69,7 @@ def test_a_burst_grows_the_group_and_it_comes_back_without_a_lost_request(accoun
     assert sum(burst.seen.values()) > 100
 
 
+@pytest.mark.slow  # tests/e2e/test_take_over.py has the floors of both sides after a flip
 def test_after_a_flip_in_the_burst_both_sides_keep_their_floor(account: Account) -> None:
     for name in ("blue", "green"):
         serving_group(account, name, 1, 5)

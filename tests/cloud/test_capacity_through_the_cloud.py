@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-import prepared_cloud
 import pytest
 from botocore.exceptions import ClientError
 from cloud_account import Account, running_cloud
 
+from tests.cloud import prepared_cloud
 from turnout.cloud.moto_group_attributes import METRICS
 
 

@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import prepared_cloud
 import pytest
 from cloud_account import DIGESTS, Account, get, running_cloud
 from turnout_components.rollout_spec import Gate, GateKind
 
 from benchmarks.waiting import wait_for
+from tests.cloud import prepared_cloud
 from turnout.analysis.measurement import Count, Side
 from turnout.metrics.cloudwatch import CloudWatchMetrics
 from turnout.metrics.provider import Place, Span

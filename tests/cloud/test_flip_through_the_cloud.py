@@ -123,7 +123,7 @@ def test_a_terminated_instance_drains_its_slow_request_and_is_replaced(account: 
     wait_for("answer", lambda: get(url)[0] == 200)
     (name,) = account.states("blue")
     with ThreadPoolExecutor() as pool:
-        slow = pool.submit(get, url, "/slow", {"x-hold": "2"})
+        slow = pool.submit(get, url, "/slow", {"x-hold": "1"})
         wait_for("request in flight", lambda: _in_flight(account) == 1)
         account.api("ec2").terminate_instances(InstanceIds=[name])
         assert account.states("blue")[name] == "draining"

@@ -13,6 +13,7 @@ import pytest
 from cloud_account import Account, get, running_cloud
 
 from benchmarks.waiting import wait_for
+from tests.cloud import prepared_cloud
 from turnout.cloud import client
 from turnout.cloud.client import CloudError
 from turnout.cloud.ports import is_free
@@ -20,7 +21,8 @@ from turnout.cloud.processes import Registry
 
 
 def test_a_second_start_in_one_home_is_told_and_another_home_is_free(tmp_path: Path) -> None:
-    with running_cloud(tmp_path / "one") as one, running_cloud(tmp_path / "two") as two:
+    begin = prepared_cloud.start
+    with running_cloud(tmp_path / "one", start=begin) as one, running_cloud(tmp_path / "two", start=begin) as two:
         assert one.endpoint != two.endpoint
         with pytest.raises(CloudError, match=rf"already runs in .*one: {one.endpoint}, pid {one.pid}"):
             client.start(tmp_path / "one", attached=True, images=[])
@@ -47,14 +49,14 @@ def test_stop_ends_servers_and_envoy_and_frees_the_ports(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("leashed", [True, False], ids=["kernel", "registry"])
 def test_a_killed_daemon_leaves_no_process_after_the_next_start(tmp_path: Path, leashed: bool) -> None:
-    with running_cloud(tmp_path) as cloud:
+    with running_cloud(tmp_path, start=prepared_cloud.start) as cloud:
         _service(cloud)
         children = psutil.Process(cloud.pid).children(recursive=True)
         if not leashed:
             stray = _stray(tmp_path)
         os.kill(cloud.pid, signal.SIGKILL)
         wait_for("end of the daemon", lambda: client.find(tmp_path) is None)
-        with running_cloud(tmp_path) as after:
+        with running_cloud(tmp_path, start=prepared_cloud.start) as after:
             assert not any(_runs(child) for child in children)
             assert after.state()["instances"] == []
             if not leashed:
@@ -111,7 +113,7 @@ def test_a_detached_cloud_outlives_its_starter_and_ends_by_stop(tmp_path: Path) 
 
 
 def test_a_killed_envoy_comes_back_on_the_same_ports(tmp_path: Path) -> None:
-    with running_cloud(tmp_path) as cloud:
+    with running_cloud(tmp_path, start=prepared_cloud.start) as cloud:
         _, url = _service(cloud)
         (envoy,) = [p for p in psutil.Process(cloud.pid).children() if "envoy" in p.name()]
         envoy.kill()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import prepared_cloud
 import psutil
 import pytest
 from cloud_account import DIGESTS, SPEED, Account
@@ -22,6 +21,7 @@ from turnout_components.mirror_setting import MirrorSetting, instances
 from turnout_components.user_data import render
 
 from benchmarks.waiting import wait_for
+from tests.cloud import prepared_cloud
 from turnout.analysis.measurement import Side
 from turnout.analysis.shadow import Line, Rules, compare
 from turnout.cloud import images

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import prepared_cloud
 import pytest
 from botocore.exceptions import ClientError
 from cloud_account import Account, running_cloud
 
+from tests.cloud import prepared_cloud
 from turnout.cloud.moto_quotas import GRANTED, NAMES
 from turnout.rollout.capacity import Market, check, quota_of
 from turnout.rollout.capacity_reader import NoGroup, read

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from cloud_account import HOOKS, NODE, Account
+from cloud_account import HOOKS, NODE, SPEED, Account
 
 from benchmarks.waiting import wait_for
 
-BOOT = {"machine": 10.0, "image": 15.0, "model": 10.0, "resume": 3.0}
+BOOT = {"machine": 20.0, "image": 30.0, "model": 20.0, "resume": 6.0}
+RESUME, COLD = 6 / SPEED, 70 / SPEED
 
 
 def pool(account: Account, group: str = "blue") -> dict[str, str]:
@@ -65,10 +66,11 @@ def test_a_stopped_pool_is_filled_serves_sooner_than_a_cold_launch_and_is_refill
     )
     resumed = seconds(account, "Launching a new EC2 instance from warm pool")
     print(
-        f"seconds to in service at speed 10: cold {cold:.2f}, from a stopped warm pool {resumed:.2f}; into the pool {into:.2f}"
+        f"seconds to in service at speed {SPEED:.0f}: cold {cold:.2f}, from a stopped warm pool {resumed:.2f}; "
+        f"into the pool {into:.2f}"
     )
-    assert 0.3 <= resumed < 3.5 <= cold, "3 s of resume, 35 s of boot, at ten times the speed"
-    assert into >= 3.5
+    assert RESUME <= resumed < COLD <= cold
+    assert into >= COLD
 
 
 def test_a_running_pool_serves_at_once_and_takes_instances_back_on_scale_in(account: Account) -> None:
@@ -87,7 +89,7 @@ def test_a_running_pool_serves_at_once_and_takes_instances_back_on_scale_in(acco
     assert account.instance(warm)["pid"] == before
     took = seconds(account, "Launching a new EC2 instance from warm pool")
     print(f"seconds to in service from a running warm pool: {took:.2f}")
-    assert took < 3.5
+    assert took < COLD
     assert pool(account) == {}
     account.await_states("blue", "healthy", "healthy")
     ids = set(account.lifecycle("blue"))
