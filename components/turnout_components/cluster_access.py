@@ -62,5 +62,8 @@ def eks_token(sts: Any, cluster: str) -> str:
 
 def _client(config: Any) -> Any:
     from lightkube import Client
+    from lightkube.models.meta_v1 import ObjectMeta, Status
 
+    for found in (Status, ObjectMeta):
+        found.from_dict({})  # two threads that decode the first of a type at once end the process (msgspec 0.22)
     return Client(config=config)

@@ -14,6 +14,7 @@ from typing import Any
 from lightkube import ApiError, Client, KubeConfig
 from lightkube.core.resource import ApiInfo, ResourceDef
 from lightkube.generic_resource import GenericGlobalResource, GenericNamespacedResource
+from lightkube.models.meta_v1 import ObjectMeta, Status
 from lightkube.types import PatchType
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ MANAGER = "turnout-local"
 """The field manager of what the local cluster writes."""
 _AGAIN = 0.2
 """Seconds until the next list after an error."""
+_WITHIN = 60.0
+"""Seconds for an answer; a busy machine's API server takes ten for a large definition."""
 _VERBS = ["delete", "get", "global_list", "global_watch", "list", "patch", "post", "put", "watch"]
 
 
@@ -65,7 +68,16 @@ TARGET_GROUP_BINDING = kind("elbv2.k8s.aws", "v1beta1", "TargetGroupBinding", "t
 
 def connect(kubeconfig: Path) -> Client:
     """A client of the cluster that the file names, whatever the environment says."""
-    return Client(config=KubeConfig.from_file(kubeconfig).get(), field_manager=MANAGER, trust_env=False)
+    learn_types()
+    config = KubeConfig.from_file(kubeconfig).get()
+    return Client(config=config, timeout=_WITHIN, field_manager=MANAGER, trust_env=False)  # type: ignore[arg-type]
+
+
+def learn_types() -> None:
+    """Has msgspec learn what the API's errors and objects are: two threads that decode the first of a type at once end the
+    process (msgspec 0.22)."""
+    for found in (Status, ObjectMeta):
+        found.from_dict({})
 
 
 def key_of(found: Object) -> Key:
