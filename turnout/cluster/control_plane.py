@@ -9,10 +9,11 @@ import signal
 import ssl
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
+from types import MappingProxyType
 
 from turnout.cloud import processes
 from turnout.cloud.ports import Ports
@@ -57,13 +58,21 @@ class ControlPlane:
 
     Its processes end with the thread that called `start`: call it on one that lives as long as the cluster shall."""
 
-    def __init__(self, folder: Path, binaries: Binaries, stages: Path | None = None) -> None:
-        """`stages`: kwok's configuration, where pods and nodes shall become ready by other rules than kwok's own."""
+    def __init__(
+        self,
+        folder: Path,
+        binaries: Binaries,
+        stages: Path | None = None,
+        options: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
+        """`stages`: kwok's configuration, where pods and nodes shall become ready by other rules than kwok's own. `options`:
+        more arguments of a part."""
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
         """Of an administrator; its user may do everything."""
         self._binaries = binaries
         self._stages = stages
+        self._options = options
         self._ports = Ports()
         self._addresses: Addresses | None = None
         self._processes: dict[str, Popen[bytes]] = {}
@@ -100,7 +109,7 @@ class ControlPlane:
         deadline = time.monotonic() + within
         try:
             for part, arguments in commands(self.folder, pki, addresses, self._stages).items():
-                self._spawn(part, arguments)
+                self._spawn(part, [*arguments, *self._options.get(part, ())])
                 if part == "kube-apiserver":
                     self._await(part, f"{self.url}/readyz", deadline)
             for part, url in self._signs(addresses):
