@@ -3,20 +3,26 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from lightkube import ApiError, Client, KubeConfig
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.core_v1 import Namespace, Node
-from local_cluster_world import World, running_cluster
+from lightkube.resources.apps_v1 import DaemonSet, Deployment, StatefulSet
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
+from lightkube.resources.batch_v1 import CronJob, Job
+from lightkube.resources.core_v1 import Namespace, Node, Pod
+from local_cluster_world import GATEWAY_DEFINITIONS, World, copy_definitions, running_cluster
+from turnout_components import gate, rollback
 
 from turnout.cluster import crds
 from turnout.cluster.binaries import Binaries, NoBinariesError, find, optional
 from turnout.cluster.control_plane import ControlPlane
 from turnout.cluster.nodes import small_fleet
 from turnout.cluster.versions import LOAD_BALANCER_CONTROLLER
+from turnout.cluster.watching import learn_types
 
 SKIPPED = "build a Kubernetes control plane: make kubernetes (needs Go, and its modules)"
 NO_CONTROLLER = (
@@ -24,13 +30,22 @@ NO_CONTROLLER = (
 )
 STAND_IN, CONTROLLER = "stand-in", "controller"
 """Who fills target groups in a `balanced_world`."""
+DEFINITIONS = (
+    *GATEWAY_DEFINITIONS,
+    *("nodepools", "nodeclaims", "ec2nodeclasses", "capacitybuffers", "scaledobjects", "triggerauthentications"),
+    *("externalsecrets", "secretstores", "targetgroupbindings", "leaderworkersets"),
+)
+"""Of what Turnout writes: each takes the API server a second, those that nobody writes too."""
+RUNNING = (CronJob, Job, HorizontalPodAutoscaler, Deployment, StatefulSet, DaemonSet, Pod)
+AUTOSCALER_LOOKS = 2
+"""Seconds between two looks of the horizontal autoscaler; 15 by default (kube-controller-manager)."""
 GIVEN = "TURNOUT_TEST_KUBECONFIG"
 """Names the kubeconfig of a cluster with kwok and the custom resources, to be used in place of one of the tests' own."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster with every custom resource and the nodes of `small_fleet`. Namespaces are each test's own."""
+    """A cluster with the custom resources that Turnout writes and the nodes of `small_fleet`. Each test has its namespace."""
 
     kubeconfig: Path
 
@@ -39,10 +54,22 @@ class Cluster:
         return Client(config=KubeConfig.from_file(self.kubeconfig).get(), namespace=namespace, timeout=60.0)  # type: ignore[arg-type]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The local cluster's tests come last: its servers are probed all the time, and so others would wait for it."""
+    places = [place for place, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    own = sorted((items[place] for place in places), key=_is_local)
+    for place, item in zip(places, own, strict=True):
+        items[place] = item
+
+
+def _is_local(item: pytest.Item) -> bool:
+    return "local_world" in getattr(item, "fixturenames", ()) or "balanced_world" in getattr(item, "fixturenames", ())
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips here and not in a fixture: a fixture's skip is told of each test's file, this one of this file."""
     wanted = set(getattr(item, "fixturenames", ()))
-    if "binaries" in wanted or ("cluster" in wanted and not os.environ.get(GIVEN)):
+    if wanted & {"binaries", "plane"} or ("cluster" in wanted and not os.environ.get(GIVEN)):
         try:
             find()
         except NoBinariesError:
@@ -58,25 +85,36 @@ def binaries() -> Binaries:
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def plane(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The control plane of `cluster`."""
+    stages = Path(__file__).with_name("stages.yaml")
+    quick = {"kube-controller-manager": [f"--horizontal-pod-autoscaler-sync-period={AUTOSCALER_LOOKS}s"]}
+    made = ControlPlane(tmp_path_factory.mktemp("cluster"), binaries, stages, quick)
+    made.start()
+    try:
+        yield made
+        fallen = [str(part) for part in made.fallen()]
+    finally:
+        made.stop()
+    assert not fallen
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """One for all tests of a session."""
     given = os.environ.get(GIVEN)
     if given:
-        yield prepared(Path(given), None)
-        return
+        return prepared(Path(given), None)
+    made: ControlPlane = request.getfixturevalue("plane")
     programs: Binaries = request.getfixturevalue("binaries")
-    plane = ControlPlane(tmp_path_factory.mktemp("cluster"), programs, Path(__file__).with_name("stages.yaml"))
-    plane.start()
-    try:
-        yield prepared(plane.kubeconfig, programs.crds)
-        fallen = [str(part) for part in plane.fallen()]
-    finally:
-        plane.stop()
-    assert not fallen
+    definitions = tmp_path_factory.mktemp("definitions")
+    copy_definitions(programs.crds, definitions, DEFINITIONS)
+    return prepared(made.kubeconfig, definitions)
 
 
 def prepared(kubeconfig: Path, definitions: Path | None) -> Cluster:
     """The cluster with definitions and nodes in it."""
+    learn_types()
     cluster = Cluster(kubeconfig)
     client = cluster.client()
     if definitions is not None:
@@ -108,15 +146,39 @@ def balanced_world(
         yield world
 
 
+@pytest.fixture(autouse=True)
+def frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate and a rollback that wait for pods look more often."""
+    for waiting in (gate, rollback):
+        monkeypatch.setattr(waiting, "POLL", 0.1)
+
+
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """A fresh namespace; it goes with all that is in it, but nobody waits for that."""
+    """A fresh namespace."""
+    with fresh_namespace(cluster) as name:
+        yield name
+
+
+@contextmanager
+def fresh_namespace(cluster: Cluster) -> Iterator[str]:
+    """What runs in it goes, but nobody waits for that."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     client = cluster.client()
     client.create(Namespace(metadata=ObjectMeta(name=name)))
     yield name
+    emptied(client, name)
+
+
+def emptied(client: Client, namespace: str) -> None:
+    """Ends what runs there. In a cluster that goes with the tests the rest stays: to delete a namespace costs more than most
+    tests."""
+    if not os.environ.get(GIVEN):
+        for kind in RUNNING:
+            client.deletecollection(kind, namespace=namespace)
+        return
     try:
-        client.delete(Namespace, name)
+        client.delete(Namespace, namespace)
     except ApiError as error:
         if error.status.code != 404:
             raise

@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import psutil
 from lightkube import Client
+from lightkube.resources.apps_v1 import Deployment
 from turnout_components.kubernetes_names import ENVIRONMENT_LABEL, MANIFEST_ANNOTATION, NAME_LABEL
 
 from benchmarks.waiting import wait_for
@@ -29,6 +30,8 @@ from turnout.cluster.local import GATEWAY_NAME, GATEWAY_NAMESPACE
 IMAGE = Path(__file__).parents[1] / "cloud" / "image"
 SPEED = 10.0
 DIGESTS = {"blue": "sha256:" + "b" * 64, "green": "sha256:" + "9" * 64}
+GATEWAY_DEFINITIONS = ("gatewayclasses", "gateways", "httproutes", "referencegrants", "vap_safeupgrades")
+BALANCER_DEFINITIONS = "aws-load-balancer-controller"
 DEPLOYMENT = watching.kind("apps", "v1", "Deployment", "deployments")
 
 
@@ -127,6 +130,11 @@ class World:
         listeners = [one for found in self.cloud.state()["cluster"]["gateways"] for one in found["listeners"]]
         return next(str(one["url"]) for one in listeners if one["name"] == listener)
 
+    def end(self) -> None:
+        """Ends all servers of the namespace, and waits for it: each is probed many times a second."""
+        self.client.deletecollection(Deployment, namespace=self.namespace)
+        wait_for("no server", lambda: not self.served())
+
     def delete_pod(self, name: str) -> None:
         """As `kubectl delete pod --wait=false`."""
         self.client.delete(watching.POD.main, name, namespace=self.namespace)
@@ -187,6 +195,13 @@ class Traffic:
         wait_for(f"{count} more answers", lambda: len(self.answers) >= seen + count)
 
 
+def copy_definitions(source: Path, folder: Path, names: Iterable[str]) -> None:
+    """The definitions of these names (of files, without their group)."""
+    for name in names:
+        (found,) = source.rglob(f"*_{name}.yaml")
+        shutil.copy(found, folder)
+
+
 @contextmanager
 def running_cluster(home: Path, binaries: Binaries, *options: str) -> Iterator[World]:
     """A cluster that ends with the block; `options` are its daemon's. It has the custom resources that it serves itself; others
@@ -196,8 +211,8 @@ def running_cluster(home: Path, binaries: Binaries, *options: str) -> Iterator[W
     for program in binaries.programs.iterdir():
         if program.is_file():
             (assets / program.name).symlink_to(program)
-    for name in ("gateway-api", "aws-load-balancer-controller"):
-        shutil.copytree(binaries.crds / name, assets / "crds" / name)
+    copy_definitions(binaries.crds, assets / "crds", GATEWAY_DEFINITIONS)
+    shutil.copytree(binaries.crds / BALANCER_DEFINITIONS, assets / "crds" / BALANCER_DEFINITIONS)
     with mock.patch.dict(os.environ, {"KUBEBUILDER_ASSETS": str(assets)}):
         words = ("turnout.cluster", *options)
         cloud = client.start(home, attached=True, images=[IMAGE], speed=SPEED, root=IMAGE, program=words)

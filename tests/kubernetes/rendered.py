@@ -16,6 +16,7 @@ from recording import record  # the folder is on the path only now
 from turnout.engine.provider import ProviderConfig
 from turnout.providers.kubernetes import cluster as api
 from turnout.providers.kubernetes.tokens import Kind
+from turnout.providers.kubernetes.waiting import Clock
 
 Object = dict[str, Any]
 _FIRST = ("Namespace", "ServiceAccount", "NetworkPolicy", "Service")
@@ -50,7 +51,8 @@ class Strict:
     def evict(self, namespace: str, pod: str) -> None:
         """Raises `ProviderError` where a budget forbids it ("API-initiated Eviction", Kubernetes)."""
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
-        self._api.call("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", f"eviction of {pod}", body=body)
+        asked_at_once = api.Cluster(self._api._client, namespace, Clock(sleep=lambda _: None))
+        asked_at_once.call("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", f"eviction of {pod}", body=body)
 
     def list(self, api_version: str, kind: str, namespace: str, selector: str = "") -> list[Object]:
         group, _, version = api_version.rpartition("/")

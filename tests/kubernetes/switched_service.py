@@ -156,7 +156,7 @@ def controller(service: Service, *, takes: bool = True) -> Iterator[None]:
             put_status(api, route, {"parents": [parent]})
 
     def run() -> None:
-        while not done.wait(0.05):
+        while not done.wait(0.1):
             try:
                 look()
             except ClusterError:

@@ -1,15 +1,14 @@
 """The comparison with Argo Rollouts: whose calls are counted, what runs come to, and what is said without its build."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from benchmarks import argo_rollouts
 from benchmarks.argo_rollouts_calls import Call, Run, calls, counted, row
 from benchmarks.argo_rollouts_sides import analysis, rollout
-from tests.layout_rules import ROOT
 
 
 def line(verb: str, at: str, user: str = "argo", stage: str = "ResponseComplete") -> str:
@@ -73,11 +72,13 @@ def test_argo_is_asked_for_the_weights_and_the_share_that_turnout_is() -> None:
     assert 'release="{{args.release}}"' in metric["provider"]["prometheus"]["query"]
 
 
-def test_without_a_build_it_says_what_to_build_and_ends_with_3(tmp_path: Path) -> None:
-    environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    environ.pop("ARGO_ROLLOUTS", None)
-    command = [sys.executable, "-m", "benchmarks.argo_rollouts"]
-    ran = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
-    assert ran.returncode == argo_rollouts.NOT_INSTALLED == 3
-    assert "python -m tools.kubernetes argo-rollouts" in ran.stderr
-    assert ran.stdout == ""
+def test_without_a_build_it_says_what_to_build_and_ends_with_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("ARGO_ROLLOUTS", raising=False)
+    monkeypatch.setattr(sys, "argv", ["argo_rollouts"])
+    assert argo_rollouts.main() == argo_rollouts.NOT_INSTALLED == 3
+    said = capsys.readouterr()
+    assert "python -m tools.kubernetes argo-rollouts" in said.err
+    assert said.out == ""

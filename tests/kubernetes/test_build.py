@@ -15,7 +15,7 @@ from tests.layout_rules import ROOT
 from tools.kubernetes import build
 from turnout.cluster import binaries, versions
 
-FAKE_GO = """#!{python}
+FAKE_GO = """#!{python} -IS
 import os, pathlib, sys
 arguments = sys.argv[1:]
 with open({calls!r}, "a") as calls:

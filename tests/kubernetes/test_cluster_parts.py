@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -47,71 +47,65 @@ def until(condition: Callable[[], object], within: float = 60) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def plane(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    made = ControlPlane(tmp_path_factory.mktemp("plane"), binaries)
-    made.start()
-    yield made
-    made.stop()
-
-
 def pod(name: str, **spec: object) -> Pod:
     container = {"name": "server", "image": "registry.example/server@sha256:" + 64 * "0"}
     return Pod.from_dict({"metadata": {"name": name}, "spec": {"containers": [container], **spec}})
 
 
-def test_it_ends_with_who_started_it_and_the_next_start_of_the_folder_has_what_was_stored(
-    binaries: Binaries, tmp_path: Path
-) -> None:
-    with subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout is not None
-        pids = [int(pid) for pid in owner.stdout.readline().split()]
-        assert len(pids) == len(PROGRAMS)
-        client = client_of(ControlPlane(tmp_path, binaries))
-        client.create(Node.from_dict(node("cpu-0", "m5.2xlarge", "us-east-1a")))
-        client.create(pod("first"))
-
-        def is_ready() -> bool:
-            status = client.get(Pod, "first").status
-            return any(found.type == "Ready" and found.status == "True" for found in (status and status.conditions) or [])
-
-        until(is_ready)
-        owner.kill()
-    until(lambda: not any(psutil.pid_exists(pid) for pid in pids), within=20)
-    second, third = ControlPlane(tmp_path, binaries), ControlPlane(tmp_path, binaries)
-    second.start()
-    try:
-        assert client_of(second).get(Pod, "first").spec.nodeName == "cpu-0"  # type: ignore[union-attr]
-        left = second.pids
-        third.start()
-        assert not set(left.values()) & set(third.pids.values())
-        assert {fallen.part for fallen in second.fallen()} == set(PROGRAMS)
-        assert third.fallen() == []
-    finally:
-        second.stop()
-        third.stop()
-    assert processes.Registry(tmp_path / "processes.json").clean() == []
-
-
-def test_two_run_side_by_side_and_neither_trusts_the_other_or_falls_with_it(
+def test_two_run_side_by_side_and_the_next_start_of_a_folder_takes_over_and_ends_with_who_started_it(
     plane: ControlPlane, binaries: Binaries, tmp_path: Path
 ) -> None:
     other = ControlPlane(tmp_path / "other", binaries)
     other.start()
     try:
-        assert other.url != plane.url
-        client_of(other).create(ConfigMap(metadata=ObjectMeta(name="mine")))
-        with pytest.raises(ApiError, match="not found"):
-            client_of(plane).get(ConfigMap, "mine")
-        mixed = json.loads(plane.kubeconfig.read_text())
-        mixed["clusters"][0]["cluster"] = json.loads(other.kubeconfig.read_text())["clusters"][0]["cluster"]
-        with pytest.raises(ApiError) as refused:
-            Client(config=KubeConfig.from_dict(mixed).get()).get(Namespace, "default")
-        assert refused.value.status.code == 401
-        every_part_that_is_killed_is_named(other)
-        assert plane.fallen() == []
+        neither_trusts_the_other(plane, other)
+        client = client_of(other)
+        client.create(Node.from_dict(node("cpu-0", "m5.2xlarge", "us-east-1a")))
+        client.create(pod("first"))
+        until(lambda: is_ready(client.get(Pod, "first")))
+        every_part_that_is_killed_is_named(other, but="etcd")
+        the_next_start_ends_what_is_left_and_has_what_was_stored(other)
     finally:
         other.stop()
+    assert plane.fallen() == []
+    assert processes.Registry(other.folder / "processes.json").clean() == []
+
+
+def neither_trusts_the_other(plane: ControlPlane, other: ControlPlane) -> None:
+    assert other.url != plane.url
+    client_of(other).create(ConfigMap(metadata=ObjectMeta(name="mine")))
+    with pytest.raises(ApiError, match="not found"):
+        client_of(plane).get(ConfigMap, "mine")
+    mixed = json.loads(plane.kubeconfig.read_text())
+    mixed["clusters"][0]["cluster"] = json.loads(other.kubeconfig.read_text())["clusters"][0]["cluster"]
+    with pytest.raises(ApiError) as refused:
+        Client(config=KubeConfig.from_dict(mixed).get()).get(Namespace, "default")
+    assert refused.value.status.code == 401
+
+
+def every_part_that_is_killed_is_named(plane: ControlPlane, but: str) -> None:
+    killed = [(part, pid) for part, pid in reversed(plane.pids.items()) if part != but]
+    for count, (part, pid) in enumerate(killed, 1):
+        os.kill(pid, signal.SIGKILL)
+        until(lambda count=count: len(plane.fallen()) >= count)
+        found = {fallen.part: str(fallen) for fallen in plane.fallen()}
+        assert found[part] == f"{part} was killed by SIGKILL; its log is {plane.folder / 'logs' / part}.log"
+        assert len(found) == count
+
+
+def the_next_start_ends_what_is_left_and_has_what_was_stored(before: ControlPlane) -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(before.folder)], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        pids = [int(pid) for pid in owner.stdout.readline().split()]
+        assert len(pids) == len(PROGRAMS)
+        assert {fallen.part for fallen in before.fallen()} == set(PROGRAMS)
+        assert client_of(before).get(Pod, "first").spec.nodeName == "cpu-0"  # type: ignore[union-attr]
+        owner.kill()
+    until(lambda: not any(psutil.pid_exists(pid) for pid in pids), within=20)
+
+
+def is_ready(found: Pod) -> bool:
+    return any(one.type == "Ready" and one.status == "True" for one in (found.status and found.status.conditions) or [])
 
 
 def test_every_listener_is_on_loopback(plane: ControlPlane) -> None:
@@ -135,16 +129,9 @@ def test_nobody_without_a_certificate_reads_anything(plane: ControlPlane) -> Non
     assert all(path.stat().st_mode & 0o077 == 0 for path in [*private, plane.folder])
 
 
-def every_part_that_is_killed_is_named(plane: ControlPlane) -> None:
-    for count, (part, pid) in enumerate(reversed(plane.pids.items()), 1):
-        os.kill(pid, signal.SIGKILL)
-        until(lambda count=count: len(plane.fallen()) >= count)
-        found = {fallen.part: str(fallen) for fallen in plane.fallen()}
-        assert found[part] == f"{part} was killed by SIGKILL; its log is {plane.folder / 'logs' / part}.log"
-        assert len(found) == count
-
-
+@pytest.mark.slow
 def test_a_part_that_does_not_come_up_is_told_with_its_logs_end(binaries: Binaries, tmp_path: Path) -> None:
+    """The last one, when all others run; by default the first: `test_a_program_that_cannot_run_is_told`."""
     stages = tmp_path / "stages.yaml"
     stages.write_text("kind: Stage\napiVersion: kwok.x-k8s.io/v1alpha1\nmetadata: [\n")
     plane = ControlPlane(tmp_path / "plane", binaries, stages)
@@ -164,3 +151,4 @@ def test_a_program_that_cannot_run_is_told(binaries: Binaries, tmp_path: Path) -
     plane = ControlPlane(tmp_path / "plane", Binaries(broken, binaries.crds))
     with pytest.raises(ControlPlaneError, match=r"etcd ended with status 3; its log is .*\nno memory"):
         plane.start()
+    assert plane.pids == {}

@@ -10,7 +10,7 @@ from lightkube.resources.core_v1 import Node, PodStatus
 from turnout_components.model_deployment import ModelDeployment
 from turnout_components.service_namespace import ServiceNamespace
 
-from tests.kubernetes.conftest import Cluster
+from tests.kubernetes.conftest import Cluster, emptied
 from tests.kubernetes.rendered import Object, Strict, is_ready, objects, of_kind, until
 from tests.kubernetes.test_environment_objects import FETCHED, FETCHER, IN_IMAGE, environment
 from turnout.cluster.nodes import ZONES, node
@@ -83,7 +83,7 @@ def place(cluster: Cluster) -> Iterator[Place]:
     for index, name in enumerate(made.nodes):
         client.create(Node.from_dict(node(name, "g5.xlarge", ZONES[index // 2], {POOL: made.service})))
     yield made
-    made.strict.delete(of_kind(namespace, "Namespace"))
+    emptied(client, made.service)
     for name in made.nodes:
         client.delete(Node, name)
 

@@ -12,7 +12,7 @@ from turnout_components.model_deployment import ModelDeployment
 from turnout_components.release import parse
 from turnout_components.service_namespace import ServiceNamespace
 
-from tests.kubernetes.conftest import Cluster
+from tests.kubernetes.conftest import Cluster, emptied
 from tests.kubernetes.rendered import Object, Strict, objects, of_kind, pod_of
 from tests.layout_rules import ROOT
 from turnout.engine.provider import ProviderError
@@ -73,11 +73,10 @@ def service(cluster: Cluster) -> Iterator[str]:
     """A service with a namespace of its own."""
     name = f"t{uuid.uuid4().hex[:8]}"
     strict = Strict(cluster.kubeconfig)
-    made = objects(lambda: ServiceNamespace(name, {"service": name, "readiness_gates": True}))
-    for one in made:
+    for one in objects(lambda: ServiceNamespace(name, {"service": name, "readiness_gates": True})):
         strict.apply(one)
     yield name
-    strict.delete(of_kind(made, "Namespace"))
+    emptied(cluster.client(), name)
 
 
 @pytest.fixture

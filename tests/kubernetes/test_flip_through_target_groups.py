@@ -1,7 +1,7 @@
 """The switch on EKS in brief: its gate, its record and pods of a real API server behind target groups, under traffic. The
 whole program by `turnout up` is in test_flip_on_kubernetes, which is slow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -91,8 +91,14 @@ class Switched:
         return {side: found[self.groups[side]] for side in SIDES}
 
 
-async def test_a_flip_and_its_rollback_lose_no_request_and_a_refused_flip_moves_none(local_world: World) -> None:
-    service = Switched(local_world)
+@pytest.fixture
+def service(local_world: World) -> Iterator[Switched]:
+    made = Switched(local_world)
+    yield made
+    made.world.end()
+
+
+async def test_a_flip_and_its_rollback_lose_no_request_and_a_refused_flip_moves_none(service: Switched) -> None:
     await service.move("blue")
     with Traffic(service.url()).flowing() as traffic:
         traffic.passed()

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,14 +19,15 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def world(local_world: World) -> World:
+def world(local_world: World) -> Iterator[World]:
     found = local_world.within("shop")
     for environment in ("blue", "green"):
         found.apply(found.deployment(environment, 2), found.service(environment))
     found.apply(found.route(blue=100, green=0))
     for environment in ("blue", "green"):
         found.await_ready(environment, 2)
-    return found
+    yield found
+    found.end()
 
 
 def condition(world: World, kind: str, generation: int | None = None) -> tuple[str, str, str] | None:

@@ -1,6 +1,7 @@
 """ALB target groups filled with pods by their TargetGroupBindings, under traffic through the local load balancer: by the
-stand-in and, where it was built, by the AWS Load Balancer Controller itself."""
+stand-in and, which is slow, by the AWS Load Balancer Controller itself where it was built."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -15,7 +16,9 @@ from turnout.cluster.target_groups import gate_of
 
 pytestmark = [
     pytest.mark.timeout(300),
-    pytest.mark.parametrize("balanced_world", [STAND_IN, CONTROLLER], indirect=True, scope="module"),
+    pytest.mark.parametrize(
+        "balanced_world", [STAND_IN, pytest.param(CONTROLLER, marks=pytest.mark.slow)], indirect=True, scope="module"
+    ),
 ]
 SIDES = ("blue", "green")
 
@@ -128,7 +131,7 @@ def await_gate(world: World, side: str, gate: str) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def account(balanced_world: World) -> Account:
+def account(balanced_world: World) -> Iterator[Account]:
     world = balanced_world.within("eks", READINESS_GATES)
     found = Account(world)
     for side in SIDES:
@@ -138,7 +141,8 @@ def account(balanced_world: World) -> Account:
         world.apply(world.deployment(side, 2))
     for side in SIDES:
         world.await_ready(side, 2)
-    return found
+    yield found
+    world.end()
 
 
 def test_a_pod_is_ready_when_its_target_is_healthy_and_not_before(account: Account) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.e2e.prepared_program import PreparedProgram
 from tests.providers.kubernetes_program import PACKAGE, Project
 from turnout.engine.provider import ProviderConfig
 from turnout.providers.kubernetes.cluster import cluster as api_of
@@ -37,7 +38,7 @@ PLACES = {
 
 @pytest.fixture
 def project(cluster, namespace, tmp_path):
-    return Project(tmp_path, str(cluster.kubeconfig), namespace)
+    return Project(tmp_path, str(cluster.kubeconfig), namespace, PreparedProgram)
 
 
 def body(weight: int) -> str:
@@ -89,7 +90,7 @@ def test_a_stack_is_made_flipped_put_right_and_destroyed(project):
     assert all(objects(project, token) == [] for token in PLACES)
 
 
-@pytest.mark.parametrize("point", ["after:1", "after:3", "before:5"])
+@pytest.mark.parametrize("point", ["after:1", pytest.param("after:3", marks=pytest.mark.slow), "before:5"])
 def test_the_run_after_a_kill_on_a_real_api_server_ends_whole(project, point):
     assert project.killed(body(100), point) == -9
     assert project.up(body(100)).exit_code == 0, project.said()

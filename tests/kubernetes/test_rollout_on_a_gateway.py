@@ -154,14 +154,15 @@ class Rolled:
 
 
 @pytest.fixture(scope="module")
-def rolled(local_world: World) -> Rolled:
+def rolled(local_world: World) -> Iterator[Rolled]:
     """Blue has all traffic and two pods, green one; a route with a rule of somebody else's."""
     world = local_world.within("rolled")
     world.apply(world.deployment("blue", 2), world.service("blue"), world.deployment("green", 1), world.service("green"))
     world.apply(world.route(blue=100, green=0))
     world.await_ready("blue", 2)
     world.await_ready("green", 1)
-    return Rolled(world)
+    yield Rolled(world)
+    world.end()
 
 
 def copies(rolled: Rolled) -> int:
@@ -180,12 +181,12 @@ def copies(rolled: Rolled) -> int:
 def test_envoy_sends_variants_past_the_weights_until_their_rules_are_out(rolled: Rolled) -> None:
     url = rolled.world.url()
     rolled.view.put_variants(rolled.route, {"control": rolled.services["blue"], "treatment": rolled.services["green"]})
-    assert rolled.view.refusal(rolled.route) is None
+    wait_for("the Gateway", lambda: rolled.view.refusal(rolled.route) is None)
     asked = {variant: {answered(url, **{"x-variant": variant}) for _ in range(20)} for variant in ("treatment", "control", "b")}
     assert asked["treatment"] == {(DIGESTS["green"], 200)}
     assert asked["control"] == asked["b"] == {(DIGESTS["blue"], 200)}
     assert rolled.view.clear_variants(rolled.route, rolled.services["green"])
-    assert rolled.view.refusal(rolled.route) is None
+    wait_for("the Gateway", lambda: rolled.view.refusal(rolled.route) is None)
     assert {answered(url, **{"x-variant": "treatment"}) for _ in range(20)} == {(DIGESTS["blue"], 200)}
 
 
@@ -197,7 +198,7 @@ def test_envoy_copies_the_share_and_users_have_no_part_in_it(rolled: Rolled) -> 
     wait_for("copies", lambda: copies(rolled) - before > 100)
     assert copies(rolled) - before < 200
     rolled.view.put_mirror(rolled.route, None, 0)
-    assert rolled.view.refusal(rolled.route) is None
+    wait_for("the Gateway", lambda: rolled.view.refusal(rolled.route) is None)
     ended = copies(rolled)
     assert {answered(url) for _ in range(50)} == {(DIGESTS["blue"], 200)}
     assert copies(rolled) == ended

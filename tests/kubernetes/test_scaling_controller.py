@@ -12,14 +12,14 @@ from lightkube.types import PatchType
 from turnout_components import workload_scaling
 from turnout_components.workload_autoscaler import WorkloadAutoscaler
 
-from tests.kubernetes.conftest import Cluster
+from tests.kubernetes.conftest import AUTOSCALER_LOOKS, Cluster
 from tests.kubernetes.external_metrics import Adapter, served
 from tests.kubernetes.rendered import Object, Strict, is_ready, objects, until
 
 WORKLOAD = "assistant-blue-1a2b3c4d"
+WITHIN = 60.0
+"""Seconds for what takes the controller some looks."""
 BUSY, HOLD, IDLE = str(workload_scaling.MANY), "1", "0"
-LOOK = 15
-"""Seconds between two looks of the controller ("--horizontal-pod-autoscaler-sync-period", kube-controller-manager)."""
 
 
 class Scaled:
@@ -68,7 +68,7 @@ class Scaled:
     def look(self) -> None:
         """Waits for the controller's next look that asks for the metric."""
         before = len(self._adapter.asked)
-        until(lambda: len(self._adapter.asked) > before, "the controller looks", within=4 * LOOK)
+        until(lambda: len(self._adapter.asked) > before, "the controller looks", within=WITHIN)
 
     def sizes(self, enough: Callable[[list[tuple[float, int]]], bool], within: float) -> list[tuple[float, int]]:
         """The sizes as they change, with their times, until there are enough."""
@@ -92,10 +92,10 @@ def scaled(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Scaled]
 def test_a_busy_workload_gets_two_more_and_keeps_them_while_metrics_are_missing(scaled: Scaled) -> None:
     scaled.reports(BUSY)
     scaled.make(3, warmup=600)
-    until(lambda: scaled.size() != 3, "it grows", within=4 * LOOK)
+    until(lambda: scaled.size() != 3, "it grows", within=WITHIN)
     assert scaled.size() == 5
     scaled.reports(None)
-    until(lambda: scaled.condition("ScalingActive")["status"] == "False", "the controller misses the metric", within=4 * LOOK)
+    until(lambda: scaled.condition("ScalingActive")["status"] == "False", "the controller misses the metric", within=WITHIN)
     assert scaled.condition("ScalingActive")["reason"] == "FailedGetExternalMetric"
     assert scaled.size() == 5
 
@@ -107,7 +107,7 @@ def test_it_grows_by_two_in_a_warm_up_shrinks_by_one_a_minute_and_keeps_a_floor(
     scaled.make(3, warmup=40, step={"idle_minutes": 1})
     grown = scaled.sizes(lambda seen: seen[-1][1] == 8, within=240)
     assert [size for _, size in grown] == [3, 5, 7, 8]
-    assert all(later - earlier >= 40 - LOOK / 3 for (earlier, _), (later, _) in itertools.pairwise(grown[1:]))
+    assert all(later - earlier >= 40 - AUTOSCALER_LOOKS for (earlier, _), (later, _) in itertools.pairwise(grown[1:]))
     scaled.reports(HOLD)
     scaled.look()
     scaled.look()
@@ -116,10 +116,10 @@ def test_it_grows_by_two_in_a_warm_up_shrinks_by_one_a_minute_and_keeps_a_floor(
     idle = time.monotonic()
     shrunk = scaled.sizes(lambda seen: seen[-1][1] == 6, within=300)
     assert [size for _, size in shrunk] == [8, 7, 6]
-    assert shrunk[1][0] - idle >= 60 - LOOK
-    assert shrunk[2][0] - shrunk[1][0] >= 60 - LOOK / 3
+    assert shrunk[1][0] - idle >= 60 - AUTOSCALER_LOOKS
+    assert shrunk[2][0] - shrunk[1][0] >= 60 - AUTOSCALER_LOOKS
     scaled.floor(8)
-    until(lambda: scaled.size() == 8, "the floor of a rollout holds", within=4 * LOOK)
+    until(lambda: scaled.size() == 8, "the floor of a rollout holds", within=WITHIN)
     for _ in range(6):
         scaled.look()
         assert scaled.size() == 8, "idle, and at its floor"

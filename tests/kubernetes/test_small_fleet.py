@@ -12,7 +12,7 @@ FLEET = "small"
 def test_servers_stand_on_gpus_in_every_zone_and_a_drain_keeps_the_minimum(cluster: Cluster, namespace: str) -> None:
     client = cluster.client(namespace)
     with fleets.fleet(client, FLEET, {"g5.xlarge": 9, "m5.2xlarge": 3}) as names:
-        fleets.create(client, fleets.environment(namespace, "blue", FLEET, load=2, minimum=6))
+        fleets.create(client, fleets.environment(namespace, "blue", FLEET, load=1, minimum=6))
         fleets.until_ready(client, namespace, "blue", 6)
         used = fleets.nodes_of(fleets.pods(client, namespace, "blue"))
         assert set(used.values()) == {1}

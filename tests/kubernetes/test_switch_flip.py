@@ -63,7 +63,7 @@ def test_while_a_move_is_claimed_the_lease_tells_by_whom_and_another_update_is_r
 def test_pods_without_a_node_carry_nothing_and_the_reason_is_told(service):
     service.groups["green"] = service.deploy("green", 2, version="2", nowhere="true")
     with pytest.raises(SwitchRefused, match=r"0 of 2 healthy targets .*has no node \(Unschedulable\)"):
-        asyncio.run(service.move("green", timeout=4))
+        asyncio.run(service.move("green", timeout=2))
     assert service.weights == {"blue": 100, "green": 0}
     assert service.store.read().claim is None
 
@@ -73,7 +73,7 @@ def test_ready_pods_of_another_release_do_not_count(service):
     service.until(lambda: sum(t.state == "healthy" for t in service.view.targets(green)) == 2, "green's pods are ready")
     service.groups["green"] = service.deploy("green", 1, version="2", nowhere="true")
     with pytest.raises(SwitchRefused, match="0 of 2 healthy targets"):
-        asyncio.run(service.move("green", timeout=3))
+        asyncio.run(service.move("green", timeout=2))
     assert service.weights == {"blue": 100, "green": 0}
 
 
