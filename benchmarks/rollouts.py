@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
@@ -120,9 +120,9 @@ def accept(target: Service) -> None:
 
 
 @contextmanager
-def deployed(home: Path) -> Iterator[Service]:
-    """1.0.0 in blue with all traffic, 2.0.0 in green."""
-    with service(home, speed=SPEED, pool={"minimum": 1}, traffic={"gate_timeout": "30s"}) as target:
+def deployed(home: Path, make: Callable[..., AbstractContextManager[Service]] = service) -> Iterator[Service]:
+    """1.0.0 in blue with all traffic, 2.0.0 in green. `make`: the service in its cloud."""
+    with make(home, speed=SPEED, pool={"minimum": 1}, traffic={"gate_timeout": "30s"}) as target:
         if target.up().exit_code:
             raise SystemExit(target.said())
         for name in ("blue", "green"):

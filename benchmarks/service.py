@@ -85,6 +85,8 @@ class Service:
         self.events: list[dict[str, Any]] = []
         """Of the last deployment."""
         self.hear: Callable[[dict[str, Any]], None] = lambda event: None
+        self.language: type[LocalProgram] = LocalProgram
+        """How its program is started."""
 
     def edit(self, changes: Mapping[str, Any]) -> None:
         """Changes the stack file; nested mappings are merged."""
@@ -125,7 +127,9 @@ class Service:
         shutil.copytree(self.home / "stacks", home / "stacks", dirs_exist_ok=True)
         with suppress(FileNotFoundError):
             shutil.copy(self.home / "salt", home / "salt")
-        return Service(home, self.cloud, copy.deepcopy(self.config), self.program, self.stack)
+        other = Service(home, self.cloud, copy.deepcopy(self.config), self.program, self.stack)
+        other.language = self.language
+        return other
 
     def said(self) -> str:
         """Every line of the last deployment."""
@@ -141,7 +145,7 @@ class Service:
         self.hear(event)
 
     def _program(self) -> LocalProgram:
-        return LocalProgram(self.program, ROOT, {"TURNOUT_LOCAL_ENDPOINT": self.cloud.endpoint})
+        return self.language(self.program, ROOT, {"TURNOUT_LOCAL_ENDPOINT": self.cloud.endpoint})
 
     @cached_property
     def _access(self) -> Access:
@@ -235,10 +239,12 @@ def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 
 @contextmanager
-def service(home: Path, speed: float = 5.0, stack: str = STACK, **changes: Any) -> Iterator[Service]:
+def service(
+    home: Path, speed: float = 5.0, stack: str = STACK, start: Callable[..., CloudHandle] = client.start, **changes: Any
+) -> Iterator[Service]:
     """A cloud in `home` with the record's table, and a local stack's config with `changes`; nothing is deployed yet."""
     home.mkdir(parents=True, exist_ok=True)
-    cloud = client.start(home, attached=True, speed=speed, images=[ROOT / "examples"], root=ROOT)
+    cloud = start(home, attached=True, speed=speed, images=[ROOT / "examples"], root=ROOT)
     try:
         made = Service(home, cloud, merged(stack_file(stack), changes), stack=stack)
         create_table(made.api("dynamodb"), "turnout-switch", protect=False)

@@ -1,4 +1,4 @@
-"""An `up` whose engine is killed at one of its calls: `python killed_up.py`, what to do as JSON on stdin.
+"""An `up` whose engine is killed at one of its calls: what to do comes as JSON on stdin.
 
 Exits with 0 when the update has ended before that call came."""
 
@@ -10,12 +10,14 @@ import threading
 from pathlib import Path
 
 from benchmarks.service import Service
+from tests.e2e.prepared_program import PreparedProgram
 from turnout.cloud.client import CloudHandle
 
 
 def main() -> int:
     order = json.load(sys.stdin)
     service = Service(Path(order["home"]), CloudHandle(order["endpoint"], 0, Path(order["home"])), order["config"])
+    service.language = PreparedProgram
     service.program, service.secrets = Path(order["program"]), order["secrets"]
     lock, calls = threading.Lock(), 0
 
@@ -29,7 +31,3 @@ def main() -> int:
     result = service.up(tell=tell)
     print(service.said(), file=sys.stderr)
     return result.exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

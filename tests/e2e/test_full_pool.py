@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from account import inventory
 
-from benchmarks.service import Service, service
+from benchmarks.service import Service
 from benchmarks.waiting import wait_for
+from tests.e2e.prepared_program import prepared_service
 
 POOL = {
     "instance_type": None,
@@ -28,7 +29,8 @@ SCALING = {
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("home"), pool=POOL, scaling=SCALING, traffic={"gate_timeout": "30s"}) as made:
+    home, traffic = tmp_path_factory.mktemp("home"), {"gate_timeout": "30s"}
+    with prepared_service(home, speed=20.0, pool=POOL, scaling=SCALING, traffic=traffic) as made:
         yield made
 
 

@@ -1,8 +1,9 @@
 """kill -9 of the engine at many points of an `up`: the next run ends in the same state, nothing is left over or made twice."""
 
 import json
-import subprocess
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,18 +13,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from account import inventory
 
-from benchmarks.service import ROOT, Service, release, service
+from benchmarks.service import ROOT, Service, release
 from benchmarks.waiting import wait_for
-
-SCRIPT = Path(__file__).with_name("killed_up.py")
-STEP = 5
-"""An update is killed at its fifth call, taken up again, killed at the fifth call of what was left, and so on."""
+from tests.e2e import prepared_program
+from tests.e2e.prepared_program import prepared_service
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A cloud in which nothing is deployed."""
-    with service(tmp_path_factory.mktemp("home"), pool={"minimum": 1}, traffic={"gate_timeout": "30s"}) as made:
+    with prepared_service(tmp_path_factory.mktemp("home"), pool={"minimum": 1}, traffic={"gate_timeout": "30s"}) as made:
         yield made
 
 
@@ -49,17 +48,14 @@ def up_killed_at(service: Service, call: int, moment: str) -> int:
         "call": call,
         "moment": moment,
     }
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT)],
-        input=json.dumps(order),
-        text=True,
-        cwd=ROOT,
-        capture_output=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode in (0, -9), done.stderr
-    return done.returncode
+    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as said:
+        json.dump(order, given)
+        given.seek(0)
+        streams = given.fileno(), said.fileno(), said.fileno()
+        code = prepared_program.parent().fork("tests.e2e.killed_up", (), streams, os.environ, ROOT).wait()
+        said.seek(0)
+        assert code in (0, -9), said.read()
+    return code
 
 
 def kills_until_done(service: Service, step: int) -> int:
@@ -77,18 +73,27 @@ def test_destroy_leaves_nothing(fresh: Service, complete: dict[str, int]) -> Non
     assert fresh.cloud.state()["instances"] == []
 
 
+@pytest.mark.parametrize(
+    ("step", "at_least", "later"),
+    [pytest.param(18, 2, 5, id="some"), pytest.param(5, 7, 2, id="every", marks=pytest.mark.slow)],
+)
 @pytest.mark.timeout(300)
-def test_an_update_that_is_killed_again_and_again_ends_in_the_same_state(fresh: Service, complete: dict[str, int]) -> None:
+def test_an_update_that_is_killed_again_and_again_ends_in_the_same_state(
+    fresh: Service, complete: dict[str, int], step: int, at_least: int, later: int
+) -> None:
+    """Killed at its call `step`, taken up again, killed at that call of what was left, and so on; `later`: the same of another
+    release."""
+    fresh.edit({"environments": {"green": {"release": release("2.0.0")}}, "traffic": {"active": "blue"}})
     wanted = fresh.preview().changes["create"]
-    kills = kills_until_done(fresh, STEP)
+    kills = kills_until_done(fresh, step)
     print(f"first update: {kills} kills")
-    assert kills >= 7
+    assert kills >= at_least
     assert fresh.up().changes == {"same": wanted}, fresh.changed()
     wait_for("the whole account", lambda: inventory(fresh) == complete)
     active, standby = fresh.active, fresh.standby
     servers = [(one["id"], one["pid"]) for one in fresh.instances(active)]
     fresh.edit({"environments": {standby: {"release": release("4.0.0-wrong")}}})
-    kills = kills_until_done(fresh, 2)
+    kills = kills_until_done(fresh, later)
     print(f"new release: {kills} kills")
     assert kills >= 2
     assert fresh.up().changes == {"same": wanted}, fresh.changed()

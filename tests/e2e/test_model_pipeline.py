@@ -21,6 +21,8 @@ from turnout.access import Access
 from turnout.cloud import client
 from turnout.stacks import load as load_stack
 
+pytestmark = pytest.mark.slow
+"""tests/pipeline holds each stage, tests/cli/test_publishing.py and test_bringing.py what leads from one to the next."""
 RATE = 200.0
 DRAFTS = "models/digits/releases"
 PUBLISHED = "models/digits/published"
@@ -138,7 +140,6 @@ def test_a_good_release_goes_all_the_way_and_a_broken_one_stops_at_validation(pr
     assert versions(traffic) >= {"1.0.0", "2.0.0"}
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_release_that_validates_and_is_wrong_is_taken_back_by_the_gate(project: Pipeline) -> None:
     name = "digits-4.0.0-wrong"

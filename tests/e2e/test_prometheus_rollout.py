@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.prometheus import GATES, Prometheus, beside, is_installed
-from benchmarks.rollouts import LOOK, deploy, deployed, roll_out, rollouts
+from benchmarks.rollouts import LOOK, accept, deploy, roll_out, rollouts
 from benchmarks.service import Service, release
 from examples.digits.server import BUCKETS
 from turnout.analysis.measurement import Count, Side
@@ -27,16 +27,16 @@ def server(target: Service) -> Iterator[Prometheus]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with deployed(tmp_path_factory.mktemp("prometheus")) as made:
-        yield made
-
-
 def try_out(target: Service, version: str) -> None:
     """That release in the standby."""
     if target.record().environments[target.standby].release != release(version):
         deploy(target, version)
+    accept(target)
+
+
+def the_other(target: Service) -> str:
+    """The good version that does not serve."""
+    return "2.0.0" if target.record().environments[target.active].release == release("1.0.0") else "1.0.0"
 
 
 def bad_of(status: RolloutStatus, side: Side) -> tuple[int, int]:
@@ -46,9 +46,10 @@ def bad_of(status: RolloutStatus, side: Side) -> tuple[int, int]:
     return sum(count.bad for count in counts), sum(count.total for count in counts)
 
 
+@pytest.mark.slow  # tests/rollout/test_rollout_story.py has a source that is silent
 @pytest.mark.timeout(120)
 def test_a_rollout_whose_prometheus_hangs_goes_back_and_calls_nobody_bad(target: Service, server: Prometheus) -> None:
-    try_out(target, "2.0.0")
+    try_out(target, the_other(target))
     made = rollouts(target)
     spec = made.spec({**SPEC, "extend": "2s", "metrics": server.source})
     with target.load(RATE, slow_share=0.02) as load:
@@ -71,11 +72,12 @@ def test_a_rollout_whose_prometheus_hangs_goes_back_and_calls_nobody_bad(target:
     assert longest < 10, "health is not looked at meanwhile, and the lease runs out"
 
 
+@pytest.mark.slow  # tests/rollout/test_rollout_story.py has a source that is silent
 @pytest.mark.timeout(120)
 def test_nothing_is_promoted_while_prometheus_is_away_and_a_good_one_when_it_is_back(
     target: Service, server: Prometheus
 ) -> None:
-    try_out(target, "2.0.0")
+    try_out(target, the_other(target))
     made = rollouts(target)
     spec = made.spec({**SPEC, "metrics": server.source})
     with target.load(RATE, slow_share=0.02) as load:

@@ -23,6 +23,8 @@ from benchmarks.waiting import wait_for
 from turnout.cloud import client
 from turnout.cloud.client import CloudHandle
 
+pytestmark = pytest.mark.slow
+"""tests/rollout/test_recreate.py and tests/cli/test_recreating.py hold the same of a cloud that is acted out."""
 OLD, NEW = "digits-1.0.0", "digits-2.0.0"
 DEADLINE = "20s"
 
@@ -170,7 +172,6 @@ def test_users_get_503_for_as_long_as_it_says_and_then_the_new_release(project: 
     assert len(project.document("rollout", "history")) == 1, "config says what serves: nothing is replaced"
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_what_does_not_become_healthy_in_time_is_put_back(project: Project) -> None:
     slow = {"pool": {"boot": {"model": 600}}}
@@ -193,7 +194,6 @@ def test_what_does_not_become_healthy_in_time_is_put_back(project: Project) -> N
     assert 20 < seen.down <= newest["downtime"] + 2
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_a_run_that_is_killed_is_taken_up(project: Project) -> None:
     project.run("releases", "accept", OLD)

@@ -16,7 +16,9 @@ from turnout_components.switch_record import Operator
 
 from benchmarks.service import LISTENER, ROOT, Service
 from benchmarks.waiting import wait_for
+from tests.e2e.prepared_program import PreparedProgram
 from turnout.engine.lock import StackLocked
+from turnout.engine.program import LocalProgram
 
 RATE = 300
 BRIEF = {"traffic": {"gate_timeout": "2s"}}
@@ -188,6 +190,7 @@ def test_a_rollback_calls_a_move_off(running: Service, stuck: Moving) -> None:
 
 def test_a_program_that_is_killed_before_it_records_its_move_is_settled_by_the_next(running: Service) -> None:
     after = running.standby
+    running.language = LocalProgram
 
     def kill_program(moment: str, operation: str, token: str) -> None:
         if (moment, operation, token) == ("after", "update", LISTENER):
@@ -204,6 +207,7 @@ def test_a_program_that_is_killed_before_it_records_its_move_is_settled_by_the_n
         assert record.traffic is not None
         assert record.traffic.active != after, "the record does not know yet"
         generation = record.generation
+        running.language = PreparedProgram
         result = running.up()
     assert result.exit_code == 0, running.said()
     assert list(result.changes) == ["same"], running.changed()

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from benchmarks.service import Service, service
+from benchmarks.service import Service
 from benchmarks.waiting import wait_for
 from examples.llm.load.asks import Ask
 from examples.llm.load.generator import Users
 from examples.llm.load.stream import Stream
+from tests.e2e.prepared_program import prepared_service
 
 LONG = Ask("Tell me the history of railways.", (), 250, True)
 SHORT = Ask("What is the capital of France?", ("Paris",), 12, False)
@@ -20,7 +21,7 @@ SHORT = Ask("What is the capital of France?", ("Paris",), 12, False)
 @pytest.fixture(scope="module")
 def smol(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The language model's stack with 1.0.0 in blue and 2.0.0 in green, a server each; a target drains for a second."""
-    with service(tmp_path_factory.mktemp("home"), stack="llm", health={"drain": 5}) as made:
+    with prepared_service(tmp_path_factory.mktemp("home"), stack="llm", health={"drain": 5}) as made:
         assert made.up().exit_code == 0, made.said()
         for environment in ("blue", "green"):
             wait_for(f"health of {environment}", lambda: set(made.targets(environment)) == {"healthy"})  # noqa: B023

@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from benchmarks.rollouts import CANARY, GATES, RATE, accept, deploy, deployed, roll_out
-from benchmarks.service import Service
+from benchmarks.rollouts import CANARY, GATES, RATE, accept, deploy, roll_out
+from benchmarks.service import Service, release
 from benchmarks.waiting import wait_for
 from turnout.rollout.status import State
 
@@ -17,13 +18,15 @@ SPEC = {**CANARY, "steps": [10, 60, 100], "gates": GATES, "bake": "5s", "observe
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """1.0.0 on three nodes with all traffic, 2.0.0 on one."""
-    with deployed(tmp_path_factory.mktemp("swaps")) as made:
-        group = made.record().environments[made.active].group
-        made.api("autoscaling").set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=NODES)
-        wait_for("three healthy", lambda: made.targets(made.active) == ["healthy"] * NODES)
-        yield made
+def three(target: Service) -> Service:
+    """A good release on three nodes with all traffic, the other good one on one."""
+    group = target.record().environments[target.active].group
+    target.api("autoscaling").set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=NODES)
+    other = "2.0.0" if target.record().environments[target.active].release == release("1.0.0") else "1.0.0"
+    deploy(target, other)
+    accept(target)
+    wait_for("three healthy", lambda: target.targets(target.active) == ["healthy"] * NODES)
+    return target
 
 
 @contextmanager
@@ -45,13 +48,23 @@ def counted(target: Service) -> Iterator[list[int]]:
         looking.join()
 
 
+@pytest.mark.parametrize(
+    ("changes", "weights"),
+    [
+        pytest.param({"steps": [60, 100], "bake": "3s", "observe": "3s"}, [36, 60, 73, 100], id="some"),
+        pytest.param({}, [10, 36, 60, 73, 100], id="every", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.timeout(300)
-def test_three_nodes_are_swapped_inside_one_more_and_no_request_is_lost(target: Service) -> None:
+def test_three_nodes_are_swapped_inside_one_more_and_no_request_is_lost(
+    three: Service, changes: dict[str, Any], weights: Sequence[int]
+) -> None:
+    target = three
     with target.load(RATE, slow_share=0.02) as load, counted(target) as nodes:
-        time.sleep(5)
-        ended = roll_out(target, SPEC)
+        load.await_requests(int(4 * RATE))
+        ended = roll_out(target, {**SPEC, **changes})
     assert ended.status.state is State.PROMOTED, ended.status.cause
-    assert [shift.weight for shift in ended.status.shifts] == [10, 36, 60, 73, 100]
+    assert [shift.weight for shift in ended.status.shifts] == weights
     assert max(nodes) == NODES + 1
     assert not {kind: count for kind, count in load.lost.items() if count}
     sides = {name: target.live.group(str(state.group)) for name, state in target.record().environments.items()}
@@ -61,9 +74,11 @@ def test_three_nodes_are_swapped_inside_one_more_and_no_request_is_lost(target: 
     }
 
 
+@pytest.mark.slow  # tests/rollout/test_swap.py has it of a cloud that is acted out
 @pytest.mark.timeout(300)
-def test_a_bad_one_goes_back_as_the_nodes_come_back(target: Service) -> None:
+def test_a_bad_one_goes_back_as_the_nodes_come_back(three: Service) -> None:
     """After the test above; the bad one fails for some of its requests."""
+    target = three
     deploy(target, "3.0.0-bad")
     accept(target)
     wait_for("one node", lambda: target.targets(target.standby) == ["healthy"])
