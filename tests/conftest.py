@@ -4,7 +4,7 @@ import pytest
 
 ALONE = ("kubernetes", "e2e", "cloud")
 """Folders whose tests put a service under load and count what it loses, or share a control plane."""
-LONGEST_FIRST = ("rollout", "pipeline", "package", "node", "engine_state")
+LONGEST_FIRST = ("providers", "rollout", "engine", "node", "cli", "package", "pipeline", "access", "engine_state", "preview")
 """Folders that take minutes: begun last, one of them would go on alone."""
 
 

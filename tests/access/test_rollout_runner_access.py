@@ -165,7 +165,9 @@ def up(project: Project, endpoint: str, service: str = "svc", key: str = "one.zi
     return dict(result.summary.resource_changes or {}), outputs
 
 
+@pytest.mark.slow
 def test_a_runner_is_made_stays_changes_in_place_moves_and_goes(project: Project, endpoint: str) -> None:
+    """By default: what it declares in components/test_rollout_runner.py, its types' lives in providers/test_life_cycle.py."""
     account = Deployed(endpoint, {})
     functions, schedules, s3 = account.api("lambda"), account.api("scheduler"), account.api("s3")
     s3.create_bucket(Bucket="turnout-code")

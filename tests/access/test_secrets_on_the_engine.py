@@ -24,9 +24,11 @@ pulumi.export("references", secrets.references)
 """
 
 
+@pytest.mark.slow
 def test_a_seed_may_be_taken_out_of_config_and_the_value_stays(
     project: Project, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By default the next test: what was rotated stays whatever config says of the seed."""
     api = Deployed(endpoint, {}).api("secretsmanager")
     monkeypatch.setattr(SecretsManagerBackend, "rotate_secret", SecretsManagerBackend.rotate_secret)
     monkeypatch.setattr(FakeSecret, "to_dict", FakeSecret.to_dict)

@@ -39,15 +39,15 @@ def test_a_language_model_is_loaded_and_asked() -> None:
         assert "gguf; the manifest does not say" in done.stdout
 
 
-def test_a_manifest_is_named_by_its_path_and_what_is_broken_ends_with_2(make: Make) -> None:
+def test_a_manifest_is_named_by_its_path_and_what_is_broken_ends_with_2(make: Make, within: Callable[..., Result]) -> None:
     folder = make("exits")
-    done = turnout("releases", "validate", str(folder.manifest))
-    assert done.returncode == 2
+    done = within(ROOT, "releases", "validate", str(folder.manifest))
+    assert done.exit_code == 2
     assert "refused  load" in done.stdout
     assert "no such layer: block.7" in done.stdout
     assert done.stderr == "error: m-1 is not valid: load; nothing was published\n"
-    found = turnout("releases", "validate", str(folder.manifest), "--json")
-    assert found.returncode == 2
+    found = within(ROOT, "releases", "validate", str(folder.manifest), "--json")
+    assert found.exit_code == 2
     assert json.loads(found.stdout)["checks"][-1]["passed"] is False
 
 

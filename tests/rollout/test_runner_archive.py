@@ -5,6 +5,7 @@ import sys
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from turnout_components import rollout_runner
@@ -29,7 +30,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def archive(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("archive") / "runner.zip"
-    pack(contents(installed), target)
+    unpressed = SimpleNamespace(**{**vars(zipfile), "ZIP_DEFLATED": zipfile.ZIP_STORED})
+    with pytest.MonkeyPatch.context() as quick:
+        quick.setattr(runner_archive, "zipfile", unpressed)
+        pack(contents(installed), target)
     return target
 
 
