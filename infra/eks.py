@@ -12,8 +12,6 @@ from turnout_components.ingress import Ingress
 from turnout_components.model_deployment import ModelDeployment
 from turnout_components.network import Network
 from turnout_components.resolve import Size
-from turnout_components.rollout_runner import RolloutRunnerArgs
-from turnout_components.runner_reach import RunnerClusterArgs
 from turnout_components.service_namespace import ServiceNamespace
 from turnout_components.service_secrets import ServiceSecrets
 from turnout_components.traffic_switch import SwitchedEnvironment, TrafficSwitch
@@ -25,6 +23,8 @@ from infra.settings import CONFIG_REFUSED, Settings
 if TYPE_CHECKING:
     from turnout_components.eks_node_group import EksNodeGroupArgs
     from turnout_components.karpenter_pool import KarpenterPoolArgs
+    from turnout_components.rollout_runner import RolloutRunnerArgs
+    from turnout_components.runner_reach import RunnerClusterArgs
 
 _OFFLINE = {"endpoint": "https://known.at.apply", "certificate_authority": "a25vd24gYXQgYXBwbHk=", "security_group_id": "sg-0"}
 """Of a cluster that exists, in a preview that calls nothing."""
@@ -117,7 +117,7 @@ def switched(environments: Mapping[str, ModelDeployment], sizes: Mapping[str, Si
 
 def runner_args(
     settings: Settings, switch: TrafficSwitch, network: Network, cluster: EksCluster, namespace: ServiceNamespace
-) -> RolloutRunnerArgs:
+) -> "RolloutRunnerArgs":
     """What a `RolloutRunner` takes: it stands in the cluster's network, where a private endpoint answers."""
     reached = {
         "name": cluster.name,
@@ -129,7 +129,7 @@ def runner_args(
         },
         **settings.step_down_args(),
     }
-    return {**settings.runner_args(switch), "cluster": cast(RunnerClusterArgs, reached)}
+    return {**settings.runner_args(switch), "cluster": cast("RunnerClusterArgs", reached)}
 
 
 def admit_balancer(

@@ -6,7 +6,6 @@ import pulumi
 from turnout_components.environment import Environment
 from turnout_components.mirror_access import MirrorAccess
 from turnout_components.network import Network
-from turnout_components.rollout_runner import RolloutRunner
 from turnout_components.service_secrets import ServiceSecrets
 from turnout_components.traffic_switch import TrafficSwitch
 
@@ -74,6 +73,8 @@ def program(settings: Settings) -> dict[str, Any]:
     )
 
     if settings.runner is not None:
+        from turnout_components.rollout_runner import RolloutRunner
+
         RolloutRunner(f"{service}-rollouts", settings.runner_args(switch), on_aws)
 
     return {

@@ -7,7 +7,6 @@ from turnout_components.eks_cluster import EksCluster
 from turnout_components.ingress import Ingress
 from turnout_components.model_deployment import ModelDeployment
 from turnout_components.network import Network
-from turnout_components.rollout_runner import RolloutRunner
 from turnout_components.service_namespace import ServiceNamespace
 from turnout_components.service_secrets import ServiceSecrets
 from turnout_components.traffic_switch import TrafficSwitch
@@ -80,6 +79,8 @@ def program(settings: Settings) -> dict[str, Any]:
         on_aws,
     )
     if settings.runner is not None:
+        from turnout_components.rollout_runner import RolloutRunner
+
         providers: Any = [on_aws.provider, in_cluster.provider]
         driver = eks.runner_args(settings, switch, network, cluster, namespace)
         RolloutRunner(f"{service}-rollouts", driver, pulumi.ResourceOptions(providers=providers))

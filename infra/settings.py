@@ -9,36 +9,38 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import pulumi
 from pydantic import TypeAdapter, ValidationError
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 from turnout_components import config_faults
-from turnout_components.autoscaling_policy import ScalingArgs
 from turnout_components.checks import Fault
 from turnout_components.config_faults import MISSING, shape_fault, unknown
-from turnout_components.environment import Environment
-from turnout_components.gate_hooks import StandbyArgs
-from turnout_components.gpu_node_pool import MachineArgs
-from turnout_components.ingress import IngressArgs
-from turnout_components.mirror_access import MirrorAccessArgs
-from turnout_components.network import Network, NetworkArgs
-from turnout_components.network_load_balancer import NetworkLoadBalancerArgs
 from turnout_components.release import Release
 from turnout_components.release import load as load_release
 from turnout_components.resolve import EnvironmentConfig, Size, SwitchConfig
-from turnout_components.rollout_runner import RolloutRunnerArgs
 from turnout_components.rollout_spec import SmokeTest, StrategyName
 from turnout_components.scaling_rules import bounds_now
 from turnout_components.secret_rules import NOT_SHOWN
-from turnout_components.service_secrets import ServiceSecretsArgs
 from turnout_components.standby import StandbyPolicy
 from turnout_components.switch_record import Traffic
-from turnout_components.traffic_switch import TrafficSwitch
 
 from infra.config import ENVIRONMENTS, Cloud, Platform, Protocol, StackConfig
 from infra.rules import broken
+
+if TYPE_CHECKING:  # a platform's program imports the components that it uses
+    from turnout_components.autoscaling_policy import ScalingArgs
+    from turnout_components.environment import Environment
+    from turnout_components.gate_hooks import StandbyArgs
+    from turnout_components.gpu_node_pool import MachineArgs
+    from turnout_components.ingress import IngressArgs
+    from turnout_components.mirror_access import MirrorAccessArgs
+    from turnout_components.network import Network, NetworkArgs
+    from turnout_components.network_load_balancer import NetworkLoadBalancerArgs
+    from turnout_components.rollout_runner import RolloutRunnerArgs
+    from turnout_components.service_secrets import ServiceSecretsArgs
+    from turnout_components.traffic_switch import TrafficSwitch
 
 ENDPOINT_VARIABLE = "TURNOUT_LOCAL_ENDPOINT"
 KUBECONFIG_VARIABLE = "TURNOUT_LOCAL_KUBECONFIG"
@@ -91,31 +93,33 @@ class Settings(StackConfig):
         scheme, usual = ("https", 443) if self.ingress.certificate_arn else ("http", 80)
         return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
 
-    def network_args(self) -> NetworkArgs:
+    def network_args(self) -> "NetworkArgs":
         """What a `Network` takes."""
-        return cast(NetworkArgs, self.network.model_dump(exclude_none=True))
+        return cast("NetworkArgs", self.network.model_dump(exclude_none=True))
 
-    def node_subnets(self, network: Network) -> pulumi.Output[list[str]]:
+    def node_subnets(self, network: "Network") -> pulumi.Output[list[str]]:
         """Where nodes stand: in every zone, or in the one that the pool names."""
         if self.pool.zone is None:
             return network.private_subnet_ids
         place = (self.network.zones or ()).index(self.pool.zone)
         return network.private_subnet_ids.apply(lambda ids: [ids[place]])
 
-    def ingress_args(self, network: Network) -> IngressArgs:
+    def ingress_args(self, network: "Network") -> "IngressArgs":
         """What an `Ingress` in this network takes."""
         redirect = self.ingress.redirect_port if self.ingress.certificate_arn else None
         args = {**self.ingress.model_dump(exclude_none=True, exclude={"protocol", "alpn_policy"}), "redirect_port": redirect}
-        return cast(IngressArgs, args | self._reached(network))
+        return cast("IngressArgs", args | self._reached(network))
 
-    def connections_args(self, network: Network) -> NetworkLoadBalancerArgs:
+    def connections_args(self, network: "Network") -> "NetworkLoadBalancerArgs":
         """What a `NetworkLoadBalancer` in this network takes: what was said of it, and its own defaults."""
+        from turnout_components.network_load_balancer import NetworkLoadBalancerArgs
+
         said = self.ingress.model_dump(exclude_none=True, include=self.ingress.model_fields_set)
         tests = {name: self.ingress.test_port + place for place, name in enumerate(ENVIRONMENTS)}
         args = {key: value for key, value in said.items() if key in NetworkLoadBalancerArgs.__annotations__}
-        return cast(NetworkLoadBalancerArgs, {**args, "test_ports": tests} | self._reached(network))
+        return cast("NetworkLoadBalancerArgs", {**args, "test_ports": tests} | self._reached(network))
 
-    def _reached(self, network: Network) -> dict[str, Any]:
+    def _reached(self, network: "Network") -> dict[str, Any]:
         return {
             "vpc_id": network.vpc_id,
             "subnet_ids": network.private_subnet_ids if self.ingress.internal else network.public_subnet_ids,
@@ -164,37 +168,37 @@ class Settings(StackConfig):
             **self._machine(size),
         }
 
-    def _machine(self, size: Size) -> MachineArgs:
+    def _machine(self, size: Size) -> "MachineArgs":
         pool = self.pool.model_dump(exclude_none=True, exclude={"zone"} if size.warm_pool else {"zone", "warm_pool"})
         beside: dict[str, Any] = {"drain": self.health.drain, "health_path": self.health.path}
         if self.secrets.vault is not None:
             beside["vault"] = self.secrets.vault.model_dump()
-        return cast(MachineArgs, {**pool, **beside, "minimum": size.minimum, "maximum": size.maximum})
+        return cast("MachineArgs", {**pool, **beside, "minimum": size.minimum, "maximum": size.maximum})
 
-    def _scaling(self, weight: int) -> ScalingArgs | None:
+    def _scaling(self, weight: int) -> "ScalingArgs | None":
         """Schedules and forecasts are of who carries weight: they must not wake a standby."""
         if self.scaling is None:
             return None
         scaling = self.scaling.model_dump(exclude_none=True, exclude=None if weight else {"schedules", "predictive"})
-        return cast(ScalingArgs, scaling)
+        return cast("ScalingArgs", scaling)
 
     @property
     def with_secrets(self) -> tuple[str, ...]:
         """The environments that have secrets of their own."""
         return ENVIRONMENTS if self.secrets.names else ()
 
-    def mirror_args(self, environments: Mapping[str, Environment]) -> MirrorAccessArgs:
+    def mirror_args(self, environments: "Mapping[str, Environment]") -> "MirrorAccessArgs":
         """What a `MirrorAccess` between the nodes of these takes."""
         groups = {name: each.security_group_id for name, each in environments.items() if self.release(name) is not None}
         return {"security_group_ids": cast(Any, groups), "port": self.pool.port}
 
-    def secrets_args(self, environment: str) -> ServiceSecretsArgs:
+    def secrets_args(self, environment: str) -> "ServiceSecretsArgs":
         """What an environment's `ServiceSecrets` takes."""
         secrets = self.secrets.model_dump(exclude_none=True, exclude={"vault"})
         seeds = {variable: pulumi.Output.secret(value) for variable, value in self.seeds.items()}
-        return cast(ServiceSecretsArgs, {"service": self.service, "environment": environment, "seeds": seeds, **secrets})
+        return cast("ServiceSecretsArgs", {"service": self.service, "environment": environment, "seeds": seeds, **secrets})
 
-    def runner_args(self, switch: TrafficSwitch) -> RolloutRunnerArgs:
+    def runner_args(self, switch: "TrafficSwitch") -> "RolloutRunnerArgs":
         """What a `RolloutRunner` of this switch takes."""
         assert self.runner is not None
         args = {
@@ -206,7 +210,7 @@ class Settings(StackConfig):
             "topic_arn": self.rollout.alerts.topic,
             "webhook": self.rollout.alerts.webhook,
         }
-        return cast(RolloutRunnerArgs, args | self.runner.model_dump(exclude_none=True))
+        return cast("RolloutRunnerArgs", args | self.runner.model_dump(exclude_none=True))
 
     def switch_args(self) -> dict[str, Any]:
         """What a `TrafficSwitch` is told of the stack's wish, beside what was decided."""
@@ -227,7 +231,7 @@ class Settings(StackConfig):
         step_down = self.kubernetes.step_down
         return {"step_down_image": step_down.image, "step_down_account": step_down.account} if step_down else {}
 
-    def _standby_args(self) -> StandbyArgs:
+    def _standby_args(self) -> "StandbyArgs":
         standby = self.traffic.standby
         return {
             "keep": standby.keep.value,

@@ -15,10 +15,9 @@ from tests.layout_rules import ROOT
 from tests.policies.judging import Given
 from turnout.engine.crypto import Secrets
 from turnout.engine.deployment import Deployment
-from turnout.engine.program import LocalProgram
+from turnout.engine.program import ENDPOINT_VARIABLE, OFFLINE_VARIABLE, LocalProgram
 from turnout.engine.state import ResourceState, Snapshot, provider_urn
 from turnout.engine.store import StackStore
-from turnout.engine.update_commands import ENDPOINT_VARIABLE, OFFLINE_VARIABLE
 from turnout.engine.wire import to_struct
 from turnout.engine.workspace import StackFile, load_project
 from turnout.preview.stand_ins import StandIns

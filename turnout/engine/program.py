@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import grpc
-from pulumi.runtime.proto import language_pb2, language_pb2_grpc
-
+ENDPOINT_VARIABLE = "TURNOUT_LOCAL_ENDPOINT"
+KUBECONFIG_VARIABLE = "TURNOUT_LOCAL_KUBECONFIG"
+OFFLINE_VARIABLE = "TURNOUT_OFFLINE"
+"""What a program of the kit finds in its environment."""
 _UNHEARD = 0.5
 """Seconds after which a signal is heard that interrupted no call: Python runs handlers between the main thread's instructions,
 and one that comes just before a call that blocks would wait for its end."""
@@ -59,7 +60,11 @@ class LocalProgram:
     python: str = sys.executable
 
     def start(self, order: Order, say: Say) -> Running:
-        return _LocalRun(self, order, say)
+        return self.begun().start(order, say)
+
+    def begun(self) -> "BegunProgram":
+        """The program's process, started before its order is known, so that it imports Pulumi meanwhile."""
+        return BegunProgram(self)
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,10 @@ class InlineProgram:
         return _InlineRun(self.address, order)
 
 
-class _LocalRun:
-    def __init__(self, program: LocalProgram, order: Order, say: Say) -> None:
+class BegunProgram:
+    """A local program whose process waits for its order. Give it one by `start`, once, or `close` it."""
+
+    def __init__(self, program: LocalProgram) -> None:
         self._process = subprocess.Popen(
             [program.python, "-m", "turnout.engine.launch"],
             stdin=subprocess.PIPE,
@@ -84,13 +91,29 @@ class _LocalRun:
             text=True,
             start_new_session=True,
         )
+        self._path = program.path
+        self._ordered = False
+
+    def start(self, order: Order, say: Say) -> Running:
         assert self._process.stdin is not None
-        line = json.dumps({**vars(order), "program": str(program.path)})
-        self._process.stdin.write(line + "\n")
+        self._ordered = True
+        self._process.stdin.write(json.dumps({**vars(order), "program": str(self._path)}) + "\n")
         self._process.stdin.flush()
+        return _LocalRun(self._process, say)
+
+    def close(self) -> None:
+        """Ends the process if it has no order."""
+        if not self._ordered:
+            self._process.kill()
+            self._process.communicate()
+
+
+class _LocalRun:
+    def __init__(self, process: "subprocess.Popen[str]", say: Say) -> None:
+        self._process = process
         self._readers = [
-            threading.Thread(target=_read, args=(self._process.stdout, "info", say), daemon=True),
-            threading.Thread(target=_read, args=(self._process.stderr, "info#err", say), daemon=True),
+            threading.Thread(target=_read, args=(process.stdout, "info", say), daemon=True),
+            threading.Thread(target=_read, args=(process.stderr, "info#err", say), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
@@ -115,6 +138,9 @@ class _LocalRun:
 
 class _InlineRun:
     def __init__(self, address: str, order: Order) -> None:
+        import grpc  # with Pulumi's protocol a fifth of a second: who starts a process has it started first
+        from pulumi.runtime.proto import language_pb2, language_pb2_grpc
+
         self._channel = grpc.insecure_channel(address)
         request = language_pb2.RunRequest(
             project=order.project,
@@ -130,6 +156,8 @@ class _InlineRun:
         self._call = language_pb2_grpc.LanguageRuntimeStub(self._channel).Run.future(request)
 
     def wait(self) -> int:
+        import grpc
+
         try:
             answer = self._call.result()
         except grpc.RpcError:

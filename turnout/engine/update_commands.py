@@ -17,13 +17,17 @@ from turnout.engine.display import HEADER, Display, header, outputs
 from turnout.engine.event_log import event_log
 from turnout.engine.events import Sink, masked
 from turnout.engine.policy_packs import PolicyPack
-from turnout.engine.program import InlineProgram, LocalProgram, ProgramSpec
+from turnout.engine.program import (
+    ENDPOINT_VARIABLE,
+    KUBECONFIG_VARIABLE,
+    OFFLINE_VARIABLE,
+    InlineProgram,
+    LocalProgram,
+    ProgramSpec,
+)
 from turnout.engine.wire import has_secret
 from turnout.engine.workspace import Value
 
-ENDPOINT_VARIABLE = "TURNOUT_LOCAL_ENDPOINT"
-KUBECONFIG_VARIABLE = "TURNOUT_LOCAL_KUBECONFIG"
-OFFLINE_VARIABLE = "TURNOUT_OFFLINE"
 NO_CLOUD = 4
 REFUSED = 2
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"

@@ -7,27 +7,27 @@ The head's policy pack looks at both, so that it is known which findings are new
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from turnout.engine.config_values import ConfigError
 from turnout.engine.crypto import Secrets
-from turnout.engine.deployment import Deployment
-from turnout.engine.events import masked
 from turnout.engine.plan import STACK_TYPE
 from turnout.engine.policy_packs import PackError, PolicyPack, found_in
-from turnout.engine.program import LocalProgram
+from turnout.engine.program import ENDPOINT_VARIABLE, KUBECONFIG_VARIABLE, OFFLINE_VARIABLE, BegunProgram, LocalProgram
 from turnout.engine.state import Snapshot
 from turnout.engine.store import StackStore
-from turnout.engine.update_commands import ENDPOINT_VARIABLE, KUBECONFIG_VARIABLE, OFFLINE_VARIABLE
 from turnout.engine.workspace import Project, StackFile, Value, load_project
-from turnout.preview.changes import changes, resources
 from turnout.preview.findings import Finding, Level, findings, marked
-from turnout.preview.plan import Plan, Stack
+from turnout.preview.later_types import LaterTypes
 from turnout.preview.revisions import Revision
 from turnout.preview.stand_ins import StandIns
-from turnout.providers import registry
+
+if TYPE_CHECKING:
+    from turnout.engine.deployment import Result
+    from turnout.preview.plan import Plan
 
 _NOWHERE = "http://127.0.0.1:9"
 """An endpoint for programs that must have one; a plan calls nothing."""
@@ -64,10 +64,13 @@ class Told:
     outputs: Mapping[str, Any]
 
 
-def rehearse(stack: str, base: Revision, head: Revision, pack: PolicyPack | None = None) -> Plan | None:
+def rehearse(stack: str, base: Revision, head: Revision, pack: PolicyPack | None = None) -> "Plan | None":
     """The plan; None where neither revision has the stack. `pack`: the head's policies.
 
     Raises `PlanFailed`."""
+    from turnout.preview.changes import changes, resources
+    from turnout.preview.plan import Plan, Stack
+
     before, after = (side_of(revision, stack, head.top) for revision in (base, head))
     if after is None:
         return Plan(stack, Stack(before.values), Stack({}), (), 0, gone=True) if before is not None else None
@@ -102,24 +105,38 @@ def planned(of: Side, state: Snapshot, stand_ins: StandIns | None, packs: Sequen
     whose = f"{of.stack} of {of.revision}"
     if faults := of.file.faults(of.stack):
         raise PlanFailed(f"{whose}: " + "\n".join(faults))
-    events: list[dict[str, Any]] = []
+    program, events = LocalProgram(of.project.main, of.project.root, of.env), list[dict[str, Any]]()
     try:
-        result = _deployment(of, packs, events).plan(LocalProgram(of.project.main, of.project.root, of.env), state, stand_ins)
+        with closing(program.begun()) as begun:
+            result = _result(of, begun, state, stand_ins, packs, events)
     except PackError as error:
         raise PlanFailed(f"{whose} cannot be planned:\n{error}") from None
     if result.exit_code:
         said = [e["diagnosticEvent"]["message"].strip() for e in events if _is_error(e)]
         raise PlanFailed(f"{whose} cannot be planned:\n" + "\n".join(dict.fromkeys(said or result.errors)))
+    from turnout.engine.events import masked
+
     steps = [event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event]
     policies = [event["policyEvent"] for event in events if "policyEvent" in event]
     return Told([step for step in steps if step["type"] != STACK_TYPE], policies, masked(result.outputs))
 
 
-def _deployment(of: Side, packs: Sequence[PolicyPack], events: list[dict[str, Any]]) -> Deployment:
+def _result(
+    of: Side,
+    program: BegunProgram,
+    onto: Snapshot,
+    stand_ins: StandIns | None,
+    packs: Sequence[PolicyPack],
+    events: list[dict[str, Any]],
+) -> "Result":
+    """The plan's result. The engine is imported here, while the program's process starts."""
+    from turnout.engine.deployment import Deployment
+
     nothing = StackStore(Path(os.devnull), of.project.name, of.stack, Secrets("", lambda: [], lambda salt: None))
-    return Deployment(
+    types = LaterTypes()
+    deployment = Deployment(
         nothing,
-        registry(),
+        types,
         events.append,
         str(of.project.root),
         config={key: value.text for key, value in of.config.items()},
@@ -127,6 +144,7 @@ def _deployment(of: Side, packs: Sequence[PolicyPack], events: list[dict[str, An
         refresh_first=False,
         policy_packs=packs,
     )
+    return deployment.plan(types.after(program), onto, stand_ins)
 
 
 def side_of(of: Revision, stack: str, repository: Path) -> Side | None:
