@@ -68,8 +68,10 @@ def project_of(folder: Path) -> Project:
     return project
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("managed_policies")
 def test_all_of_it_is_made_found_the_same_upgraded_and_gone_again(world: World, endpoint: str, tmp_path: Path) -> None:
+    """By default: nodes of a cluster that exists, below, and every type's life in test_life_cycle.py."""
     project = project_of(tmp_path)
 
     def program(settings: dict[str, object]) -> None:

@@ -1,4 +1,5 @@
-"""Worlds of rollouts by router: a module that names ROUTERS is run with each."""
+"""Worlds of rollouts by router: a module that names ROUTERS is run with each; where it says ONE_BY_DEFAULT with the first, and
+with the others when slow: test_rollout_story, test_rollout_faults and the kills meet every router by default."""
 
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = getattr(metafunc.module, "ROUTERS", ())
     for name, alone in ONLY.items():
         chosen = alone if name in metafunc.fixturenames else chosen
+    if chosen and getattr(metafunc.module, "ONE_BY_DEFAULT", False):
+        chosen = (chosen[0], *(pytest.param(each, marks=pytest.mark.slow) for each in chosen[1:]))
     if chosen:
         metafunc.parametrize("router", chosen, indirect=True)
 

@@ -20,6 +20,7 @@ from turnout.rollout.experiments import result
 from turnout.rollout.status import RolloutStatus, State
 
 ROUTERS = ("listener", "gateway")
+ONE_BY_DEFAULT = True
 
 BLUE = Traffic.all_to("blue", ("blue", "green"))
 

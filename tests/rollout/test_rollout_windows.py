@@ -11,6 +11,7 @@ from turnout.rollout import opening
 from turnout.rollout.status import RolloutStatus, State
 
 ROUTERS = ("listener", "gateway")
+ONE_BY_DEFAULT = True
 
 WINDOWS = ["Fri 03:30-03:35", "Fri 04:30-04:35", "Fri 05:30-05:35"]
 """The clock begins on Friday, 2 January 2026, at 03:00 UTC; no two weights fit into one of them."""
