@@ -34,7 +34,7 @@ _LINES = 20
 _UNSUPPORTED = re.compile(r"The Pulumi CLI does not support (?:the )?(.+?)\. Please update the Pulumi CLI")
 """What the SDK says where an engine lacks a feature."""
 SWITCH_PREFIX = "switch: "
-_GARBAGE = 20_000
+_GARBAGE = 200_000
 """Objects made before some are looked at for garbage: a program lives for seconds, and keeps nearly all that it makes."""
 _OPTIONS = [("grpc.max_receive_message_length", -1)]
 
