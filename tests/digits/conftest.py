@@ -17,7 +17,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from turnout.cloud.ports import Ports
+
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+PORTS = Ports()
 
 
 @dataclass
@@ -39,12 +42,6 @@ class Server:
             return False
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
     """Start the model server with flags and environment; it is ended with the test."""
@@ -64,7 +61,7 @@ def starting() -> Iterator[Callable[..., Server]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*flags: str, **environment: str) -> Server:
-        port = free_port()
+        port = PORTS.take()
         process = subprocess.Popen(
             [sys.executable, "-m", "examples.digits.server", *flags],
             cwd=DIGITS.parents[1],

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Self
 
+from turnout.cloud.ports import Ports
 from turnout.providers.aws.clients import ENDPOINT_KEYS
 
 PRELUDE = f"""
@@ -30,8 +30,7 @@ class Moto:
     """moto's server on a port of its own; the account is lost when it dies. A context manager."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self.port = found.getsockname()[1]
+        self.port = Ports().take()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 

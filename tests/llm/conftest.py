@@ -20,8 +20,10 @@ import pytest
 from turnout_components import release
 
 from examples.llm import releases
+from turnout.cloud.ports import Ports
 
 ROOT = Path(__file__).parents[2]
+PORTS = Ports()
 ESSAY = "Tell me the history of railways."
 
 
@@ -67,9 +69,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         made = release.parse(releases.FOLDER / "releases" / f"{name}.yaml")
         manifest = tmp_path / f"{name}.json"
         manifest.write_text(json.dumps(made.for_storage()))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = PORTS.take()
         named = {"TURNOUT_RELEASE": str(manifest), "TURNOUT_MODEL": str(releases.model())}
         process = subprocess.Popen(
             [sys.executable, "-m", "examples.llm.server", *made.engine.flags, *flags],

@@ -60,7 +60,7 @@ def test_a_first_token_is_measured_when_it_is_there_and_an_answer_when_it_is_who
     server = serve("smol-2.0.0", "--max-tokens=900")
     with server.stream(STORY, 900) as running:
         next(running.iter_lines())
-        assert server.metric("turnout_time_to_first_token_seconds_count") == 1
+        server.wait_for(lambda: server.metric("turnout_time_to_first_token_seconds_count") == 1)
         assert server.metric("turnout_request_duration_seconds_count") == 0
     server.wait_for(lambda: server.metric("turnout_requests_running") == 0)
     assert server.metric("turnout_request_duration_seconds_count") == 0

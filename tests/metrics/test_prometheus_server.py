@@ -1,7 +1,6 @@
 """The same numbers from a real Prometheus, which scrapes a small exporter."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from turnout_components.rollout_spec import Gate, GateKind
 
 from benchmarks.waiting import wait_for
 from turnout.analysis.measurement import Count, Moments, Sample, Side
+from turnout.cloud.ports import Ports
 from turnout.metrics.prometheus import PrometheusMetrics
 from turnout.metrics.provider import MetricsUnavailable, Span
 
@@ -116,9 +116,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     config = tmp_path / "prometheus.yml"
     scrape = f'{{job_name: app, static_configs: [{{targets: ["127.0.0.1:{httpd.server_port}"]}}]}}'
     config.write_text(f"global: {{scrape_interval: 500ms, scrape_timeout: 400ms}}\nscrape_configs: [{scrape}]\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{Ports().take()}"
     command = [
         "prometheus",
         f"--config.file={config}",

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ import boto3
 from services import AutoScaling, Metadata
 from turnout_components.user_data import LAUNCH_HOOK, TERMINATE_HOOK, render
 
+from turnout.cloud.ports import Ports
+
 SHIMS = Path(__file__).parent / "shims"
 PROJECT = Path(__file__).parents[2]
 BUCKET = "models"
@@ -27,13 +28,8 @@ IMAGE = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/serving/digits@sha256:{'a
 LAUNCHED, ENDED = (LAUNCH_HOOK, "CONTINUE"), (TERMINATE_HOOK, "CONTINUE")
 SERVER = [sys.executable, "-m", "examples.digits.server"]
 MIRROR_IMAGE = f"envoyproxy/envoy@sha256:{'ef' * 32}"
+PORTS = Ports()
 SERVICES = ("turnout.service", "turnout-lifecycle.service", "turnout-metrics.service", "turnout-mirror.service")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def sha256(content: bytes) -> str:
@@ -59,9 +55,9 @@ class Machine:
     metadata_url: str
     scaling: AutoScaling
     scaling_url: str
-    port: int = field(default_factory=free_port)
-    mirror_port: int = field(default_factory=free_port)
-    mirror_admin: int = field(default_factory=free_port)
+    port: int = field(default_factory=PORTS.take)
+    mirror_port: int = field(default_factory=PORTS.take)
+    mirror_admin: int = field(default_factory=PORTS.take)
     extra: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
