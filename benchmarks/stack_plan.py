@@ -1,5 +1,6 @@
 """One process of `benchmarks.stack_preview`: plans a stack, prints what it took, and imports no more than a preview needs."""
 
+import gc
 import json
 import pickle
 import resource
@@ -36,3 +37,4 @@ def used() -> dict[str, float]:
 if __name__ == "__main__":
     figures = plan(sys.argv[1], Path(sys.argv[2]))
     sys.stdout.write(json.dumps({**figures, **used()}) + "\n")
+    gc.freeze()  # as `turnout` ends

@@ -4,8 +4,10 @@ import pytest
 
 ALONE = ("kubernetes", "e2e", "cloud")
 """Folders whose tests put a service under load and count what it loses, or share a control plane."""
-LONGEST_FIRST = ("providers", "rollout", "engine", "node", "cli", "package", "pipeline", "access", "engine_state", "preview")
+LONGEST_FIRST = ("rollout", "engine", "node", "cli", "package", "pipeline", "access", "engine_state", "preview")
 """Folders that take minutes: begun last, one of them would go on alone."""
+LAST = "providers"
+"""Its tests extend moto for their whole process, as the local cloud does; they are many and short."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -16,4 +18,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _place(folder: str) -> int:
-    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+    if folder in LONGEST_FIRST:
+        return LONGEST_FIRST.index(folder)
+    return len(LONGEST_FIRST) + (folder == LAST)

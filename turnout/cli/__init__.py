@@ -1,5 +1,7 @@
 """The command line: arguments, tables, progress and exit codes; no logic."""
 
+import gc
+
 from turnout import interrupts
 from turnout.cli.commands import app
 
@@ -9,4 +11,7 @@ __all__ = ["app", "main"]
 def main() -> None:
     """The `turnout` command."""
     interrupts.install()
-    app(prog_name="turnout")
+    try:
+        app(prog_name="turnout")
+    finally:
+        gc.freeze()  # or the interpreter looks for garbage in all that is there before it ends: a fifth of a second
