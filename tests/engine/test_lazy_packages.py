@@ -126,10 +126,12 @@ def test_all_ways_to_import_lead_to_the_same() -> None:
 
 
 def test_threads_that_ask_at_once_get_one_class() -> None:
+    """Of a package that is there: Pulumi's own lazy import of one fails when two threads are the first to ask."""
     (classes,) = lazily(
         """
         from concurrent.futures import ThreadPoolExecutor
         from pulumi_kubernetes.core import v1
+        v1.Namespace
         sys.setswitchinterval(1e-6)
         with ThreadPoolExecutor(16) as pool:
             found = list(pool.map(lambda _: (v1.PodTemplateSpecArgs, v1.outputs.PodSpec, v1.Pod), range(64)))
