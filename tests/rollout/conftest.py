@@ -4,6 +4,7 @@ with the others when slow: test_rollout_story, test_rollout_faults and the kills
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,6 +34,12 @@ def router(request: pytest.FixtureRequest) -> Iterator[str]:
     token = rollout_world.router.set(chosen)
     yield chosen
     rollout_world.router.reset(token)
+
+
+@pytest.fixture(autouse=True)
+def _no_naps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries that are repeated follow each other at once."""
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 @pytest.fixture
