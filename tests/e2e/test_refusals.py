@@ -195,7 +195,7 @@ def test_a_program_that_is_killed_before_it_records_its_move_is_settled_by_the_n
     def kill_program(moment: str, operation: str, token: str) -> None:
         if (moment, operation, token) == ("after", "update", LISTENER):
             for child in psutil.Process().children(recursive=True):
-                if "turnout.engine.launch" in child.cmdline():
+                if child.cmdline()[1:] == ["-m", "turnout.engine.launch"]:
                     child.kill()
 
     with running.load(RATE) as load:
