@@ -55,7 +55,7 @@ def test_a_killed_daemon_leaves_no_process_after_the_next_start(tmp_path: Path, 
         if not leashed:
             stray = _stray(tmp_path)
         os.kill(cloud.pid, signal.SIGKILL)
-        wait_for("end of the daemon", lambda: client.find(tmp_path) is None)
+        wait_for("end of the daemon", lambda: client.find(tmp_path) is None and not psutil.pid_exists(cloud.pid))
         with running_cloud(tmp_path, start=prepared_cloud.start) as after:
             assert not any(_runs(child) for child in children)
             assert after.state()["instances"] == []
