@@ -26,8 +26,10 @@ SETTLED = int(2 * RATE)
 
 
 def to_the_standby(target: Service, version: str) -> None:
-    """That release in the standby, whatever was found of it before."""
-    if target.record().environments[target.standby].release != release(version):
+    """That release in the standby, whatever was found of it before, and not kept for a rollback."""
+    record, standby = target.record(), target.standby
+    is_kept = record.retained is not None and record.retained.environment == standby
+    if is_kept or record.environments[standby].release != release(version):
         deploy(target, version)
     accept(target)
 
