@@ -99,7 +99,9 @@ class Turnout:
         return self._world.url()
 
     def good(self) -> Moments:
-        return self._run(State.PROMOTED)
+        moments = self._run(State.PROMOTED)
+        self._rollouts.access.store.update(lambda record: record.changed(retained=None))  # the next one gives up what was left
+        return moments
 
     def prepare(self) -> None:
         self._world.deploy(BAD)
