@@ -77,7 +77,7 @@ class GatewayRouter:
             return [_unsticky(rule) if n == place else rule for n, rule in enumerate(put)]
 
         self._edit(listener, edit, at_once=at_once)
-        why = self._awaited(listener)
+        why = self.refusal(listener, wait=True)
         if why is not None:
             self._unfollowed = (
                 f"the weights are written, but {listener} is not in force as written after {self._accept_within:.0f} s: {why}. "
@@ -86,17 +86,13 @@ class GatewayRouter:
         return why is None
 
     def refusal(self, listener: str, *, wait: bool = False) -> str | None:
-        if wait:
-            return self._awaited(listener)
-        route = self._route(listener)
-        return f"{listener} is gone" if route is None else route_rules.refusal(route)
-
-    def _awaited(self, listener: str) -> str | None:
-        """Why the route is not in force as written when the controller's time is up; None as soon as it is."""
-        deadline = self._clock() + self._accept_within
-        while (why := self.refusal(listener)) is not None and self._clock() < deadline:
+        deadline = self._clock() + (self._accept_within if wait else 0)
+        while True:
+            route = self._route(listener)
+            why = f"{listener} is gone" if route is None else route_rules.refusal(route)
+            if why is None or route is None or self._clock() >= deadline:
+                return why
             self._sleep(POLL)
-        return why
 
     def variants(self, listener: str) -> dict[str, str]:
         route = self._route(listener)
@@ -130,7 +126,7 @@ class GatewayRouter:
         Raises `ClusterError` where a Gateway does not take it."""
         space = ObjectId.parse(listener).namespace
         self._edit(listener, lambda rules: route_rules.with_mirror(rules, target_group, percent, space))
-        if target_group is not None and (why := self._awaited(listener)) is not None:
+        if target_group is not None and (why := self.refusal(listener, wait=True)) is not None:
             raise ClusterError(f"copies for {target_group} are not in force: {why}")
 
     def targets(self, target_group: str) -> list[Target]:
