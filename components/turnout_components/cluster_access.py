@@ -62,8 +62,15 @@ def eks_token(sts: Any, cluster: str) -> str:
 
 def _client(config: Any) -> Any:
     from lightkube import Client
+
+    learn_types()
+    return Client(config=config)
+
+
+def learn_types() -> None:
+    """Has msgspec learn what the API's errors and objects are: two threads that decode the first of a type at once end the
+    process (msgspec 0.22)."""
     from lightkube.models.meta_v1 import ObjectMeta, Status
 
     for found in (Status, ObjectMeta):
-        found.from_dict({})  # two threads that decode the first of a type at once end the process (msgspec 0.22)
-    return Client(config=config)
+        found.from_dict({})

@@ -16,13 +16,13 @@ from lightkube.resources.batch_v1 import CronJob, Job
 from lightkube.resources.core_v1 import Namespace, Node, Pod
 from local_cluster_world import GATEWAY_DEFINITIONS, World, copy_definitions, running_cluster
 from turnout_components import gate, rollback
+from turnout_components.cluster_access import learn_types
 
 from turnout.cluster import crds
 from turnout.cluster.binaries import Binaries, NoBinariesError, find, optional
 from turnout.cluster.control_plane import ControlPlane
 from turnout.cluster.nodes import small_fleet
 from turnout.cluster.versions import LOAD_BALANCER_CONTROLLER
-from turnout.cluster.watching import learn_types
 
 SKIPPED = "build a Kubernetes control plane: make kubernetes (needs Go, and its modules)"
 NO_CONTROLLER = (

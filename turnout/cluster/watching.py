@@ -14,8 +14,8 @@ from typing import Any
 from lightkube import ApiError, Client, KubeConfig
 from lightkube.core.resource import ApiInfo, ResourceDef
 from lightkube.generic_resource import GenericGlobalResource, GenericNamespacedResource
-from lightkube.models.meta_v1 import ObjectMeta, Status
 from lightkube.types import PatchType
+from turnout_components.cluster_access import learn_types
 
 logger = logging.getLogger(__name__)
 
@@ -71,13 +71,6 @@ def connect(kubeconfig: Path) -> Client:
     learn_types()
     config = KubeConfig.from_file(kubeconfig).get()
     return Client(config=config, timeout=_WITHIN, field_manager=MANAGER, trust_env=False)  # type: ignore[arg-type]
-
-
-def learn_types() -> None:
-    """Has msgspec learn what the API's errors and objects are: two threads that decode the first of a type at once end the
-    process (msgspec 0.22)."""
-    for found in (Status, ObjectMeta):
-        found.from_dict({})
 
 
 def key_of(found: Object) -> Key:
