@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.special import betaln, gammaln
 
-from turnout.analysis import power
+from turnout.analysis import experiment, power
 from turnout.analysis.experiment import (
     Design,
     Outcome,
@@ -49,6 +49,19 @@ def looks(rng: np.random.Generator, rates: tuple[float, ...], users: int, number
 
 
 # -- the division ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seen", "split"),
+    [((821_588, 815_482), (50, 50)), ((510, 490), (50, 50)), ((30, 8, 2), (70, 20, 10)), ((1, 0), (90, 10)), ((0, 7), (99, 1))],
+)
+def test_a_ratio_is_judged_as_by_the_librarys_distributions(seen: tuple[int, ...], split: tuple[float, ...]) -> None:
+    names, total, shares = "abc"[: len(seen)], sum(seen), [each / sum(split) for each in split]
+    found = sample_ratio(dict(zip(names, seen, strict=True)), dict(zip(names, split, strict=True)))
+    mixture = stats.dirichlet_multinomial.logpmf(seen, [experiment._CONCENTRATION * share for share in shares], total)
+    evidence = float(mixture - stats.multinomial.logpmf(seen, total, shares))
+    assert found.p_value == pytest.approx(min(1.0, math.exp(-evidence)), rel=1e-6)
+    assert found.chi_square == pytest.approx(stats.chisquare(seen, [share * total for share in shares]).pvalue, rel=1e-9)
 
 
 def test_the_ratio_of_a_published_experiment_is_found_broken() -> None:
