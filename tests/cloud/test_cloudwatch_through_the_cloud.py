@@ -28,6 +28,7 @@ SHORT, LONG, THRESHOLD = 0.01, 0.15, 0.08
 SIDES = {"blue": Side.ACTIVE, "green": Side.CANDIDATE}
 GATES = [Gate(name="errors", kind=GateKind.ERRORS), Gate(name="latency", kind=GateKind.LATENCY)]
 LAST = 10
+"""Requests of a load that are short and good."""
 
 
 class Seen:

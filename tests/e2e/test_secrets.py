@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -35,17 +34,12 @@ pulumi.export("token", token)
 
 
 class Watcher:
-    """Notes what every process below this one is called with, when something happens; they live for seconds, so not at every
-    of many events at once."""
+    """Notes what every process below this one is called with, each time that something happens."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
-        self._looked = 0.0
 
     def __call__(self, _event: object) -> None:
-        if time.monotonic() < self._looked + 0.05:
-            return
-        self._looked = time.monotonic()
         for process in psutil.Process().children(recursive=True):
             try:
                 self.seen |= {*process.cmdline(), *process.environ().values()}

@@ -128,7 +128,6 @@ def test_rules_that_were_put_after_the_end_are_taken_out_by_whoever_looks() -> N
     assert world.cloud.sent == {}
 
 
-@pytest.mark.usefixtures("one_by_one")
 def test_a_driver_that_comes_after_the_end_reads_the_users_first() -> None:
     world = ab_world()
     world.metrics.worth["candidate"] = 0.11
