@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from benchmarks.prometheus import GATES, Prometheus, beside, is_installed
-from benchmarks.rollouts import LOOK, accept, deploy, roll_out, rollouts
-from benchmarks.service import Service, release
+from benchmarks.rollouts import LOOK, roll_out, rollouts
+from benchmarks.service import Service
 from examples.digits.server import BUCKETS
+from tests.e2e.standbys import the_other, to_the_standby
 from turnout.analysis.measurement import Count, Side
 from turnout.rollout.status import RolloutStatus, State
 
@@ -27,18 +28,6 @@ def server(target: Service) -> Iterator[Prometheus]:
         yield made
 
 
-def try_out(target: Service, version: str) -> None:
-    """That release in the standby."""
-    if target.record().environments[target.standby].release != release(version):
-        deploy(target, version)
-    accept(target)
-
-
-def the_other(target: Service) -> str:
-    """The good version that does not serve."""
-    return "2.0.0" if target.record().environments[target.active].release == release("1.0.0") else "1.0.0"
-
-
 def bad_of(status: RolloutStatus, side: Side) -> tuple[int, int]:
     """What the errors gate was given in the whole rollout: failed, of all."""
     samples = [window.samples.get("errors", {}).get(side, Count(0, 0)) for window in status.windows]
@@ -49,7 +38,7 @@ def bad_of(status: RolloutStatus, side: Side) -> tuple[int, int]:
 @pytest.mark.slow  # tests/rollout/test_rollout_story.py has a source that is silent
 @pytest.mark.timeout(120)
 def test_a_rollout_whose_prometheus_hangs_goes_back_and_calls_nobody_bad(target: Service, server: Prometheus) -> None:
-    try_out(target, the_other(target))
+    to_the_standby(target, the_other(target))
     made = rollouts(target)
     spec = made.spec({**SPEC, "extend": "2s", "metrics": server.source})
     with target.load(RATE, slow_share=0.02) as load:
@@ -77,7 +66,7 @@ def test_a_rollout_whose_prometheus_hangs_goes_back_and_calls_nobody_bad(target:
 def test_nothing_is_promoted_while_prometheus_is_away_and_a_good_one_when_it_is_back(
     target: Service, server: Prometheus
 ) -> None:
-    try_out(target, the_other(target))
+    to_the_standby(target, the_other(target))
     made = rollouts(target)
     spec = made.spec({**SPEC, "metrics": server.source})
     with target.load(RATE, slow_share=0.02) as load:
@@ -108,7 +97,7 @@ def test_nothing_is_promoted_while_prometheus_is_away_and_a_good_one_when_it_is_
 
 @pytest.mark.timeout(120)
 def test_a_bad_release_is_taken_back_by_what_prometheus_has_counted(target: Service, server: Prometheus) -> None:
-    try_out(target, "3.0.0-bad")
+    to_the_standby(target, "3.0.0-bad")
     with target.load(RATE, slow_share=0.02) as load:
         load.await_requests(BEFORE)
         ended = roll_out(target, {**SPEC, "metrics": server.source})

@@ -14,24 +14,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.rollouts import CANARY, RATE, SHORT, SURE, accept, deploy, deployed, exposure, roll_out, rollouts, story
-from benchmarks.service import ROOT, Service, release
+from benchmarks.rollouts import CANARY, RATE, SHORT, SURE, deploy, deployed, exposure, roll_out, rollouts, story
+from benchmarks.service import ROOT, Service
 from benchmarks.waiting import wait_for
 from tests.e2e.prepared_program import prepared_service
+from tests.e2e.standbys import the_other, to_the_standby
 from turnout.rollout.status import LEASE, State
 
 BRIEF = {**SHORT, "bake": "4s", "observe": "4s"}
 SETTLED = int(2 * RATE)
 """Requests before a rollout whose gates need no threshold: connections are open, and targets have answered under load."""
-
-
-def to_the_standby(target: Service, version: str) -> None:
-    """That release in the standby, whatever was found of it before, and not kept for a rollback."""
-    record, standby = target.record(), target.standby
-    is_kept = record.retained is not None and record.retained.environment == standby
-    if is_kept or record.environments[standby].release != release(version):
-        deploy(target, version)
-    accept(target)
 
 
 @pytest.mark.timeout(200)
@@ -209,12 +201,6 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def the_other(target: Service) -> str:
-    """The good version that does not serve."""
-    serves = str(target.record().environments[target.active].release)
-    return "2.0.0" if serves.startswith("digits-1.0.0") else "1.0.0"
 
 
 def driven(target: Service, rollout: str) -> "subprocess.Popen[bytes]":

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from benchmarks.rollouts import CANARY, GATES, RATE, accept, deploy, roll_out
-from benchmarks.service import Service, release
+from benchmarks.service import Service
 from benchmarks.waiting import wait_for
+from tests.e2e.standbys import the_other
 from turnout.rollout.status import State
 
 NODES = 3
@@ -22,8 +23,7 @@ def three(target: Service) -> Service:
     """A good release on three nodes with all traffic, the other good one on one."""
     group = target.record().environments[target.active].group
     target.api("autoscaling").set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=NODES)
-    other = "2.0.0" if target.record().environments[target.active].release == release("1.0.0") else "1.0.0"
-    deploy(target, other)
+    deploy(target, the_other(target))
     accept(target)
     wait_for("three healthy", lambda: target.targets(target.active) == ["healthy"] * NODES)
     return target
