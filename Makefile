@@ -7,6 +7,8 @@ MODEL ?= digits
 PLATFORM ?= ec2
 WORKERS ?= 2
 DEMO_ARGS ?=
+# Every program that is started imports the same modules: without their bytecode tests take half as long again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-all check bench setup lock schema package kubernetes clean
 
@@ -19,16 +21,19 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 demo: $(STAMP)
 	@$(BIN)/turnout demo --model $(MODEL) --platform $(PLATFORM) $(DEMO_ARGS)
 
-# Most tests run beside each other; those that put a service under load, after them and one by one. Of these, what failed is
-# tried once more in a new process (docs/adr/0041): a machine that stood still is no finding.
+# Most tests run beside each other; those that put a service under load after them, in three lanes that wait more than they
+# work, or one by one with the slow ones. Of these, what failed is tried once more in a new process (docs/adr/0041): a machine
+# that stood still is no finding.
+BESIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+LANES := -n 3 --dist loadfile --no-loadscope-reorder
 AGAIN := --last-failed --last-failed-no-failures none
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -m "not slow and not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder; beside=$$?; \
-	{ $(BIN)/python -m pytest -m "not slow and alone" || $(BIN)/python -m pytest -m "not slow and alone" $(AGAIN); } && exit $$beside
+	@$(BIN)/python -m pytest -m "not slow and not alone" $(BESIDE); beside=$$?; \
+	{ $(BIN)/python -m pytest -m "not slow and alone" $(LANES) || $(BIN)/python -m pytest -m "not slow and alone" $(AGAIN); } && exit $$beside
 
 test-all: $(STAMP)
-	@$(BIN)/python -m pytest -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder; beside=$$?; \
+	@$(BIN)/python -m pytest -m "not alone" $(BESIDE); beside=$$?; \
 	{ $(BIN)/python -m pytest -m alone || $(BIN)/python -m pytest -m alone $(AGAIN); } && exit $$beside
 
 check: $(STAMP)

@@ -85,8 +85,6 @@ class Service:
         self.events: list[dict[str, Any]] = []
         """Of the last deployment."""
         self.hear: Callable[[dict[str, Any]], None] = lambda event: None
-        self.language: type[LocalProgram] = LocalProgram
-        """How its program is started."""
 
     def edit(self, changes: Mapping[str, Any]) -> None:
         """Changes the stack file; nested mappings are merged."""
@@ -127,9 +125,7 @@ class Service:
         shutil.copytree(self.home / "stacks", home / "stacks", dirs_exist_ok=True)
         with suppress(FileNotFoundError):
             shutil.copy(self.home / "salt", home / "salt")
-        other = Service(home, self.cloud, copy.deepcopy(self.config), self.program, self.stack)
-        other.language = self.language
-        return other
+        return Service(home, self.cloud, copy.deepcopy(self.config), self.program, self.stack)
 
     def said(self) -> str:
         """Every line of the last deployment."""
@@ -145,7 +141,7 @@ class Service:
         self.hear(event)
 
     def _program(self) -> LocalProgram:
-        return self.language(self.program, ROOT, {"TURNOUT_LOCAL_ENDPOINT": self.cloud.endpoint})
+        return LocalProgram(self.program, ROOT, {"TURNOUT_LOCAL_ENDPOINT": self.cloud.endpoint})
 
     @cached_property
     def _access(self) -> Access:

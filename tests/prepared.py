@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import IO, NoReturn, TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -39,7 +39,7 @@ class Parent:
     """The process that programs are forked from, where it listens. It ends with the one that started it; programs do not."""
 
     address: str
-    _process: "subprocess.Popen[bytes] | None" = None
+    _lives: IO[bytes] | None = None
 
     def fork(
         self, module: str, words: Sequence[str], streams: tuple[int, int, int], environ: Mapping[str, str], folder: Path
@@ -66,10 +66,14 @@ def parent(*modules: str) -> Parent:
         listener.listen(16)
         command = [sys.executable, "-m", "tests.prepared", address, str(listener.fileno()), *modules]
         process = subprocess.Popen(command, pass_fds=[listener.fileno()], stdin=subprocess.PIPE, cwd=ROOT)
-    return Parent(address, process)
+        process.wait()
+    return Parent(address, process.stdin)
 
 
 def _serve(address: str, listener: socket.socket, modules: Sequence[str]) -> None:
+    """Not as a child of the process that began it: tests look for what is left of theirs."""
+    if os.fork():
+        os._exit(0)
     for module in modules:
         importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -110,6 +114,7 @@ def _become(order: dict[str, object], streams: Sequence[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(order["environ"])  # type: ignore[call-overload]
     os.chdir(str(order["folder"]))
+    _import_from(Path(str(order["folder"])))
     random.seed()
     if moto := sys.modules.get("moto.moto_api._internal"):
         moto.mock_random.seed()
@@ -121,6 +126,15 @@ def _become(order: dict[str, object], streams: Sequence[int]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _import_from(folder: Path) -> None:
+    """The folder comes first, then what the environment names; what the folder has of its own is imported anew."""
+    sys.path[:1] = [str(folder), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    if folder != ROOT:
+        own = {path.stem for path in folder.iterdir()} - {"__main__"}
+        for name in [name for name in sys.modules if name.partition(".")[0] in own]:
+            del sys.modules[name]
 
 
 if __name__ == "__main__":

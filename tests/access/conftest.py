@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from tests.engine_state.bench import Project
-from tests.moto_server import moto_server
+from tests.moto_server import empty, moto_server
 from turnout.engine.command import LocalEngineCommand
 from turnout.providers import registry
 from turnout.providers.aws.clients import ENDPOINT_KEYS
@@ -80,6 +80,7 @@ class Deployed:
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     with moto_server() as url:
+        empty(url)
         yield url
 
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import rollouts
 from benchmarks.service import Service
 from benchmarks.waiting import wait_for
-from tests.e2e.prepared_program import prepared_service
+from tests.e2e.prepared_service import prepared_service
 
 
 @pytest.fixture(scope="session")

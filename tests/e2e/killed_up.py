@@ -10,14 +10,13 @@ import threading
 from pathlib import Path
 
 from benchmarks.service import Service
-from tests.e2e.prepared_program import PreparedProgram
+from tests.prepared_program import FORKED, programs
 from turnout.cloud.client import CloudHandle
 
 
 def main() -> int:
     order = json.load(sys.stdin)
     service = Service(Path(order["home"]), CloudHandle(order["endpoint"], 0, Path(order["home"])), order["config"])
-    service.language = PreparedProgram
     service.program, service.secrets = Path(order["program"]), order["secrets"]
     lock, calls = threading.Lock(), 0
 
@@ -28,6 +27,7 @@ def main() -> int:
             if calls == order["call"]:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    result = service.up(tell=tell)
+    with programs(FORKED):
+        result = service.up(tell=tell)
     print(service.said(), file=sys.stderr)
     return result.exit_code

@@ -8,7 +8,7 @@ from account import inventory
 
 from benchmarks.service import Service
 from benchmarks.waiting import wait_for
-from tests.e2e.prepared_program import prepared_service
+from tests.e2e.prepared_service import prepared_service
 
 POOL = {
     "instance_type": None,

@@ -15,8 +15,8 @@ from account import inventory
 
 from benchmarks.service import ROOT, Service, release
 from benchmarks.waiting import wait_for
-from tests.e2e import prepared_program
-from tests.e2e.prepared_program import prepared_service
+from tests import prepared_program
+from tests.e2e.prepared_service import prepared_service
 
 
 @pytest.fixture(scope="module")

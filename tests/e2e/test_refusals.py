@@ -16,11 +16,10 @@ from turnout_components.switch_record import Operator
 
 from benchmarks.service import LISTENER, ROOT, Service
 from benchmarks.waiting import wait_for
-from tests.e2e.prepared_program import PreparedProgram
+from tests.prepared_program import STARTED, programs
 from turnout.engine.lock import StackLocked
-from turnout.engine.program import LocalProgram
 
-RATE = 300
+RATE = 100
 BRIEF = {"traffic": {"gate_timeout": "2s"}}
 
 
@@ -190,7 +189,6 @@ def test_a_rollback_calls_a_move_off(running: Service, stuck: Moving) -> None:
 
 def test_a_program_that_is_killed_before_it_records_its_move_is_settled_by_the_next(running: Service) -> None:
     after = running.standby
-    running.language = LocalProgram
 
     def kill_program(moment: str, operation: str, token: str) -> None:
         if (moment, operation, token) == ("after", "update", LISTENER):
@@ -199,7 +197,8 @@ def test_a_program_that_is_killed_before_it_records_its_move_is_settled_by_the_n
                     child.kill()
 
     with running.load(RATE) as load:
-        result = running.up({"traffic": {"active": after}}, tell=kill_program)
+        with programs(STARTED):
+            result = running.up({"traffic": {"active": after}}, tell=kill_program)
         assert result.exit_code == 1
         assert running.weights()[after] == 100
         record = running.record()
@@ -207,7 +206,6 @@ def test_a_program_that_is_killed_before_it_records_its_move_is_settled_by_the_n
         assert record.traffic is not None
         assert record.traffic.active != after, "the record does not know yet"
         generation = record.generation
-        running.language = PreparedProgram
         result = running.up()
     assert result.exit_code == 0, running.said()
     assert list(result.changes) == ["same"], running.changed()

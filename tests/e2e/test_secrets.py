@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_kills import up_killed_at
 
-from tests.e2e.prepared_program import prepared_service
-from turnout.engine.program import LocalProgram
+from tests.e2e.prepared_service import prepared_service
+from tests.prepared_program import STARTED, programs
 
 PLANTED = "pl4nted-hunter2"
 PROGRAM = """
@@ -58,8 +58,7 @@ def test_a_secret_is_in_no_file_event_argument_or_environment(tmp_path: Path, ca
     folder.mkdir()
     (folder / "__main__.py").write_text(PROGRAM)
     watcher = Watcher()
-    with prepared_service(tmp_path / "home", speed=20.0, pool={"minimum": 1}) as stack:
-        stack.language = LocalProgram
+    with programs(STARTED), prepared_service(tmp_path / "home", speed=20.0, pool={"minimum": 1}) as stack:
         stack.program, stack.secrets, stack.hear = folder, {"vault:token": PLANTED}, watcher
         assert up_killed_at(stack, 20, "after") == -9
         journal = stack.state().journal_path.read_text()

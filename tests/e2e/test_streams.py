@@ -12,7 +12,7 @@ from benchmarks.waiting import wait_for
 from examples.llm.load.asks import Ask
 from examples.llm.load.generator import Users
 from examples.llm.load.stream import Stream
-from tests.e2e.prepared_program import prepared_service
+from tests.e2e.prepared_service import prepared_service
 
 LONG = Ask("Tell me the history of railways.", (), 250, True)
 SHORT = Ask("What is the capital of France?", ("Paris",), 12, False)

@@ -201,6 +201,7 @@ def test_two_packs_are_both_heard(bench, tmp_path, tiny):
     assert [(each["policyPackName"], each["policyPackVersion"]) for each in told] == [("tiny", "1.2.0"), ("other", "0.0.1")]
 
 
+@pytest.mark.usefixtures("started_programs")
 def test_nothing_of_a_pack_is_left_behind(bench, tiny):
     bench.preview(GOOD, policy_packs=[tiny])
     assert children() == []
@@ -232,6 +233,7 @@ MEND = ResourceValidationPolicy("mend", "M", remediate=lambda args: None, enforc
 
 
 @pytest.mark.parametrize(("body", "project", "said"), BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.usefixtures("started_programs")
 def test_a_pack_that_cannot_be_used_stops_everything_before_it_begins(bench, tmp_path, body, project, said):
     folder = tmp_path / "broken"
     if body is not None:
@@ -259,6 +261,7 @@ def test_a_pack_that_cannot_be_used_stops_everything_before_it_begins(bench, tmp
         ('{"all": {"limit": 3}}', "all takes a level only, not limit"),
     ],
 )
+@pytest.mark.usefixtures("started_programs")
 def test_a_configuration_that_does_not_fit_is_named(bench, tmp_path, tiny, config, said):
     file = tmp_path / "config.json"
     file.write_text(config)
@@ -281,6 +284,7 @@ def test_a_policy_that_raises_fails_the_update_at_its_resource(bench, tmp_path):
     assert bench.cloud.calls == ["create a"]
 
 
+@pytest.mark.usefixtures("started_programs")
 def test_a_pack_that_dies_in_the_middle_is_told(bench, tmp_path):
     body = """
     import os, sys

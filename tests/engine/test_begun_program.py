@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from turnout.engine.program import LocalProgram
 
@@ -23,6 +24,7 @@ def test_a_begun_program_runs_as_any_other(bench: Any) -> None:
     assert set(bench.things()) == {"a"}
 
 
+@pytest.mark.usefixtures("started_programs")
 def test_a_begun_program_without_an_order_ends_when_it_is_closed(tmp_path: Path) -> None:
     before = children()
     begun = LocalProgram(tmp_path / "main.py", tmp_path).begun()

@@ -174,6 +174,7 @@ def test_what_is_not_as_the_generator_writes_it_is_loaded_as_it_is(tmp_path: Pat
     assert all(found), found
 
 
+@pytest.mark.usefixtures("started_programs")
 def test_a_program_of_the_local_engine_imports_lazily(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.program(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.prepared_program import PreparedProgram
 from tests.kubernetes.conftest import Cluster
 from tests.kubernetes.rendered import Strict, is_ready, until
 from tests.providers.kubernetes_program import Project
@@ -41,7 +40,7 @@ def service() -> str:
 def test_a_program_makes_environments_replaces_a_release_and_takes_all_away(
     cluster: Cluster, service: str, tmp_path: Path
 ) -> None:
-    project, strict = Project(tmp_path, str(cluster.kubeconfig), "default", PreparedProgram), Strict(cluster.kubeconfig)
+    project, strict = Project(tmp_path, str(cluster.kubeconfig), "default"), Strict(cluster.kubeconfig)
 
     def ready(environment: str, digit: str) -> int:
         labels = f"turnout.dev/environment={environment},turnout.dev/release={16 * digit}"

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.e2e.prepared_program import PreparedProgram
 from tests.providers.kubernetes_program import PACKAGE, Project
 from turnout.engine.provider import ProviderConfig
 from turnout.providers.kubernetes.cluster import cluster as api_of
@@ -38,7 +37,7 @@ PLACES = {
 
 @pytest.fixture
 def project(cluster, namespace, tmp_path):
-    return Project(tmp_path, str(cluster.kubeconfig), namespace, PreparedProgram)
+    return Project(tmp_path, str(cluster.kubeconfig), namespace)
 
 
 def body(weight: int) -> str:

@@ -12,12 +12,12 @@ import yaml
 from google.protobuf import json_format
 from turnout_components.release import parse
 
-from tests.e2e.prepared_program import PreparedProgram
 from tests.kubernetes.conftest import Cluster, fresh_namespace
 from tests.kubernetes.rendered import Object, Strict
 from tests.layout_rules import ROOT
 from turnout.engine.crypto import Secrets
 from turnout.engine.deployment import Deployment
+from turnout.engine.program import LocalProgram
 from turnout.engine.provider import ProviderError
 from turnout.engine.state import Snapshot
 from turnout.engine.store import StackStore
@@ -103,7 +103,7 @@ def objects(stack: str, namespace: str, **more: Any) -> list[Object]:
     deployment = Deployment(nothing, registry(), said.append, str(ROOT), config, [], refresh_first=False)
     nowhere = {"TURNOUT_LOCAL_ENDPOINT": "http://127.0.0.1:9", "TURNOUT_LOCAL_KUBECONFIG": os.devnull, "TURNOUT_OFFLINE": "1"}
     state = Snapshot()
-    result = deployment.plan(PreparedProgram(project.main, project.root, nowhere), state, StandIns("us-east-1"))
+    result = deployment.plan(LocalProgram(project.main, project.root, nowhere), state, StandIns("us-east-1"))
     assert result.exit_code == 0, said
     found = [one for one in state.resources if one.type.startswith("kubernetes:")]
     return [_with_ids(json_format.MessageToDict(to_struct(one.inputs))) for one in found]

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from switched_service import RELEASES, Service, controller
 
-from tests.e2e.prepared_program import PreparedProgram
 from tests.kubernetes.conftest import Cluster
 from tests.layout_rules import ROOT
 from tests.package.conftest import Stack
 from turnout.engine.deployment import Result
+from turnout.engine.program import LocalProgram
 
 FOLDER = ROOT / "examples" / "switch_in_cluster"
 LOCAL = """
@@ -64,9 +64,7 @@ class Example:
         config |= {f"switch-in-cluster:{key}": value for key, value in changes.items()}
         file.write_text(yaml.safe_dump({"config": config}))
         as_text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-        return self.stack.deployment(as_text).up(
-            PreparedProgram(self.stack.folder / "main.py", self.stack.folder, env=self._env)
-        )
+        return self.stack.deployment(as_text).up(LocalProgram(self.stack.folder / "main.py", self.stack.folder, env=self._env))
 
     def turnout(self, *words: str) -> "subprocess.CompletedProcess[str]":
         env = {**os.environ, **self._env, "PYTHONPATH": str(ROOT)}

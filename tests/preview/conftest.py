@@ -31,6 +31,7 @@ class Repository:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.git("init", "-q", "-b", "main")
+        self.write(".gitignore", "__pycache__/\n")
         self.write("Pulumi.yaml", PROJECT)
         self.write("program/__main__.py", PROGRAM)
         self.write("stacks/Pulumi.prod.yaml", STACK)

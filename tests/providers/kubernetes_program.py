@@ -68,7 +68,6 @@ class Project:
     folder: Path
     kubeconfig: str
     namespace: str
-    language: type[LocalProgram] = LocalProgram
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def up(self, body: str, **options: Any) -> Result:
@@ -117,4 +116,4 @@ class Project:
         path = self.folder / "main.py"
         path.write_text(PRELUDE + textwrap.dedent(body))
         given = {"TEST_KUBECONFIG": self.kubeconfig, "TEST_NAMESPACE": self.namespace}
-        return self.language(path, self.folder, {**os.environ, **given})
+        return LocalProgram(path, self.folder, {**os.environ, **given})

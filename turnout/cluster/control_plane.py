@@ -115,7 +115,7 @@ class ControlPlane:
             for part, url in self._signs(addresses):
                 self._await(part, url, deadline)
         except BaseException:
-            self.stop()
+            self.stop(grace=1.0)  # an API server that never was ready takes SIGTERM for later
             raise
 
     def fallen(self) -> list[Fallen]:
@@ -123,11 +123,12 @@ class ControlPlane:
         ended = {part: process.poll() for part, process in self._processes.items()}
         return [Fallen(part, status, self._log(part)) for part, status in ended.items() if status is not None]
 
-    def stop(self) -> None:
-        """Ends all parts, the API server before etcd. What was stored stays in the folder."""
+    def stop(self, grace: float = _GRACE) -> None:
+        """Ends all parts, the API server before etcd; kills one that has not ended `grace` seconds after it was told to. What was
+        stored stays in the folder."""
         for part in reversed(list(self._processes)):
             process = self._processes.pop(part)
-            processes.end([process], _GRACE)
+            processes.end([process], grace)
             if self._registry is not None:
                 self._registry.remove(process.pid)
 
