@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,6 +73,12 @@ def _is_loopback(url: str) -> bool:
         return False
 
 
+@cache
+def _session() -> boto3.session.Session:
+    """One for all clients: each has to read the files of all of AWS's endpoints."""
+    return boto3.session.Session()
+
+
 def client(config: ProviderConfig, service: str) -> Any:
     """A client of the service, made once for each provider configuration. boto3 clients may be shared by threads."""
     inputs = config.inputs
@@ -84,7 +91,7 @@ def client(config: ProviderConfig, service: str) -> Any:
     )
     with _lock:
         if key not in _clients:
-            _clients[key] = boto3.session.Session().client(
+            _clients[key] = _session().client(
                 service,
                 endpoint_url=key[1],
                 region_name=key[2],
