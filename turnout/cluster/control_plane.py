@@ -124,8 +124,8 @@ class ControlPlane:
         return [Fallen(part, status, self._log(part)) for part, status in ended.items() if status is not None]
 
     def stop(self, grace: float = _GRACE) -> None:
-        """Ends all parts, the API server before etcd; kills one that has not ended `grace` seconds after it was told to. What was
-        stored stays in the folder."""
+        """Ends all parts, the API server before etcd, and kills one that takes more than `grace` seconds. What was stored stays
+        in the folder."""
         for part in reversed(list(self._processes)):
             process = self._processes.pop(part)
             processes.end([process], grace)
