@@ -26,15 +26,16 @@ demo: $(STAMP)
 # that stood still is no finding.
 BESIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 LANES := -n 3 --dist loadfile --no-loadscope-reorder
+LOADED := tests/e2e tests/kubernetes tests/cloud
 AGAIN := --last-failed --last-failed-no-failures none
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -m "not slow and not alone" $(BESIDE); beside=$$?; \
-	{ $(BIN)/python -m pytest -m "not slow and alone" $(LANES) || $(BIN)/python -m pytest -m "not slow and alone" $(AGAIN); } && exit $$beside
+	{ $(BIN)/python -m pytest -m "not slow" $(LANES) $(LOADED) || $(BIN)/python -m pytest -m "not slow" $(AGAIN) $(LOADED); } && exit $$beside
 
 test-all: $(STAMP)
 	@$(BIN)/python -m pytest -m "not alone" $(BESIDE); beside=$$?; \
-	{ $(BIN)/python -m pytest -m alone || $(BIN)/python -m pytest -m alone $(AGAIN); } && exit $$beside
+	{ $(BIN)/python -m pytest $(LOADED) || $(BIN)/python -m pytest $(AGAIN) $(LOADED); } && exit $$beside
 
 check: $(STAMP)
 	@$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """Which tests run beside each other (`make test`), and which of these begin first."""
 
+import os
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from tests.prepared_program import FORKED, STARTED, programs
+
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # 1,300 images that no test asks for, made at each new account
 
 ALONE = ("kubernetes", "e2e", "cloud")
 """Folders whose tests put a service under load and count what it loses, or share a control plane: a part of their own."""
