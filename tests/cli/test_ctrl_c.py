@@ -16,6 +16,7 @@ import yaml
 from benchmarks.waiting import wait_for
 from tests.cli.conftest import STACK
 from tests.engine.aws_project import Moto, write_project
+from tests.running import running
 
 CHAIN = """
 import asyncio, pathlib
@@ -89,7 +90,7 @@ def test_ctrl_c_waits_for_the_call_under_way_and_twice_ends_at_once(stuck: tuple
     assert process.wait(20) == 130
     assert "interrupted again: ended at once" in project.said()
     assert "Traceback" not in project.said()
-    wait_for("end of the program", lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in program))
+    wait_for("end of the program", lambda: not running(program))
     project.moto.go_on()
     wait_for("both groups", lambda: project.groups() == ["first", "second"])  # the call had gone out
     assert project.up().wait(60) == 0, project.said()

@@ -14,6 +14,7 @@ from cloud_account import Account, get, running_cloud
 
 from benchmarks.waiting import wait_for
 from tests.cloud import prepared_cloud
+from tests.running import running
 from turnout.cloud import client
 from turnout.cloud.client import CloudError
 from turnout.cloud.ports import is_free
@@ -39,7 +40,7 @@ def test_stop_ends_servers_and_envoy_and_frees_the_ports(tmp_path: Path) -> None
         account, url = _service(cloud)
         children = psutil.Process(cloud.pid).children(recursive=True)
         assert len(children) == 2
-    wait_for("end of all", lambda: not any(_runs(child) for child in children))
+    wait_for("end of all", lambda: not running(children))
     assert is_free(int(url.rpartition(":")[2]))
     assert json.loads((tmp_path / "cloud" / "processes.json").read_text()) == {}
     assert client.find(tmp_path) is None
@@ -57,7 +58,7 @@ def test_a_killed_daemon_leaves_no_process_after_the_next_start(tmp_path: Path, 
         os.kill(cloud.pid, signal.SIGKILL)
         wait_for("end of the daemon", lambda: client.find(tmp_path) is None and not psutil.pid_exists(cloud.pid))
         with running_cloud(tmp_path, start=prepared_cloud.start) as after:
-            assert not any(_runs(child) for child in children)
+            assert not running(children)
             assert after.state()["instances"] == []
             if not leashed:
                 assert stray.wait(5) == -signal.SIGKILL
@@ -94,7 +95,7 @@ def test_an_attached_cloud_ends_with_the_process_that_started_it(tmp_path: Path)
     starter.kill()
     starter.wait()
     starter.stdout.close()
-    wait_for("end of the daemon", lambda: not any(_runs(p) for p in (daemon, *children)))
+    wait_for("end of the daemon", lambda: not running((daemon, *children)))
     assert client.find(tmp_path) is None
 
 
@@ -109,7 +110,7 @@ def test_a_detached_cloud_outlives_its_starter_and_ends_by_stop(tmp_path: Path) 
     assert cloud.state()["endpoint"] == cloud.endpoint
     process = psutil.Process(cloud.pid)
     cloud.stop()
-    assert not _runs(process)
+    assert not running([process])
 
 
 def test_a_killed_envoy_comes_back_on_the_same_ports(tmp_path: Path) -> None:
@@ -136,14 +137,6 @@ def _service(cloud: client.CloudHandle) -> tuple[Account, str]:
     url = account.url(listener)
     wait_for("answer", lambda: _answers(url))
     return account, url
-
-
-def _runs(process: psutil.Process) -> bool:
-    """Whether it runs; an orphan that has ended may wait for its new parent as a zombie."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _answers(url: str) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from packs import BODY, pack
 
 from benchmarks.waiting import wait_for
+from tests.running import running
 from turnout.engine.analyzer import Analyzers, PackFailed
 from turnout.engine.pack_process import PackProcess
 from turnout.engine.plan import Goal
@@ -48,17 +49,6 @@ sys.exit(result.exit_code)
 """
 
 
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(runs(each) for each in processes)
-
-
-def runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def engine(folder: Path) -> subprocess.Popen[str]:
     script = SCRIPT.format(here=str(Path(__file__).parent), folder=str(folder))
     root = Path(__file__).parents[2]
@@ -75,7 +65,7 @@ def test_an_engine_that_ends_takes_its_packs_with_it(tmp_path, how):
             children = psutil.Process(process.pid).children(recursive=True)
             assert any("launch_pack.py" in " ".join(each.cmdline()) for each in children)
             process.send_signal(how)
-            wait_for("end of the pack", lambda: gone(children))
+            wait_for("end of the pack", lambda: not running(children))
             output, _ = process.communicate(timeout=60)
         finally:
             process.kill()
@@ -98,7 +88,7 @@ def test_ctrl_c_while_a_pack_starts_is_an_interruption_and_no_fault_of_the_pack(
             process.kill()
     assert process.returncode == 130
     assert "policy pack" not in output
-    assert gone(children)
+    assert not running(children)
 
 
 def test_a_pack_that_says_no_port_is_given_up(tmp_path):

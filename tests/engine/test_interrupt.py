@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from benchmarks.waiting import wait_for
+from tests.running import running
 
 BODY = 'a = Thing("a", opts=on())\nb = Thing("b", tags={"a": a.serial}, opts=on())\nThing("c", tags={"b": b.serial}, opts=on())'
 SCRIPT = """
@@ -87,7 +88,7 @@ def test_a_killed_engine_takes_its_program_with_it(engine, tmp_path):
     wait_for("call under way", (tmp_path / "under-way").exists)
     program = psutil.Process(engine.pid).children(recursive=True)
     engine.kill()
-    wait_for("end of the program", lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in program))
+    wait_for("end of the program", lambda: not running(program))
 
 
 def test_a_signal_that_interrupts_no_call_is_heard_while_the_program_runs(bench, tmp_path):

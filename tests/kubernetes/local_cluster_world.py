@@ -21,6 +21,7 @@ from lightkube.resources.apps_v1 import Deployment
 from turnout_components.kubernetes_names import ENVIRONMENT_LABEL, MANIFEST_ANNOTATION, NAME_LABEL
 
 from benchmarks.waiting import wait_for
+from tests.running import running
 from turnout.cloud import client, images
 from turnout.cloud.client import CloudHandle
 from turnout.cluster import watching
@@ -225,4 +226,4 @@ def running_cluster(home: Path, binaries: Binaries, *options: str) -> Iterator[W
         raise
     finally:
         cloud.stop()
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert not running(children)
