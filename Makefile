@@ -21,11 +21,11 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 demo: $(STAMP)
 	@$(BIN)/turnout demo --model $(MODEL) --platform $(PLATFORM) $(DEMO_ARGS)
 
-# Most tests run beside each other; those that put a service under load after them, in three lanes that wait more than they
+# Most tests run beside each other; those that put a service under load after them, in two lanes that wait more than they
 # work, or one by one with the slow ones. Of these, what failed is tried once more in a new process (docs/adr/0041): a machine
 # that stood still is no finding.
 BESIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-LANES := -n 3 --dist loadfile --no-loadscope-reorder
+LANES := -n 2 --dist loadfile --no-loadscope-reorder
 LOADED := tests/e2e tests/kubernetes tests/cloud
 AGAIN := --last-failed --last-failed-no-failures none
 

@@ -84,6 +84,7 @@ def test_a_mirror_compares_what_users_never_see(target: Service) -> None:
     assert not {kind for kind, count in load.lost.items() if count}
 
 
+@pytest.mark.slow  # tests/rollout/test_rollout_kills.py kills a driver at its effects; the test below stops one that runs
 @pytest.mark.timeout(300)
 def test_a_driver_that_is_killed_again_and_again_is_followed_by_another(target: Service) -> None:
     """kill -9 of the process that drives; the next one waits for its lease to end only where it cannot know that it is dead."""
