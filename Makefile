@@ -21,17 +21,19 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 demo: $(STAMP)
 	@$(BIN)/turnout demo --model $(MODEL) --platform $(PLATFORM) $(DEMO_ARGS)
 
-# Most tests run beside each other; those that put a service under load after them, in two lanes that wait more than they
-# work, or one by one with the slow ones. Of these, what failed is tried once more in a new process (docs/adr/0041): a machine
-# that stood still is no finding.
+# Most tests run beside each other. Then those of one cloud and those on the control plane, in two lanes that wait more than
+# they work, and one by one those that load a whole service; with the slow ones all of these one by one. What failed of them is
+# tried once more in a new process (docs/adr/0041): a machine that stood still is no finding.
 BESIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 LANES := -n 2 --dist loadfile --no-loadscope-reorder
-LOADED := tests/e2e tests/kubernetes tests/cloud
+LOADED := tests/kubernetes tests/cloud tests/e2e
 AGAIN := --last-failed --last-failed-no-failures none
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -m "not slow and not alone" $(BESIDE); beside=$$?; \
-	{ $(BIN)/python -m pytest -m "not slow" $(LANES) $(LOADED) || $(BIN)/python -m pytest -m "not slow" $(AGAIN) $(LOADED); } && exit $$beside
+	$(BIN)/python -m pytest -m "not slow" $(LANES) tests/kubernetes tests/cloud; lanes=$$?; \
+	{ { $(BIN)/python -m pytest -m "not slow" tests/e2e && [ $$lanes = 0 ]; } || \
+	  $(BIN)/python -m pytest -m "not slow" $(AGAIN) $(LOADED); } && exit $$beside
 
 test-all: $(STAMP)
 	@$(BIN)/python -m pytest -m "not alone" $(BESIDE); beside=$$?; \

@@ -14,9 +14,9 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # 1,300 images that no test 
 
 ALONE = ("kubernetes", "e2e", "cloud")
 """Folders whose tests put a service under load and count what it loses, or share a control plane: a part of their own."""
-SHARED = ("e2e", "kubernetes")
-"""Of these, the ones whose files share what takes long to make, or would disturb each other: one worker has all of one."""
-LONGEST_FIRST = (*SHARED, "rollout", "engine", "node", "cli", "package", "pipeline", "access", "engine_state", "preview")
+SHARED = "kubernetes"
+"""Of these, the one whose files share what takes long to make: one worker has all of it."""
+LONGEST_FIRST = (SHARED, "rollout", "engine", "node", "cli", "package", "pipeline", "access", "engine_state", "preview")
 """Folders that take minutes: begun last, one of them would go on alone."""
 LAST = "providers"
 """Its tests extend moto for their whole process, as the local cloud does; they are many and short."""
@@ -40,7 +40,7 @@ class Scheduling(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = PurePath(super()._split_scope(nodeid))
-        return str(file.parent if file.parent.name in SHARED else file)
+        return str(file.parent if file.parent.name == SHARED else file)
 
 
 @pytest.hookimpl(optionalhook=True)
