@@ -49,7 +49,7 @@ def watching(account: Account, group: str) -> Iterator[dict[str, list[str]]]:
 def test_a_launch_hook_holds_an_instance_until_its_own_server_is_ready(account: Account) -> None:
     account.listen(blue=1)
     with watching(account, "blue") as seen:
-        boot = {"machine": 3.0, "image": 3.0, "model": 2.0}
+        boot = {"machine": 18.0, "image": 3.0, "model": 2.0}
         account.launch("blue", 1, {**NODE, "boot": boot}, LifecycleHookSpecificationList=HOOKS)
         (name,) = account.lifecycle("blue")
         assert account.states("blue") == {}, "only instances in service are registered"
@@ -61,7 +61,7 @@ def test_a_launch_hook_holds_an_instance_until_its_own_server_is_ready(account: 
     assert activity["Description"] == f"Launching a new EC2 instance: {name}"
     assert activity["StatusCode"] == "Successful"
     took = (activity["EndTime"] - activity["StartTime"]).total_seconds()
-    assert took >= 8 / SPEED, "eight seconds of boot"
+    assert took >= 23 / SPEED, "23 seconds of boot"
     assert "changing the desired capacity from 0 to 1" in activity["Cause"]
 
 
