@@ -16,7 +16,7 @@ from turnout.rollout.status import RolloutStatus, State
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="install prometheus")
 
-RATE = 150.0
+RATE = 300.0
 BEFORE = int(4 * RATE)
 """Requests before a rollout, from which the latency's threshold is frozen."""
 SPEC: dict[str, Any] = {"steps": [50, 100], "bake": "2s", "observe": "2s", "extend": "60s", "gates": GATES}

@@ -19,7 +19,7 @@ from benchmarks.waiting import wait_for
 from tests.prepared_program import STARTED, programs
 from turnout.engine.lock import StackLocked
 
-RATE = 100
+RATE = 300
 BRIEF = {"traffic": {"gate_timeout": "2s"}}
 
 

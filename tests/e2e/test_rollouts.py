@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.rollouts import CANARY, SHORT, SURE, deploy, deployed, exposure, roll_out, rollouts, story
+from benchmarks.rollouts import CANARY, RATE, SHORT, SURE, deploy, deployed, exposure, roll_out, rollouts, story
 from benchmarks.service import ROOT, Service
 from benchmarks.waiting import wait_for
 from tests.e2e.prepared_service import prepared_service
 from tests.e2e.standbys import the_other, to_the_standby
 from turnout.rollout.status import LEASE, State
 
-RATE = 200.0
 BRIEF = {**SHORT, "bake": "4s", "observe": "4s"}
 SETTLED = int(2 * RATE)
 """Requests before a rollout whose gates need no threshold: connections are open, and targets have answered under load."""
@@ -31,7 +30,7 @@ SETTLED = int(2 * RATE)
 def test_a_good_one_is_promoted_and_a_bad_one_comes_back_under_load(target: Service) -> None:
     good = the_other(target)
     to_the_standby(target, good)
-    with target.load(RATE, slow_share=0.02) as load:
+    with target.load(RATE / 2, slow_share=0.02) as load:
         load.await_requests(int(2 * RATE))  # what is measured before a rollout: thresholds come from it
         promoted = roll_out(target, BRIEF)
         assert promoted.status.state is State.PROMOTED, promoted.status.cause

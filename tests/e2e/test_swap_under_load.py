@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.rollouts import CANARY, GATES, accept, deploy, roll_out
+from benchmarks.rollouts import CANARY, GATES, RATE, accept, deploy, roll_out
 from benchmarks.service import Service
 from benchmarks.waiting import wait_for
 from tests.e2e.standbys import the_other
 from turnout.rollout.status import State
 
 NODES = 3
-RATE = 300.0
 SPEC = {**CANARY, "steps": [10, 60, 100], "gates": GATES, "bake": "5s", "observe": "5s", "max_surge": 1}
 
 

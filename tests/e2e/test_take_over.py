@@ -3,7 +3,7 @@
 from benchmarks.service import Service
 from benchmarks.waiting import wait_for
 
-RATE = 100
+RATE = 300
 
 
 def test_an_environment_that_takes_over_is_as_large_as_the_one_that_it_relieves(running: Service) -> None:
