@@ -85,8 +85,7 @@ def test_a_seed_is_written_once_and_a_rotated_value_stays_until_a_higher_number(
     assert labels()["AWSCURRENT"] == labels()["turnout-seed-2"]
 
     state = str(project.stack().export_stack().deployment)
-    files = [path for path in project.folder.rglob("*") if path.is_file() and "program" not in path.parts]
     assert VALUE not in state
-    assert [str(path) for path in files if VALUE in path.read_text(errors="replace")] == []
+    assert [str(path) for path in project.files() if VALUE in path.read_text(errors="replace")] == []
     project.stack().destroy()
     assert listed() == []

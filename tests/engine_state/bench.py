@@ -37,6 +37,10 @@ class Project:
         (self.folder / "program").mkdir(exist_ok=True)
         (self.folder / "program" / "__main__.py").write_text(PRELUDE + textwrap.dedent(body))
 
+    def files(self) -> list[Path]:
+        """All but the program's own, of which Python keeps bytecode."""
+        return [path for path in self.folder.rglob("*") if path.is_file() and not path.is_relative_to(self.folder / "program")]
+
     def options(self, env: Mapping[str, str]) -> auto.LocalWorkspaceOptions:
         return auto.LocalWorkspaceOptions(pulumi_command=self.command, env_vars={**PASSPHRASE, **env})
 

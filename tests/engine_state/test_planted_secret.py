@@ -49,8 +49,9 @@ def test_a_planted_secret_stands_nowhere_in_plain_text(project: Project) -> None
     for line in ("stack", "stack output", "stack output --json", "stack export", "config", "stack history --json"):
         said.append(project.run(*line.split(" "), "--stack", "dev").stdout)
 
-    files = [path for path in project.folder.rglob("*") if path.is_file() and "program" not in path.parts]
-    leaks = [str(path) for path in files if path != project.cloud.path and PLANTED in path.read_text(errors="replace")]
+    leaks = [
+        str(path) for path in project.files() if path != project.cloud.path and PLANTED in path.read_text(errors="replace")
+    ]
     assert leaks == []
     assert [text for text in said if PLANTED in text] == []
     assert stack.outputs()["given"].value == PLANTED
