@@ -7,7 +7,7 @@ MODEL ?= digits
 PLATFORM ?= ec2
 WORKERS ?= 2
 DEMO_ARGS ?=
-# Every program that is started imports the same modules: without their bytecode tests take half as long again.
+# Every program that is started imports the same modules: without their bytecode tests take a third longer.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-all check bench setup lock schema package kubernetes clean
@@ -21,22 +21,23 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 demo: $(STAMP)
 	@$(BIN)/turnout demo --model $(MODEL) --platform $(PLATFORM) $(DEMO_ARGS)
 
-# Most tests run beside each other. Then those of one cloud and those on the control plane, in two lanes that wait more than
-# they work, and one by one those that load a whole service; with the slow ones all of these one by one. What failed of them is
-# tried once more in a new process (docs/adr/0041): a machine that stood still is no finding.
+# Most tests run beside each other; then those of one cloud and those on the control plane, and one by one those that load a
+# whole service; with the slow ones all of these one by one. What failed of LOADED is tried once more in a new process
+# (docs/adr/0041): a machine that stood still is no finding.
 BESIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-LANES := -n 2 --dist loadfile --no-loadscope-reorder
-LOADED := tests/kubernetes tests/cloud tests/e2e
+WAITING := tests/kubernetes tests/cloud
+LOADED := $(WAITING) tests/e2e
+OTHERS := $(LOADED:%=--ignore=%)
 AGAIN := --last-failed --last-failed-no-failures none
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -m "not slow and not alone" $(BESIDE); beside=$$?; \
-	$(BIN)/python -m pytest -m "not slow" $(LANES) tests/kubernetes tests/cloud; lanes=$$?; \
-	{ { $(BIN)/python -m pytest -m "not slow" tests/e2e && [ $$lanes = 0 ]; } || \
+	@$(BIN)/python -m pytest -m "not slow" $(BESIDE) $(OTHERS); beside=$$?; \
+	$(BIN)/python -m pytest -m "not slow" $(BESIDE) $(WAITING); waiting=$$?; \
+	{ { $(BIN)/python -m pytest -m "not slow" tests/e2e && [ $$waiting = 0 ]; } || \
 	  $(BIN)/python -m pytest -m "not slow" $(AGAIN) $(LOADED); } && exit $$beside
 
 test-all: $(STAMP)
-	@$(BIN)/python -m pytest -m "not alone" $(BESIDE); beside=$$?; \
+	@$(BIN)/python -m pytest $(BESIDE) $(OTHERS); beside=$$?; \
 	{ $(BIN)/python -m pytest $(LOADED) || $(BIN)/python -m pytest $(AGAIN) $(LOADED); } && exit $$beside
 
 check: $(STAMP)

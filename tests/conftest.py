@@ -1,4 +1,4 @@
-"""Which tests run beside each other (`make test`), and which of these begin first."""
+"""Which tests begin first where they run beside each other (`make test`), which stay together, and how they start programs."""
 
 import os
 from collections.abc import Iterator
@@ -12,10 +12,8 @@ from tests.prepared_program import FORKED, STARTED, programs
 
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # 1,300 images that no test asks for, made at each new account
 
-ALONE = ("kubernetes", "e2e", "cloud")
-"""Folders whose tests put a service under load and count what it loses, or share a control plane: a part of their own."""
 SHARED = "kubernetes"
-"""Of these, the one whose files share what takes long to make: one worker has all of it."""
+"""A folder whose files share what takes long to make: one worker has all of it."""
 LONGEST_FIRST = (SHARED, "rollout", "engine", "node", "cli", "package", "pipeline", "access", "engine_state", "preview")
 """Folders that take minutes: begun last, one of them would go on alone."""
 LAST = "providers"
@@ -23,9 +21,6 @@ LAST = "providers"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent.name in ALONE:
-            item.add_marker("alone")
     items.sort(key=lambda item: _place(item.path.parent.name))
 
 
