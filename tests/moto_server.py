@@ -20,5 +20,5 @@ def moto_server() -> Iterator[str]:
 
 
 def empty(endpoint: str) -> None:
-    """Makes the account at `endpoint` a new one."""
+    """Makes the account at `endpoint` a new one. No certificates are read, which takes longer than the call."""
     httpx.post(f"{endpoint}/moto-api/reset", timeout=60, verify=False).raise_for_status()

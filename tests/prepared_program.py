@@ -6,15 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any
-
-import pytest
+from unittest.mock import patch
 
 from tests import prepared
 from turnout.engine import program
@@ -68,9 +67,6 @@ FORKED = SimpleNamespace(Popen=Process, PIPE=subprocess.PIPE, TimeoutExpired=sub
 STARTED = subprocess
 
 
-@contextmanager
-def programs(how: Any) -> Iterator[None]:
+def programs(how: Any) -> AbstractContextManager[Any]:
     """The engines of this process have their programs `FORKED`, or `STARTED` as people do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "subprocess", how)
-        yield
+    return patch.object(program, "subprocess", how)

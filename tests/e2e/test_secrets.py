@@ -12,7 +12,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_kills import up_killed_at
 
 from tests.e2e.prepared_service import prepared_service
-from tests.prepared_program import STARTED, programs
 
 PLANTED = "pl4nted-hunter2"
 PROGRAM = """
@@ -53,12 +52,13 @@ def traces(folder: Path) -> list[str]:
     return [str(file.relative_to(folder)) for file in files if PLANTED.encode() in file.read_bytes()]
 
 
+@pytest.mark.usefixtures("started_programs")
 def test_a_secret_is_in_no_file_event_argument_or_environment(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "program"
     folder.mkdir()
     (folder / "__main__.py").write_text(PROGRAM)
     watcher = Watcher()
-    with programs(STARTED), prepared_service(tmp_path / "home", speed=20.0, pool={"minimum": 1}) as stack:
+    with prepared_service(tmp_path / "home", speed=20.0, pool={"minimum": 1}) as stack:
         stack.program, stack.secrets, stack.hear = folder, {"vault:token": PLANTED}, watcher
         assert up_killed_at(stack, 20, "after") == -9
         journal = stack.state().journal_path.read_text()

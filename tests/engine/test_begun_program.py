@@ -24,6 +24,16 @@ def test_a_begun_program_runs_as_any_other(bench: Any) -> None:
     assert set(bench.things()) == {"a"}
 
 
+def test_a_programs_own_package_is_its_own_whatever_stands_ready_for_tests(bench: Any) -> None:
+    own = bench.folder / "infra"
+    own.mkdir()
+    (own / "__init__.py").write_text("SIZE = 7\n")
+    result = bench.up('import infra\nThing("a", size=infra.SIZE, opts=on())')
+
+    assert result.exit_code == 0, bench.said()
+    assert bench.things()["a"]["inputs"]["size"] == 7
+
+
 @pytest.mark.usefixtures("started_programs")
 def test_a_begun_program_without_an_order_ends_when_it_is_closed(tmp_path: Path) -> None:
     before = children()

@@ -75,7 +75,7 @@ def _is_loopback(url: str) -> bool:
 
 @cache
 def _session() -> boto3.session.Session:
-    """One for all clients: each has to read the files of all of AWS's endpoints."""
+    """One for all clients: a session reads the files of all of AWS's endpoints anew."""
     return boto3.session.Session()
 
 
