@@ -20,6 +20,11 @@ def turnout(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
+def test_no_command_waits_for_imports_of_the_local_cloud() -> None:
+    code = "import sys, turnout.cli.pipeline; print({'moto', 'pulumi'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) == "set()\n"
+
+
 def test_the_example_is_valid_by_its_name() -> None:
     done = turnout("releases", "validate", "digits-4.0.0-wrong")
     assert done.returncode == 0, done.stderr

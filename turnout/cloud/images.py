@@ -99,3 +99,15 @@ def _fault(name: object, files: object, command: object) -> str | None:
         return "command is empty: write the program and its arguments"
     outside = [file for file in map(PurePosixPath, files) if file.is_absolute() or ".." in file.parts]  # type: ignore[call-overload]
     return f"files: {outside[0]} is not in the folder; copy it there" if outside else None
+
+
+def told(instance: str, port: int, manifest: Path, digest: str, model: Path) -> dict[str, str]:
+    """What a node tells its model server by its environment; it stands above the release's own variables."""
+    return {
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "INSTANCE_ID": instance,
+        "TURNOUT_RELEASE": str(manifest),
+        "TURNOUT_RELEASE_DIGEST": digest,
+        "TURNOUT_MODEL": str(model),
+    }

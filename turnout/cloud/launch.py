@@ -99,16 +99,4 @@ def prepare(
     manifest.write_text(json.dumps(release, indent=1, sort_keys=True))
     command = image.started_by(sys.executable, str(image.folder))
     env = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
-    return Start((*command, *flags), env | own | told(instance, port, manifest, str(release["digest"]), model))
-
-
-def told(instance: str, port: int, manifest: Path, digest: str, model: Path) -> dict[str, str]:
-    """What a node tells its model server by its environment; it stands above the release's own variables."""
-    return {
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "INSTANCE_ID": instance,
-        "TURNOUT_RELEASE": str(manifest),
-        "TURNOUT_RELEASE_DIGEST": digest,
-        "TURNOUT_MODEL": str(model),
-    }
+    return Start((*command, *flags), env | own | images.told(instance, port, manifest, str(release["digest"]), model))

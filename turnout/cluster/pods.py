@@ -18,7 +18,7 @@ from typing import Any
 
 from lightkube import ApiError, Client
 
-from turnout.cloud import launch, processes
+from turnout.cloud import images, launch, processes
 from turnout.cloud.boot import Boot
 from turnout.cloud.envoy_config import Address
 from turnout.cloud.launch import LaunchError, Node
@@ -34,7 +34,7 @@ from turnout.cluster.watching import POD, SECRET, Key, Object, Watch, key_of, pa
 
 logger = logging.getLogger(__name__)
 
-_TOLD = frozenset(launch.told("", 0, Path(), "", Path()))
+_TOLD = frozenset(images.told("", 0, Path(), "", Path()))
 """Variables that the pod's own do not change: the server listens where the agent says."""
 
 

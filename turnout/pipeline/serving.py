@@ -12,8 +12,7 @@ from typing import Any
 from turnout_components.durations import written
 from turnout_components.release import Release
 
-from turnout.cloud.images import Image
-from turnout.cloud.launch import told
+from turnout.cloud.images import Image, told
 from turnout.cloud.ports import Ports
 from turnout.pipeline.asking import Asker, NoAnswer
 from turnout.pipeline.limited import LimitedProcess, shown
