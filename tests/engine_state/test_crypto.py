@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from turnout.engine.crypto import Secrets, SecretsError, environment_passphrases, parse_salt
+from turnout.engine.crypto import Secrets, SecretsError, environment_passphrases, new_salt, parse_salt
 
 # pulumi/pulumi, pkg/secrets/passphrase/manager_test.go: made by Pulumi itself with the passphrase "password"
 PULUMIS_SALT = "v1:fozI5u6B030=:v1:F+6ZduKKd8G0/V7L:PGMFeIzwobWRKmEAzUdaQHqC5mMRIQ=="
@@ -22,6 +22,11 @@ def test_what_is_encrypted_opens_again_under_the_salt_that_was_kept() -> None:
 
     assert "hidden" not in ciphertext
     assert Secrets(kept[0], lambda: ["tree"]).decrypt(ciphertext) == "hidden ünï"
+
+
+def test_no_two_salts_are_alike() -> None:
+    """Imported before tests have one salt for all."""
+    assert len({new_salt() for _ in range(100)}) == 100
 
 
 def test_a_wrong_passphrase_is_told_at_once_and_names_the_variable() -> None:

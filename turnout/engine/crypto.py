@@ -8,6 +8,7 @@ sdk/go/common/resource/config/crypt.go.
 
 import base64
 import binascii
+import functools
 import os
 import secrets as random
 import stat
@@ -83,8 +84,8 @@ class Secrets:
         candidates = self._passphrases()
         if not candidates:
             raise SecretsError(_NO_PASSPHRASE)
-        salt = random.token_bytes(_SALT_BYTES)
-        cipher = _derive(candidates[0], salt)
+        salt = new_salt()
+        cipher = AESGCM(_key(candidates[0], salt))
         self._salt = f"v1:{base64.b64encode(salt).decode()}:{_seal(cipher, _CHECK_WORD)}"
         self._keep_salt(self._salt)
         return cipher
@@ -95,7 +96,7 @@ class Secrets:
         if not candidates:
             raise SecretsError(_NO_PASSPHRASE)
         for passphrase in candidates:
-            cipher = _derive(passphrase, salt)
+            cipher = AESGCM(_key(passphrase, salt))
             try:
                 if _open(cipher, check) == _CHECK_WORD:
                     return cipher
@@ -156,9 +157,14 @@ def _own_passphrase(path: Path) -> str:
     return passphrase
 
 
-def _derive(passphrase: str, salt: bytes) -> AESGCM:
-    key = PBKDF2HMAC(algorithm=SHA256(), length=32, salt=salt, iterations=ROUNDS).derive(passphrase.encode())
-    return AESGCM(key)
+def new_salt() -> bytes:
+    return random.token_bytes(_SALT_BYTES)
+
+
+@functools.lru_cache(maxsize=8)
+def _key(passphrase: str, salt: bytes) -> bytes:
+    """Takes a third of a second: a process that runs several commands on a stack derives its key once."""
+    return PBKDF2HMAC(algorithm=SHA256(), length=32, salt=salt, iterations=ROUNDS).derive(passphrase.encode())
 
 
 def _seal(cipher: AESGCM, plaintext: str) -> str:
