@@ -21,24 +21,22 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 demo: $(STAMP)
 	@$(BIN)/turnout demo --model $(MODEL) --platform $(PLATFORM) $(DEMO_ARGS)
 
-# Most tests run beside each other; then those of one cloud and those on the control plane, and one by one those that load a
-# whole service; with the slow ones all of these one by one. What failed of LOADED is tried once more in a new process
-# (docs/adr/0041): a machine that stood still is no finding.
-BESIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-WAITING := tests/kubernetes tests/cloud
-LOADED := $(WAITING) tests/e2e
-OTHERS := $(LOADED:%=--ignore=%)
-AGAIN := --last-failed --last-failed-no-failures none
+# Most tests run beside each other; then, a worker each, those of services under load, of one cloud and on a control plane, who
+# have the processor in this order (tests/lanes.py); with the slow ones, which measure more, all of these one by one. What failed
+# of them is tried once more in a new process (docs/adr/0050): a machine that stood still is no finding.
+BESIDE := --dist loadfile --no-loadscope-reorder
+LANES := tests/e2e tests/cloud tests/kubernetes
+OTHERS := -n $(WORKERS) $(BESIDE) $(LANES:%=--ignore=%)
+AGAIN := --last-failed --last-failed-no-failures none $(LANES)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -m "not slow" $(BESIDE) $(OTHERS); beside=$$?; \
-	$(BIN)/python -m pytest -m "not slow" $(BESIDE) $(WAITING); waiting=$$?; \
-	{ { $(BIN)/python -m pytest -m "not slow" tests/e2e && [ $$waiting = 0 ]; } || \
-	  $(BIN)/python -m pytest -m "not slow" $(AGAIN) $(LOADED); } && exit $$beside
+	@$(BIN)/python -m pytest -m "not slow" $(OTHERS); others=$$?; \
+	{ $(BIN)/python -m pytest -m "not slow" -n $(words $(LANES)) $(BESIDE) $(LANES) || \
+	  $(BIN)/python -m pytest -m "not slow" $(AGAIN); } && exit $$others
 
 test-all: $(STAMP)
-	@$(BIN)/python -m pytest $(BESIDE) $(OTHERS); beside=$$?; \
-	{ $(BIN)/python -m pytest $(LOADED) || $(BIN)/python -m pytest $(AGAIN) $(LOADED); } && exit $$beside
+	@$(BIN)/python -m pytest $(OTHERS); others=$$?; \
+	{ $(BIN)/python -m pytest $(LANES) || $(BIN)/python -m pytest $(AGAIN); } && exit $$others
 
 check: $(STAMP)
 	@$(BIN)/ruff check .

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,8 @@ def _become(order: dict[str, object], streams: Sequence[int]) -> NoReturn:
     code = 1
     try:
         code = importlib.import_module(str(order["module"])).main()
+    except Exception:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 from google.protobuf import empty_pb2
 from pulumi.runtime import mocks as pulumi_mocks
+from pulumi.runtime import resource as pulumi_resource
 from pulumi.runtime import rpc
+from pulumi.runtime.proto import source_pb2
 
 ACCOUNT = "123456789012"
 _LOOP = asyncio.new_event_loop()
@@ -172,5 +175,8 @@ def record(program: Callable[[], dict[str, pulumi.Output[Any]] | None], preview:
     def run() -> pulumi.Output[None]:
         return pulumi.Output.from_input(program() or {}).apply(recording.outputs.update)
 
-    run()
+    with patch.object(
+        pulumi_resource, "_get_stack_trace", source_pb2.StackTrace
+    ):  # pytest's stack is deep: a third of the time
+        run()
     return recording

@@ -132,6 +132,7 @@ def test_a_stopped_driver_is_followed_and_moves_nothing_when_it_wakes(target: Se
     assert target.record().rollout is None
 
 
+@pytest.mark.slow  # tests/rollout/test_rollout_faults.py has it of a cloud that is acted out
 @pytest.mark.timeout(200)
 def test_a_driver_that_wakes_after_its_check_puts_its_stale_weight_right(target: Service) -> None:
     """A load balancer has no conditional write: what was written late stands until its writer sees that its lease is gone."""

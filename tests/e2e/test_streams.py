@@ -64,6 +64,7 @@ async def test_streams_that_run_across_a_flip_end_whole_where_they_began(smol: S
     assert all(s.tokens > 100 for s in streams)
 
 
+@pytest.mark.slow  # tests/llm/test_llm_server.py ends a server under a stream
 async def test_a_stream_whose_server_is_taken_out_after_a_flip_ends_whole(smol: Service) -> None:
     """Scaled in while it streams: the target is deregistered and drains, then the server gets SIGTERM and drains itself."""
     before, after = smol.active, smol.standby

@@ -1,5 +1,6 @@
 """Generated packages mean the same whether they are imported lazily or not: every name, every hint, every way to import."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -12,16 +13,17 @@ import pytest
 
 from tests.engine_state.bench import Project
 
-PACKAGES = (
-    "pulumi_aws.ec2",
+SMALL = (
     "pulumi_aws.eks",
     "pulumi_aws.iam",
     "pulumi_aws.lb",
     "pulumi_aws.vpc",
     "pulumi_kubernetes.apps.v1",
-    "pulumi_kubernetes.core.v1",
     "pulumi_kubernetes.meta.v1",
 )
+LARGE = ("pulumi_aws.ec2", "pulumi_kubernetes.core.v1")
+"""Ten seconds each, and of the same making."""
+PACKAGES = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
 BY_HAND = "pulumi_kubernetes.helm.v3"
 """A generated package with a module that was written by hand: its names cannot be told."""
 TELL = Path(__file__).parent / "package_names.py"
@@ -45,40 +47,44 @@ def lazily(code: str, path: Path | None = None) -> Any:
     return json.loads(python("-c", head + install + textwrap.dedent(code), path=path))
 
 
-MODULES = tuple(f"{package}{part}" for package in PACKAGES for part in ("._inputs", ".outputs", "._enums", ""))
-
-
-@pytest.fixture(scope="module")
-def names() -> dict[str, Any]:
+@functools.cache
+def names(packages: tuple[str, ...]) -> dict[str, Any]:
     """What each name stands for, imported plainly and lazily."""
-    whose = (*PACKAGES, BY_HAND)
-    known = ask("plain", "KNOWN", whose)
-    return {how: ask(how, "NAMES", whose, known) for how in ("plain", "lazy")}
+    known = ask("plain", "KNOWN", packages)
+    return {how: ask(how, "NAMES", packages, known) for how in ("plain", "lazy")}
 
 
-@pytest.fixture(scope="module")
-def hints() -> dict[str, Any]:
+@functools.cache
+def hints(packages: tuple[str, ...]) -> dict[str, Any]:
     """How Pulumi reads each class, imported plainly and lazily."""
-    whose = tuple(name for name in MODULES if find_spec(name))
+    modules = tuple(f"{package}{part}" for package in packages for part in ("._inputs", ".outputs", "._enums", ""))
+    whose = tuple(name for name in modules if find_spec(name))
     known = ask("plain", "KNOWN", whose)
     return {how: ask(how, "HINTS", whose, known) for how in ("plain", "lazy")}
 
 
+def beside(package: str) -> tuple[str, ...]:
+    """The packages that are looked at in one process."""
+    return SMALL if package in SMALL else LARGE
+
+
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_name_is_found_by_itself_and_stands_for_the_same(package: str, names: dict[str, Any]) -> None:
-    assert names["lazy"][package]["found"] == names["plain"][package]["found"]
-    assert names["lazy"][package]["late"] == []
+def test_every_name_is_found_by_itself_and_stands_for_the_same(package: str) -> None:
+    plain, lazy = (names(beside(package))[how][package] for how in ("plain", "lazy"))
+    assert lazy["found"] == plain["found"]
+    assert lazy["late"] == []
 
 
-def test_a_name_that_cannot_be_told_is_found_by_the_packages_own_init(names: dict[str, Any]) -> None:
-    assert names["lazy"][BY_HAND]["found"] == names["plain"][BY_HAND]["found"]
-    assert "Any" in names["lazy"][BY_HAND]["late"]
+def test_a_name_that_cannot_be_told_is_found_by_the_packages_own_init() -> None:
+    plain, lazy = (names((BY_HAND,))[how][BY_HAND] for how in ("plain", "lazy"))
+    assert lazy["found"] == plain["found"]
+    assert "Any" in lazy["late"]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 @pytest.mark.parametrize("part", ["", "._inputs", ".outputs"])
-def test_pulumi_reads_the_same_from_every_class(package: str, part: str, hints: dict[str, Any]) -> None:
-    plain, lazy = (hints[how][package + part] for how in ("plain", "lazy"))
+def test_pulumi_reads_the_same_from_every_class(package: str, part: str) -> None:
+    plain, lazy = (hints(beside(package))[how][package + part] for how in ("plain", "lazy"))
     assert lazy == plain
     assert plain
 

@@ -76,6 +76,7 @@ def test_the_engine_calls_the_gate_in_the_plugin_and_a_refusal_keeps_the_weights
     assert "green" in str(item), "the hook after the change has entered the move"
 
 
+@pytest.mark.slow  # the test above has one
 def test_two_switches_of_one_plugin_pass_their_gates_at_once(team: Team, make_stack: Callable[[str], Stack]) -> None:
     """A program in another language constructs its components at the same time, in one process of the plugin."""
     stack, places = make_stack("theirs"), {"chat": 80, "search": 81}

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import pytest
+from moto.moto_api._internal import moto_api_backend
 
 from tests.providers.transport import in_process
 from turnout.cloud.control_plane import ControlPlane
@@ -38,6 +39,7 @@ class Machines:
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+    moto_api_backend.reset()  # of what tests before these have left in this process's account
     fleets = Fleets(Machines())
     extend_moto(lambda _: {}, fleets)
 

@@ -92,6 +92,7 @@ def test_the_page_is_drawn_and_the_console_is_silent(report: Callable[[RolloutSt
     assert seen[CANDIDATE] > 300, "the candidate's line"
 
 
+@pytest.mark.slow  # the test above opens the page
 def test_in_the_dark_the_page_is_dark(report: Callable[[RolloutStatus], Path]) -> None:
     rows, said = shown(report(worlds.with_a_gap()), 1280, 900, "--blink-settings=preferredColorScheme=0")
     assert "CONSOLE" not in said
@@ -100,6 +101,7 @@ def test_in_the_dark_the_page_is_dark(report: Callable[[RolloutStatus], Path]) -
     assert seen[LIGHT] == 0
 
 
+@pytest.mark.slow  # the first test opens the page
 def test_a_narrow_page_is_not_cut_off(report: Callable[[RolloutStatus], Path]) -> None:
     """Nothing but charts and tables, which scroll by themselves, reaches the window's edge."""
     rows, _ = shown(report(worlds.taken_back()), 500, 900)
