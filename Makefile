@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MODEL ?= digits
 PLATFORM ?= ec2
-WORKERS ?= 2
+WORKERS ?= 3
 DEMO_ARGS ?=
 # Every program that is started imports the same modules: without their bytecode tests take a third longer.
 unexport PYTHONDONTWRITEBYTECODE
