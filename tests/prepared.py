@@ -75,20 +75,22 @@ def _serve(address: str, listener: socket.socket, modules: Sequence[str]) -> Non
     """Not as a child of the process that began it: tests look for what is left of theirs."""
     if os.fork():
         os._exit(0)
+    before = set(os.environ)
     for module in modules:
         importlib.import_module(module)
+    imports_set = {name: value for name, value in os.environ.items() if name not in before}
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while listener in select.select([listener, 0], [], [])[0]:
         control, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            _watch(control)
+            _watch(control, imports_set)
         control.close()
     Path(address).unlink()
     Path(address).parent.rmdir()
 
 
-def _watch(control: socket.socket) -> NoReturn:
+def _watch(control: socket.socket, imports_set: Mapping[str, str]) -> NoReturn:
     """Tells who asked of the program's start and end."""
     order, streams, _, _ = socket.recv_fds(control, 1 << 16, 3)
     while not order.endswith(b"\n"):
@@ -97,7 +99,7 @@ def _watch(control: socket.socket) -> NoReturn:
     pid = os.fork()
     if pid == 0:
         control.close()
-        _become(json.loads(order), streams)
+        _become(json.loads(order), streams, imports_set)
     for each in (0, *streams):
         os.close(each)
     try:
@@ -107,12 +109,13 @@ def _watch(control: socket.socket) -> NoReturn:
         os._exit(0)
 
 
-def _become(order: dict[str, object], streams: Sequence[int]) -> NoReturn:
+def _become(order: dict[str, object], streams: Sequence[int], imports_set: Mapping[str, str]) -> NoReturn:
     os.setsid()
     for place, source in enumerate(streams):
         os.dup2(source, place)
         os.close(source)
     os.environ.clear()
+    os.environ.update(imports_set)
     os.environ.update(order["environ"])  # type: ignore[call-overload]
     os.chdir(str(order["folder"]))
     _import_from(Path(str(order["folder"])))

@@ -175,8 +175,7 @@ def record(program: Callable[[], dict[str, pulumi.Output[Any]] | None], preview:
     def run() -> pulumi.Output[None]:
         return pulumi.Output.from_input(program() or {}).apply(recording.outputs.update)
 
-    with patch.object(
-        pulumi_resource, "_get_stack_trace", source_pb2.StackTrace
-    ):  # pytest's stack is deep: a third of the time
+    # pytest's stack is deep: to look through it at each resource took a third of the time
+    with patch.object(pulumi_resource, "_get_stack_trace", source_pb2.StackTrace):
         run()
     return recording

@@ -1,6 +1,5 @@
 """A machine, with AWS as moto on loopback."""
 
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +9,6 @@ from services import AutoScaling, Metadata, serving
 
 from tests import prepared
 from tests.moto_server import moto_server
-
-AWS_DATA = Path(sysconfig.get_path("purelib")) / "awscli" / "data"
-"""What its import sets."""
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +23,7 @@ def machine(tmp_path: Path, endpoint: str) -> Iterator[Machine]:
     metadata, scaling = Metadata(), AutoScaling()
     with serving(metadata) as metadata_url, serving(scaling) as scaling_url:
         made = Machine(tmp_path, endpoint, metadata, metadata_url, scaling, scaling_url)
-        cli = prepared.parent("awscli.clidriver", "awscli.handlers")
-        made.extra |= {"PREPARED_AWS": cli.address, "AWS_DATA_PATH": str(AWS_DATA)}
+        made.extra["PREPARED_AWS"] = prepared.parent("awscli.clidriver", "awscli.handlers").address
         try:
             yield made
         finally:
