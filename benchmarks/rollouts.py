@@ -33,8 +33,9 @@ from turnout.rollouts import Rollouts
 
 SPEED = 60.0
 RATE = 600.0
-LOOK = 0.05
-"""Seconds between two looks of the driver."""
+LOOK = 0.5
+"""Seconds between two looks of the driver, half a window. Driver and cloud share the machine with the servers that are judged:
+at ten looks a second the 95th percentile went from 3.0 to 5.5 ms when a rollout began, and thresholds are from before."""
 APART = 1.0
 """Seconds after a verdict in which the bad release's last request is looked for."""
 STICKY_SHARE = 0.5
@@ -46,8 +47,9 @@ QUALITY = {
     "metric": {"namespace": "Turnout", "name": "Quality", "dimensions": {"Service": "$service", "Release": "$release"}},
 }
 SURE = [{"name": "errors", "kind": "errors", "objective": 0.99}, {"name": "health", "kind": "health"}]
-GATES = [*SURE, {"name": "latency", "kind": "latency", "margin": 2.0}]
-"""On a machine that is shared, requests wait for a processor now and then: a wider margin than the documents' 1.2."""
+GATES = [*SURE, {"name": "latency", "kind": "latency", "percentile": 50, "margin": 2.0}]
+"""The model takes 2 ms, so on a machine that is shared the slowest requests are those that wait for a processor: the median is
+the release's own, the 95th percentile the neighbours'. For the same reason a wider margin than the documents' 1.2."""
 CANARY = {"steps": [10, 50, 100], "bake": "10s", "observe": "15s", "extend": "60s", "gates": [*GATES, QUALITY]}
 SHORT = {**CANARY, "steps": [50, 100], "gates": GATES}
 
