@@ -50,6 +50,14 @@ def test_answers_that_envoy_gave_in_a_targets_place_count_as_the_balancers() -> 
     assert values(data, OWN)["HTTPCode_ELB_5XX_Count"] == 4
 
 
+def test_requests_that_were_refused_with_one_connection_count_a_failure_each() -> None:
+    now = reading(upstream_rq_pending_failure_eject=3, upstream_cx_connect_fail=1)
+    counted = values(balancing(WORLD, {BLUE: {}}, Reading(), now), BOTH)
+    assert counted == {"RequestCount": 3, "TargetConnectionErrorCount": 3}
+    later = reading(upstream_rq_pending_failure_eject=4, upstream_cx_connect_fail=5)
+    assert values(balancing(WORLD, {BLUE: {}}, now, later), BOTH) == {"RequestCount": 1, "TargetConnectionErrorCount": 4}
+
+
 def test_requests_per_target_are_0_and_not_missing_while_no_request_flows() -> None:
     data = balancing(WORLD, {BLUE: {"i-1": "healthy"}}, reading(), reading())
     assert values(data, BOTH) == {"HealthyHostCount": 1, "UnHealthyHostCount": 0, "RequestCountPerTarget": 0}

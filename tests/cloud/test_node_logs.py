@@ -38,8 +38,8 @@ def test_whole_lines_of_mirrored_requests_go_once_to_their_instances_stream(logs
     output, ships = tmp_path / "server.log", NodeLogs()
     sources = {"i-1": Source("us-east-1", GROUP, output), "i-2": Source("us-east-1", GROUP, tmp_path / "none")}
     ships.ship(sources)
-    half = line("c")
-    output.write_text("INFO started\n" + line("a") + '{"turnout": "mirrored"\n' + line("b") + half[:20])
+    first, second, half = line("a"), line("b"), line("c")
+    output.write_text("INFO started\n" + first + '{"turnout": "mirrored"\n' + second + half[:20])
     ships.ship(sources)
     ships.ship(sources)
     assert shipped(logs) == [("i-1", "a"), ("i-1", "b")]

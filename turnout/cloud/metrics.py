@@ -117,7 +117,8 @@ def _arns(action: Any) -> list[str]:
 
 
 def _targets_answers(cluster: str, before: Reading, now: Reading) -> dict[str, float]:
-    """What a group's targets answered; Envoy's own answers in their place are taken out."""
+    """What a group's targets answered; Envoy's own answers in their place are taken out. Each request that was refused is a
+    connection that was not established: requests that wait for the same connection fail with it, and Envoy counts it once."""
     prefix = f"cluster.{cluster}."
     failed = sum(_delta(prefix + name, before, now) for name in _LOCAL_FAILURES)
     answers = {f"HTTPCode_Target_{code}XX_Count": _delta(f"{prefix}upstream_rq_{code}xx", before, now) for code in (2, 3, 4)}
@@ -127,7 +128,7 @@ def _targets_answers(cluster: str, before: Reading, now: Reading) -> dict[str, f
         "RequestCount": float(_delta(f"{prefix}upstream_rq_total", before, now) + refused),
         **answers,
         "HTTPCode_Target_5XX_Count": float(fifth),
-        "TargetConnectionErrorCount": float(_delta(f"{prefix}upstream_cx_connect_fail", before, now)),
+        "TargetConnectionErrorCount": float(max(refused, _delta(f"{prefix}upstream_cx_connect_fail", before, now))),
     }
 
 
