@@ -10,6 +10,7 @@ import psutil
 import pytest
 import yaml
 
+from tests.running import running
 from turnout import stacks
 from turnout.demo.home import DemoHome, DemoRunning
 
@@ -46,6 +47,22 @@ def test_closing_ends_every_child_and_logs_can_be_kept(tmp_path: Path) -> None:
     home.close(keep=True)
     assert all(child.poll() is not None for child in children)
     assert home.log.exists()
+
+
+def test_closing_ends_what_nobody_holds_and_nothing_that_ran_before(tmp_path: Path) -> None:
+    """A test's session has clusters that other tests share; an interrupt leaves children that nobody has noted."""
+    with subprocess.Popen(SLEEPER) as before:
+        home = DemoHome(tmp_path / "demo")
+        shell = ["sh", "-c", '"$@" & echo $!; wait', "sh", *SLEEPER]
+        with subprocess.Popen(shell, stdout=subprocess.PIPE) as parent:
+            assert parent.stdout is not None
+            started = [psutil.Process(parent.pid), psutil.Process(int(parent.stdout.readline()))]
+            home.close(keep=False)
+        left = running(started)
+        is_kept = before.poll() is None
+        before.kill()
+    assert left == []
+    assert is_kept
 
 
 @pytest.mark.parametrize("leashed", [True, False])

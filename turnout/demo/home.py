@@ -42,6 +42,8 @@ class DemoHome:
         self._lock = _hold(folder.with_name(f"{folder.name}.lock"))
         self._registry = Registry(folder / "children.json")
         self._children: list[subprocess.Popen[bytes]] = []
+        self._others = set(psutil.Process().children())
+        """Children of whoever made the home: they are not ended with it."""
         self.cleaned = self._clean()
 
     def write_project(self, stack: Stack, change: Callable[[dict[str, Any]], None]) -> None:
@@ -81,11 +83,26 @@ class DemoHome:
     def close(self, keep: bool) -> None:
         """Ends every child process and gives the lock back; removes the folder unless its logs are to be kept."""
         end(self._children, _END_GRACE)
-        _end_descendants()
+        self._end_descendants()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
             Path(self._lock.name).unlink(missing_ok=True)
         self._lock.close()
+
+    def _end_descendants(self) -> None:
+        """Ends what an interrupt hit while it was being started, when nobody holds a handle of it yet."""
+        left = []
+        for child in set(psutil.Process().children()) - self._others:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left += [child, *child.children(recursive=True)]
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _, alive = psutil.wait_procs(left, timeout=_END_GRACE)
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(alive, timeout=_END_GRACE)
 
     def _clean(self) -> int:
         """Ends what an earlier run left, empties the folder, and returns how many processes were ended."""
@@ -101,19 +118,6 @@ class DemoHome:
         for path in self.folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         return left
-
-
-def _end_descendants() -> None:
-    """Ends what an interrupt hit while it was being started, when nobody holds a handle of it yet."""
-    left = psutil.Process().children(recursive=True)
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(left, timeout=_END_GRACE)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=_END_GRACE)
 
 
 def _wait_for_end(lock: Path) -> None:
