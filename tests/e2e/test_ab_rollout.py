@@ -32,6 +32,8 @@ WORTH = {"1.0.0": 0.1, "2.0.0": 0.5}
 BODY = json.dumps({"image": [0] * 64}).encode()
 RATE = 60
 """Users a second, each of whom comes twice."""
+MEASURED = 400
+"""Requests before a rollout, in four seconds: a gate refuses to begin without a window of them (tests/e2e/test_rollouts.py)."""
 EXPERIMENT: dict[str, Any] = {
     "name": "answers",
     "split": SPLIT,
@@ -173,7 +175,7 @@ def test_the_variant_that_users_buy_more_with_gets_all_traffic(target: Service, 
         target.load(100, slow_share=0.02) as load,
         Users(port, target.api("cloudwatch"), service) as users,
     ):
-        load.await_requests(200)
+        load.await_requests(MEASURED)
         ended = roll_out(target, SPEC, update_once)
         time.sleep(1)
     status, trial = ended.status, ended.status.trial
@@ -214,7 +216,7 @@ def test_a_variant_that_fails_loses_its_users_at_once(target: Service, tmp_path:
         target.load(100, slow_share=0.02) as load,
         Users(port, target.api("cloudwatch"), service) as users,
     ):
-        load.await_requests(200)
+        load.await_requests(MEASURED)
         ended = roll_out(target, SPEC)
         time.sleep(2)
     status = ended.status
