@@ -82,10 +82,18 @@ def place(cluster: Cluster) -> Iterator[Place]:
         made.strict.apply(one)
     for index, name in enumerate(made.nodes):
         client.create(Node.from_dict(node(name, "g5.xlarge", ZONES[index // 2], {POOL: made.service})))
+    until(lambda: all(takes_pods(client.get(Node, name)) for name in made.nodes), "nodes of every zone: pods spread over those")
     yield made
     emptied(client, made.service)
     for name in made.nodes:
         client.delete(Node, name)
+
+
+def takes_pods(found: Node) -> bool:
+    assert found.spec
+    conditions = (found.status and found.status.conditions) or []
+    is_up = any(each.type == "Ready" and each.status == "True" for each in conditions)
+    return is_up and not any(taint.key.startswith("node.kubernetes.io/") for taint in found.spec.taints or [])
 
 
 def addresses(pods: list[Object]) -> set[str]:
