@@ -75,11 +75,11 @@ def test_what_a_killed_run_left_is_ended_by_the_next(tmp_path: Path, leashed: bo
     command = [sys.executable, "-c", code, str(tmp_path / "demo")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
-        child = int(run.stdout.readline())
+        child = psutil.Process(int(run.stdout.readline()))
         (tmp_path / "demo" / "project").mkdir()
         os.kill(run.pid, signal.SIGKILL)
         run.wait()
     home = DemoHome(tmp_path / "demo")
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    assert running([child]) == []
     assert not home.project.exists()
     home.close(keep=False)

@@ -90,10 +90,9 @@ def place(cluster: Cluster) -> Iterator[Place]:
 
 
 def takes_pods(found: Node) -> bool:
-    assert found.spec
-    conditions = (found.status and found.status.conditions) or []
-    is_up = any(each.type == "Ready" and each.status == "True" for each in conditions)
-    return is_up and not any(taint.key.startswith("node.kubernetes.io/") for taint in found.spec.taints or [])
+    """It is ready, and the taint of one that is not has gone, which takes a moment more."""
+    taints = (found.spec and found.spec.taints) or []
+    return is_ready(found.to_dict()) and not any(taint.key.startswith("node.kubernetes.io/") for taint in taints)
 
 
 def addresses(pods: list[Object]) -> set[str]:
